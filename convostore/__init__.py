@@ -1,0 +1,30 @@
+"""convostore: the place where every chat is kept.
+
+The public names are loaded when first used, so `import convostore` stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convostore.errors import ConvostoreError as ConvostoreError
+    from convostore.records import Message as Message
+    from convostore.store import Store as Store
+    from convostore.store import open as open  # noqa: A004 - the public verb
+
+__version__ = "0.1.0"
+
+_HOME = {"open": "convostore.store", "Store": "convostore.store"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'convostore' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value

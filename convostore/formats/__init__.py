@@ -1,0 +1,1 @@
+"""Rows and bytes of other programs to records and back; pure."""

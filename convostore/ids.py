@@ -1,0 +1,49 @@
+"""Ids for machines (UUIDv7) and handles for people (Crockford base32)."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+
+if sys.version_info >= (3, 14):
+    from uuid import uuid7
+else:
+    from uuid_utils.compat import uuid7
+
+HANDLE_LENGTH = 8
+# Source: Douglas Crockford, "Base 32": no I, L, O (read as 1, 1, 0) and no U.
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_FOLD = str.maketrans({"o": "0", "i": "1", "l": "1"})
+
+
+def new_id() -> str:
+    """Make a time-ordered id: a UUIDv7 as 36 characters."""
+    return str(uuid7())
+
+
+def new_handle() -> str:
+    """Make a random handle of 8 characters (40 bits); unique only once the store has taken it."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(HANDLE_LENGTH))
+
+
+def new_owner_id() -> str:
+    """Make an owner's short id: 10 random characters (50 bits), for it stands in every key."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(10))
+
+
+def new_token() -> str:
+    """Make a lease token: 16 random characters (80 bits)."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(16))
+
+
+def fold_handle(typed: str) -> str:
+    """Return *typed* as a handle is stored: lower case, O as 0, I and L as 1.
+
+    Source: Douglas Crockford, "Base 32", decoding.
+    """
+    return typed.strip().lower().translate(_FOLD)
+
+
+def is_handle_like(text: str) -> bool:
+    """Tell whether *text*, already folded, can be a handle or the beginning of one."""
+    return 0 < len(text) <= HANDLE_LENGTH and all(c in ALPHABET for c in text)

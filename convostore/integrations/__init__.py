@@ -1,0 +1,1 @@
+"""Adapters to frameworks and bots; each imports its framework only when used."""

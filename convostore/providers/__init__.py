@@ -1,0 +1,1 @@
+"""The far side: what turns a history into deltas."""

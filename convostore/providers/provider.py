@@ -1,0 +1,117 @@
+"""The seam to the far side: what a provider is, and what it is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from convostore.events import Event, Finished
+    from convostore.records import RemoteThread, Role
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One message of a view: what a model is told that somebody said."""
+
+    role: Role
+    text: str
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One model call.
+
+    Attributes:
+        messages: the whole view, oldest first; the last one is the user's new text. A system
+            message, if any, is the first.
+        model: None is the provider's first.
+        settings: options by the provider's own names, such as temperature; only those set.
+        remote: the remote thread to continue; None starts a new one. It always belongs to the
+            message right before the last one.
+        anonymous_user_id: who to be on the far side; a secret.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    model: str | None = None
+    settings: dict[str, Any] = {}
+    remote: RemoteThread | None = None
+    anonymous_user_id: str = ""
+
+    def __repr__(self) -> str:
+        """Show the size, and neither text nor secrets."""
+        return f"<ChatRequest for {self.model}, {len(self.messages)} messages>"
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as its provider lists it.
+
+    Attributes:
+        id: what to ask for.
+        name: what people call it.
+        host: where the provider runs it, for providers that want to be told.
+        description: one line.
+        deprecated: still served when asked for, but not offered.
+        defaults: the options' default values that the provider lists for it.
+    """
+
+    id: str
+    name: str = ""
+    host: str | None = None
+    description: str = ""
+    deprecated: bool = False
+    defaults: dict[str, float | int] = {}
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """What turns a history into deltas.
+
+    A provider given to a store is closed by it. One provider serves many turns at once.
+    """
+
+    name: str
+
+    def check(self, request: ChatRequest) -> None:
+        """Refuse a request that cannot work (size, options) before anything is stored.
+
+        Raises:
+            ProviderError: with a hint; permanent.
+        """
+        ...
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
+        """Ask, and yield what comes back; the last event is Finished, or the turn has failed.
+
+        A RemoteUpdate comes before any delta, where the far side keeps threads. The iterator
+        is closed by the caller (`aclose`) when it is left early; it must then let go of its
+        connection.
+
+        Raises:
+            ProviderError: any kind; RemoteThreadGoneError only before the first delta.
+        """
+        ...
+
+    async def recover(self, remote: RemoteThread, anonymous_user_id: str) -> Finished | None:
+        """Ask whether the far side finished a reply whose stream broke.
+
+        Returns:
+            The whole reply, or None when the far side has none.
+
+        Raises:
+            ProviderError: it could not be asked.
+        """
+        ...
+
+    async def models(self) -> list[ModelInfo]:
+        """List the models on offer, the default one first.
+
+        Raises:
+            ProviderError: it could not be asked.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections and processes. Idempotent."""
+        ...

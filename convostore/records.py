@@ -1,0 +1,267 @@
+"""The frozen values of the record: conversations, messages, parts, usage, remote threads, pages.
+
+They know nothing of the database. Times are milliseconds since 1970-01-01 UTC (`_ms`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from convostore.ids import new_id
+
+Status: TypeAlias = Literal[
+    "streaming", "completed", "stopped", "failed", "interrupted", "erased"
+]
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
+ItemT = TypeVar("ItemT")
+
+
+class TextPart(msgspec.Struct, frozen=True, tag_field="t", tag="text"):
+    """A run of the message's own words."""
+
+    text: str
+
+
+class ReasoningPart(msgspec.Struct, frozen=True, tag_field="t", tag="reasoning"):
+    """What the model thought before or between its words; not part of the answer."""
+
+    text: str
+
+
+class ToolCallPart(msgspec.Struct, frozen=True, tag_field="t", tag="tool_call"):
+    """A call of a tool by the model.
+
+    Attributes:
+        id: the far side's id of this call; empty when it gave none.
+        name: the tool's name.
+        args: the arguments as they came, usually JSON text.
+    """
+
+    id: str
+    name: str
+    args: str
+
+
+class ToolResultPart(msgspec.Struct, frozen=True, tag_field="t", tag="tool_result"):
+    """What a tool answered.
+
+    Attributes:
+        id: the id of the call it answers; empty when unknown.
+        name: the tool's name; empty when unknown.
+        content: the answer as text.
+    """
+
+    id: str
+    name: str
+    content: str
+
+
+class OpaquePart(msgspec.Struct, frozen=True, tag_field="t", tag="opaque"):
+    """Something of a kind this version does not know, kept whole so that nothing is lost.
+
+    Attributes:
+        kind: the word by which its origin named it.
+        data: any JSON value.
+    """
+
+    kind: str
+    data: Any
+
+
+Part: TypeAlias = TextPart | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model call cost, as the provider reported it; None is unknown, never zero.
+
+    Attributes:
+        input_tokens: tokens sent.
+        output_tokens: tokens made, reasoning included where the provider counts it so.
+        cached_tokens: of the input, those served from the provider's cache.
+        reasoning_tokens: of the output, those of the reasoning.
+        cost: in the provider's currency unit, usually US dollars.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+
+
+class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The error a reply ended with, as it is kept in the record.
+
+    Attributes:
+        code: the stable word of the error's class (`convostore.errors`).
+        message: one line.
+        hint: what to do next, or empty.
+        retryable: whether the same request may succeed later.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One role's content, with a parent. It never changes once its status is final.
+
+    Attributes:
+        id: UUIDv7.
+        parent_id: the id of the message before it; None at a root.
+        seq: its number in the conversation, from 1, in order of storing; 0 before it is stored.
+        parent_seq: the parent's seq; None at a root.
+        role: system, user, assistant or tool.
+        author: who wrote it, where a room has several people; else None.
+        status: see `Status`; `interrupted` also for a running reply whose writer died.
+        text: the joined text parts.
+        parts: the content in order; for plain messages one TextPart.
+        provider: who answered; None for messages that no provider made.
+        model: as answered.
+        finish_reason: as the provider reported it; often None. Completion is told by status alone.
+        error: what ended it, if it failed.
+        idempotency_key: the caller's key for the exchange that made it.
+        created_at_ms: when it was stored first.
+        finished_at_ms: when its status became final.
+        content_hash: sha256 in hex over parent's hash, role, text and parts; None while streaming.
+        source_id: its id where it was imported from.
+    """
+
+    role: Role
+    text: str
+    id: str = ""
+    parent_id: str | None = None
+    seq: int = 0
+    parent_seq: int | None = None
+    author: str | None = None
+    status: Status = "completed"
+    parts: tuple[Part, ...] = ()
+    provider: str | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+    error: ErrorRecord | None = None
+    idempotency_key: str | None = None
+    created_at_ms: int = 0
+    finished_at_ms: int | None = None
+    content_hash: str | None = None
+    source_id: str | None = None
+
+    @classmethod
+    def user(cls, text: str, *, author: str | None = None) -> Message:
+        """Make a finished user message, to be stored with `append`."""
+        return cls(role="user", text=text, id=new_id(), author=author)
+
+    @classmethod
+    def assistant(
+        cls, text: str, *, model: str | None = None, parts: tuple[Part, ...] = ()
+    ) -> Message:
+        """Make a finished assistant message, to be stored with `append`.
+
+        Args:
+            text: the answer; with *parts*, the joined text of its text parts.
+            model: who answered.
+            parts: the content in order, when it is more than text.
+        """
+        return cls(role="assistant", text=text, id=new_id(), model=model, parts=parts)
+
+    @classmethod
+    def system(cls, text: str) -> Message:
+        """Make a system message, to be stored with `append` as the first one."""
+        return cls(role="system", text=text, id=new_id())
+
+
+class RemoteThread(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider's server keeps of an exchange. Its ids are secrets.
+
+    Attributes:
+        server_url: the server the ids belong to; they never go to another one.
+        dialect: the protocol dialect, in the provider's words.
+        remote_id: the server's id of the reply; the `parent_id` to continue from.
+        user_remote_id: the server's id of the user message.
+        root_id: the server's id of the thread's first message.
+        same_text: True once the server is known to hold the reply as stored here.
+        expires_at_ms: when the server forgets the thread; None is never or unknown.
+    """
+
+    server_url: str
+    dialect: str
+    remote_id: str
+    user_remote_id: str | None = None
+    root_id: str | None = None
+    same_text: bool = False
+    expires_at_ms: int | None = None
+
+    def __repr__(self) -> str:
+        """Show no id: whoever knows them can read the thread."""
+        return f"<RemoteThread on {self.server_url}, dialect {self.dialect}>"
+
+
+class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as it stood when it was read.
+
+    Attributes:
+        id: UUIDv7.
+        handle: the short random name for people, 8 characters.
+        key: the name a program gave it (`telegram:42`), or None.
+        title: what lists show; None before the first message.
+        title_source: user, generated, imported or fallback; None without a title.
+        provider: the provider of the next turn, by name.
+        model: the model of the next turn; None is the provider's first.
+        anonymous_user_id: who the far side thinks we are; a secret.
+        settings: options for the provider, such as temperature.
+        metadata: the caller's own JSON object.
+        head_seq: seq of the message at which it stands; None when it is empty.
+        last_seq: the highest seq handed out.
+        message_count: messages in the whole tree.
+        interrupted_count: replies whose writer died.
+        folder: one name, or None.
+        pinned: listed before the others.
+        archived_at_ms: set when it is archived.
+        deleted_at_ms: set while it is in the bin.
+        expires_at_ms: when it may be removed by itself.
+        created_at_ms: when it was made.
+        updated_at_ms: its newest activity; never goes down.
+        source: where it was imported from.
+        source_id: its id there.
+    """
+
+    id: str
+    handle: str
+    key: str | None = None
+    title: str | None = None
+    title_source: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    anonymous_user_id: str | None = None
+    settings: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+    head_seq: int | None = None
+    last_seq: int = 0
+    message_count: int = 0
+    interrupted_count: int = 0
+    folder: str | None = None
+    pinned: bool = False
+    archived_at_ms: int | None = None
+    deleted_at_ms: int | None = None
+    expires_at_ms: int | None = None
+    created_at_ms: int = 0
+    updated_at_ms: int = 0
+    source: str | None = None
+    source_id: str | None = None
+
+
+class Page(msgspec.Struct, Generic[ItemT], frozen=True):
+    """One page of a list.
+
+    Attributes:
+        items: at most as many as were asked for.
+        next_cursor: hand it back for the next page; None at the end. Opaque.
+    """
+
+    items: tuple[ItemT, ...]
+    next_cursor: str | None = None
