@@ -11,9 +11,7 @@ import msgspec
 
 from convostore.ids import new_id
 
-Status: TypeAlias = Literal[
-    "streaming", "completed", "stopped", "failed", "interrupted", "erased"
-]
+Status: TypeAlias = Literal["streaming", "completed", "stopped", "failed", "interrupted", "erased"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 ItemT = TypeVar("ItemT")
@@ -265,3 +263,38 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True):
 
     items: tuple[ItemT, ...]
     next_cursor: str | None = None
+
+
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model call cost, as the store keeps it; it outlives the reply.
+
+    Attributes:
+        id: UUIDv7.
+        message_seq: the reply it paid for; None once that is unknown.
+        provider: who was paid.
+        model: as answered.
+        created_at_ms: when it was stored.
+        usage: the numbers.
+    """
+
+    id: str
+    message_seq: int | None
+    provider: str | None
+    model: str | None
+    created_at_ms: int
+    usage: Usage
+
+
+class RemoteThreadNote(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be told of a remote thread: everything but its ids, which are secrets.
+
+    Attributes:
+        message_seq: the reply it belongs to.
+        server_url: as in `RemoteThread`, and so the others.
+    """
+
+    message_seq: int
+    server_url: str
+    dialect: str
+    same_text: bool = False
+    expires_at_ms: int | None = None
