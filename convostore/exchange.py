@@ -5,30 +5,10 @@ A file appears whole or not at all: it is written beside its place, synced, and 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
-from convostore.records import (
-    ConversationRecord,
-    Message,
-    RemoteThreadNote,
-    UsageRecord,
-)
-
-
-class ConversationDossier(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation with all that hangs on it, except its messages.
-
-    Attributes:
-        record: as read; its `last_seq` is where the export of its messages ends.
-        usage: by time.
-        remotes: by seq.
-    """
-
-    record: ConversationRecord
-    usage: tuple[UsageRecord, ...] = ()
-    remotes: tuple[RemoteThreadNote, ...] = ()
+if TYPE_CHECKING:
+    from convostore.records import ConversationDossier, ConversationRecord, Message
 
 
 class ExportSource(Protocol):

@@ -298,3 +298,17 @@ class RemoteThreadNote(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str
     same_text: bool = False
     expires_at_ms: int | None = None
+
+
+class ConversationDossier(msgspec.Struct, frozen=True, kw_only=True):
+    """One conversation with all that hangs on it, except its messages.
+
+    Attributes:
+        record: as read; its `last_seq` is where the messages that belong to this read end.
+        usage: by time.
+        remotes: by seq.
+    """
+
+    record: ConversationRecord
+    usage: tuple[UsageRecord, ...] = ()
+    remotes: tuple[RemoteThreadNote, ...] = ()
