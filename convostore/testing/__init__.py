@@ -1,1 +1,58 @@
-"""Stand-ins for the far side and for time, public: test your own bot with them."""
+"""What users test their bots with: a scripted provider, a manual clock, a store, a server.
+
+The names are loaded when they are first used, so that a test that needs no server imports none.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convostore.testing.manual_clock import ManualClock
+    from convostore.testing.scripted_provider import (
+        Endless,
+        Fail,
+        Gate,
+        Pause,
+        ScriptedCall,
+        ScriptedProvider,
+        Silence,
+        Wait,
+    )
+
+__all__ = [
+    "Endless",
+    "Fail",
+    "Gate",
+    "ManualClock",
+    "Pause",
+    "ScriptedCall",
+    "ScriptedProvider",
+    "Silence",
+    "Wait",
+]
+
+_ROOM = {
+    "Endless": "scripted_provider",
+    "Fail": "scripted_provider",
+    "Gate": "scripted_provider",
+    "ManualClock": "manual_clock",
+    "Pause": "scripted_provider",
+    "ScriptedCall": "scripted_provider",
+    "ScriptedProvider": "scripted_provider",
+    "Silence": "scripted_provider",
+    "Wait": "scripted_provider",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use (PEP 562)."""
+    if name not in _ROOM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOM[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__
