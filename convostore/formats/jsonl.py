@@ -1,0 +1,165 @@
+r"""Our own export: one JSON object a line, complete but for secrets.
+
+.. code-block:: text
+
+    {"type": "convostore", "version": 1, "program", "created_at_ms", "scope", "branches"}
+    {"type": "conversation", ...}      everything but the anonymous user id
+    {"type": "message", ...}           of the whole tree, by seq; `text` always,
+                                       `parts` when the message is more than that text
+    {"type": "usage", ...}             what its model calls cost
+    {"type": "remote_thread", ...}     where the far side kept it, without the far side's ids
+    ...                                the next conversation
+    {"type": "end", "conversations", "messages"}
+
+A file without its `end` is cut off. Lines end with a line feed and are UTF-8; they must be split at
+line feeds alone, for a text may hold other line separators.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from convostore.errors import FormatError
+from convostore.records import (
+    ConversationRecord,
+    Message,
+    RemoteThreadNote,
+    TextPart,
+    UsageRecord,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+FORMAT: Final = "jsonl"
+VERSION: Final = 1
+Scope: TypeAlias = Literal["all", "chosen"]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line: what this file is.
+
+    Attributes:
+        version: of the format; a reader refuses one that it does not know.
+        program: who wrote it.
+        created_at_ms: when.
+        scope: every conversation outside the bin, or chosen ones.
+        branches: always the whole tree.
+    """
+
+    version: int
+    program: str
+    created_at_ms: int
+    scope: Scope
+    branches: Literal["all"] = "all"
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line: what the file holds when it is whole."""
+
+    conversations: int
+    messages: int
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """A value together with the id of the conversation that it belongs to."""
+
+    conversation_id: str
+    value: Message | UsageRecord | RemoteThreadNote
+
+
+Entry: TypeAlias = Header | ConversationRecord | Owned | End
+
+_OWNED: Final[dict[str, type[Message | UsageRecord | RemoteThreadNote]]] = {
+    "message": Message,
+    "usage": UsageRecord,
+    "remote_thread": RemoteThreadNote,
+}
+
+
+def header(*, program: str, created_at_ms: int, scope: Scope) -> str:
+    """Write the first line."""
+    first = Header(version=VERSION, program=program, created_at_ms=created_at_ms, scope=scope)
+    return _line("convostore", msgspec.to_builtins(first))
+
+
+def conversation(record: ConversationRecord) -> str:
+    """Write a conversation's line, without the anonymous user id: it is a credential."""
+    fields = msgspec.to_builtins(record)
+    del fields["anonymous_user_id"]
+    return _line("conversation", fields)
+
+
+def message(conversation_id: str, value: Message) -> str:
+    """Write a message's line; of a plain message its text stands there once."""
+    fields = msgspec.to_builtins(value)
+    if value.parts == (TextPart(value.text),):
+        del fields["parts"]
+    return _line("message", {"conversation_id": conversation_id, **fields})
+
+
+def usage(conversation_id: str, value: UsageRecord) -> str:
+    """Write the line of one model call's cost."""
+    return _line("usage", {"conversation_id": conversation_id, **msgspec.to_builtins(value)})
+
+
+def remote_thread(conversation_id: str, value: RemoteThreadNote) -> str:
+    """Write the line of what may be told of a remote thread."""
+    fields = msgspec.to_builtins(value)
+    return _line("remote_thread", {"conversation_id": conversation_id, **fields})
+
+
+def end(*, conversations: int, messages: int) -> str:
+    """Write the last line."""
+    return _line("end", {"conversations": conversations, "messages": messages})
+
+
+def decode(lines: Iterable[str]) -> Iterator[Entry]:
+    """Read the lines of an export back, in order.
+
+    Raises:
+        FormatError: with the number of the line, counted from 1.
+    """
+    last: Entry | None = None
+    number = 0
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = _entry(line)
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            raise _broken(number, f"not a line of this format: {error}") from error
+        if (number == 1) != isinstance(entry, Header):
+            raise _broken(number, "the first line, and no other, says what the file is")
+        if isinstance(entry, Header) and entry.version != VERSION:
+            raise _broken(number, f"version {entry.version} is not known here")
+        if isinstance(last, End):
+            raise _broken(number, "a line after the end")
+        yield (last := entry)
+    if not isinstance(last, End):
+        raise _broken(number, "the end is missing: the file is cut off")
+
+
+def _line(kind: str, fields: dict[str, Any]) -> str:
+    return msgspec.json.encode({"type": kind, **fields}).decode() + "\n"
+
+
+def _entry(line: str) -> Entry:
+    fields: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+    match fields.pop("type"):
+        case "convostore":
+            return msgspec.convert(fields, Header)
+        case "conversation":
+            return msgspec.convert(fields, ConversationRecord)
+        case "end":
+            return msgspec.convert(fields, End)
+        case kind:
+            owner = fields.pop("conversation_id")
+            value = msgspec.convert(fields, _OWNED[kind])
+            if isinstance(value, Message) and "parts" not in fields:
+                value = msgspec.structs.replace(value, parts=(TextPart(value.text),))
+            return Owned(owner, value)
+
+
+def _broken(number: int, reason: str) -> FormatError:
+    return FormatError(f"line {number}: {reason}", format=FORMAT, record=number, reason=reason)
