@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convostore.testing.manual_clock import ManualClock
-    from convostore.testing.scripted_provider import (
-        Endless,
-        Fail,
-        Gate,
-        Pause,
-        ScriptedCall,
-        ScriptedProvider,
-        Silence,
-        Wait,
-    )
+    from convostore.testing.scripted_provider import ScriptedCall, ScriptedProvider
+    from convostore.testing.steps import Endless, Fail, Gate, Pause, Silence, Wait
 
 __all__ = [
     "Endless",
@@ -34,15 +26,15 @@ __all__ = [
 ]
 
 _ROOM = {
-    "Endless": "scripted_provider",
-    "Fail": "scripted_provider",
-    "Gate": "scripted_provider",
+    "Endless": "steps",
+    "Fail": "steps",
+    "Gate": "steps",
     "ManualClock": "manual_clock",
-    "Pause": "scripted_provider",
+    "Pause": "steps",
     "ScriptedCall": "scripted_provider",
     "ScriptedProvider": "scripted_provider",
-    "Silence": "scripted_provider",
-    "Wait": "scripted_provider",
+    "Silence": "steps",
+    "Wait": "steps",
 }
 
 
