@@ -1,1 +1,57 @@
-"""The far side: what turns a history into deltas."""
+"""The far side: what turns a history into deltas.
+
+The providers are loaded when first used, so importing this package stays light.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convostore.providers.echo import Echo as Echo
+    from convostore.providers.local import Local as Local
+    from convostore.providers.playground import Playground as Playground
+    from convostore.providers.provider import Provider
+
+_HOME = {
+    "Playground": "convostore.providers.playground",
+    "Local": "convostore.providers.local",
+    "Echo": "convostore.providers.echo",
+}
+_BY_NAME = {"playground": "Playground", "local": "Local", "echo": "Echo"}
+NAMES = tuple(_BY_NAME)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a provider's class on first use (PEP 562)."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'convostore.providers' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def make(name: str, **options: Any) -> Provider:
+    """Build a provider by its name: playground, local or echo.
+
+    Args:
+        name: one of `NAMES`.
+        options: the keyword arguments of the provider's class.
+
+    Raises:
+        ProviderError: there is no provider of that name, or an option cannot work.
+    """
+    class_name = _BY_NAME.get(name)
+    if class_name is None:
+        from convostore.errors import ProviderError
+
+        raise ProviderError(
+            f"there is no provider called {name!r}",
+            provider=name,
+            hint=f"use one of: {', '.join(NAMES)}",
+        )
+    provider: Provider = __getattr__(class_name)(**options)
+    return provider
