@@ -1,0 +1,78 @@
+"""Care of the store itself: upgrade, check, backup, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from convostore.cli.exits import EndedError, exit_code
+from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
+from convostore.cli.terminal import one_line, say
+
+
+@click.group()
+@store_options
+def db() -> None:
+    """Upgrade, check, back up and restore the store."""
+
+
+@db.command(epilog=examples("convostore db upgrade"))
+@store_options
+@pass_invocation
+def upgrade(invocation: Invocation) -> None:
+    """Bring the store to this program's schema; a backup is made first."""
+    from convostore.store import upgrade as upgrade_store
+
+    revision = run(upgrade_store(invocation.url))
+    click.echo(f"the store is at revision {revision}")
+
+
+@db.command(epilog=examples("convostore db check --deep"))
+@click.option("--deep", is_flag=True, help="Also recompute every message's hash; slow.")
+@store_options
+@pass_invocation
+def check(invocation: Invocation, deep: bool) -> None:
+    """Look for damage; prints each problem on a line, and ends with code 5 if there is one."""
+    from convostore.errors import StoreCorruptError
+
+    problems = run(_check(invocation, deep))
+    for problem in problems:
+        click.echo(one_line(problem))
+    if problems:
+        say(f"convostore: {len(problems)} problems found")
+        say("hint: convostore db restore FILE puts a backup in the store's place")
+        raise EndedError(exit_code(StoreCorruptError("")))
+    click.echo("no problems found")
+
+
+async def _check(invocation: Invocation, deep: bool) -> tuple[str, ...]:
+    async with invocation.open() as store:
+        return (await store.check(deep=deep)).problems
+
+
+@db.command(epilog=examples("convostore db backup chats-backup.db"))
+@click.argument("file", type=click.Path(path_type=Path))
+@store_options
+@pass_invocation
+def backup(invocation: Invocation, file: Path) -> None:
+    """Write a copy of the whole store to FILE, also while it is in use."""
+    run(_backup(invocation, file))
+    say(f"the backup is in {file}")
+
+
+async def _backup(invocation: Invocation, file: Path) -> None:
+    async with invocation.open() as store:
+        await store.backup(file)
+
+
+@db.command(epilog=examples("convostore db restore chats-backup.db"))
+@click.argument("file", type=click.Path(path_type=Path))
+@store_options
+@pass_invocation
+def restore(invocation: Invocation, file: Path) -> None:
+    """Put the backup FILE in the store's place."""
+    from convostore.store import restore as restore_store
+
+    run(restore_store(invocation.url, file))
+    say(f"the store is now as in {file}")

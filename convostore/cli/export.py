@@ -1,0 +1,62 @@
+"""The export command: conversations as files for other programs and for reading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from convostore.cli.invocation import (
+    Invocation,
+    examples,
+    needed_ref,
+    pass_invocation,
+    run,
+    store_options,
+)
+
+
+@click.command(
+    epilog=examples(
+        "convostore export @ --format markdown -o kyoto.md",
+        "convostore export --all -o everything.jsonl",
+    )
+)
+@click.argument("ref", required=False)
+@click.option("--all", "everything", is_flag=True, help="All conversations of this owner.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["jsonl", "markdown"]),
+    default="jsonl",
+    show_default=True,
+    help="jsonl loses nothing but secrets; markdown is for reading.",
+)
+@click.option(
+    "-o",
+    "to",
+    metavar="FILE|DIR",
+    type=click.Path(path_type=Path),
+    help="Where to; without it, stdout.",
+)
+@store_options
+@pass_invocation
+def export(
+    invocation: Invocation, ref: str | None, everything: bool, format_name: str, to: Path | None
+) -> None:
+    """Write out one conversation, or all."""
+    from convostore.errors import UsageError
+
+    if everything and ref:
+        raise UsageError(
+            "export takes a conversation or --all, not both", hint="leave one of them out"
+        )
+    wanted = None if everything else needed_ref(ref, "export")
+    run(_export(invocation, wanted, format_name, to))
+
+
+async def _export(
+    invocation: Invocation, ref: str | None, format_name: str, to: Path | None
+) -> None:
+    async with invocation.open() as store:
+        await store.export(ref, format=format_name, to=to)

@@ -1,0 +1,125 @@
+"""What every command is told: which store, whose rows; and what it reads them with."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from convostore.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from convostore.config import Config
+    from convostore.store import Store
+
+CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
+ResultT = TypeVar("ResultT")
+
+
+class Invocation:
+    """One run of the program: the typed `--db` and `--owner`, over what is configured.
+
+    Attributes:
+        db: as typed; None when not typed.
+        owner: as typed; None when not typed.
+    """
+
+    def __init__(self) -> None:
+        self.db: str | None = None
+        self.owner: str | None = None
+        self._config: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        """Return what the environment and the configuration file say, read once."""
+        if self._config is None:
+            from convostore import config
+
+            self._config = config.load()
+        return self._config
+
+    @property
+    def url(self) -> str:
+        """Return the store to use, as a path or URL."""
+        return self.db or str(self.config.store)
+
+    def open(self, *, create: bool = False) -> Store:
+        """Return the store, upgraded when it is older; opened by `async with`.
+
+        Args:
+            create: make a store where there is none; else that is a StoreOpenError.
+        """
+        from convostore.store import open as open_store
+
+        return open_store(
+            self.url, owner=self.owner or self.config.owner, migrate=True, create=create
+        )
+
+    def command(self, *words: str) -> str:
+        """Return the command line that runs *words* on this same store as this same owner."""
+        typed = [("--db", self.db), ("--owner", self.owner)]
+        flags = [word for flag, value in typed if value is not None for word in (flag, value)]
+        return shlex.join(["convostore", *flags, *words])
+
+
+pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None or param.name is None:
+        return
+    if not value:
+        raise UsageError(f"--{param.name} is empty", hint=f"leave --{param.name} out, or name one")
+    setattr(ctx.ensure_object(Invocation), param.name, value)
+
+
+def store_options(command: CommandT) -> CommandT:
+    """Give *command* `--db` and `--owner`; they may stand before or after a command's name."""
+    owner = click.option(
+        "--owner",
+        metavar="NAME",
+        expose_value=False,
+        callback=_keep,
+        help="Whose conversations. [env: CONVOSTORE_OWNER]",
+    )
+    db = click.option(
+        "--db",
+        metavar="PATH|URL",
+        expose_value=False,
+        callback=_keep,
+        help="Which store. [env: CONVOSTORE_DB]",
+    )
+    return db(owner(command))
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help text that shows *lines* as they are to be typed."""
+    # Source: click, "Preventing Rewrapping": a paragraph that begins with a backspace is kept.
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def run(work: Coroutine[None, None, ResultT]) -> ResultT:
+    """Run *work* on an event loop of its own, without asyncio's own talk on stderr."""
+    import asyncio
+    import logging
+
+    # Whatever fails leaves by the one door; a logger would add a traceback of its own.
+    logging.getLogger().addHandler(logging.NullHandler())
+    return asyncio.run(work)
+
+
+def needed_ref(ref: str | None, command: str) -> str:
+    """Return *ref*, or say how to find one.
+
+    Raises:
+        UsageError: none was given.
+    """
+    if not ref:
+        raise UsageError(
+            f"{command} needs a conversation: its handle, id or key, or @ for the newest",
+            hint="convostore list shows them",
+        )
+    return ref

@@ -1,0 +1,66 @@
+"""The models command: what the provider offers."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
+from convostore.cli.terminal import is_terminal, one_line
+
+if TYPE_CHECKING:
+    from convostore.providers.provider import ModelInfo
+
+
+@click.command(epilog=examples("convostore models -p local"))
+@click.option("-p", "provider", metavar="PROVIDER", help="playground, local or echo.")
+@click.option("--proxy", metavar="URL", help="Go through this HTTP proxy.")
+@store_options
+@pass_invocation
+def models(invocation: Invocation, provider: str | None, proxy: str | None) -> None:
+    """List the provider's models, the default one marked.
+
+    When the output is no terminal: one a line, with tabs between id, name, "default" or nothing,
+    and description.
+    """
+    name = provider or invocation.config.provider
+    found = run(_models(invocation, name, proxy))
+    default = _default_id(invocation, name, found)
+    if is_terminal(sys.stdout):
+        _print_columns(found, default)
+        return
+    for model in found:
+        mark = "default" if model.id == default else ""
+        fields = (model.id, model.name, mark, model.description)
+        click.echo("\t".join(one_line(field) for field in fields))
+
+
+async def _models(invocation: Invocation, name: str, proxy: str | None) -> list[ModelInfo]:
+    from convostore.cli import farside
+    from convostore.errors import ProviderError
+
+    provider = farside.make(name, invocation.config, proxy=proxy)
+    try:
+        return await provider.models()
+    except ProviderError as error:
+        raise farside.with_way_out(error) from error
+    finally:
+        await provider.aclose()
+
+
+def _default_id(invocation: Invocation, name: str, found: list[ModelInfo]) -> str | None:
+    config = invocation.config
+    if config.model and name == config.provider:
+        return config.model
+    return found[0].id if found else None
+
+
+def _print_columns(found: list[ModelInfo], default: str | None) -> None:
+    width = max((len(model.id) for model in found), default=0)
+    for model in found:
+        mark = "*" if model.id == default else " "
+        facts = [model.name if model.name != model.id else "", model.description]
+        rest = "  ".join(fact for fact in facts if fact)
+        click.echo(f"{mark} {one_line(model.id):{width}}  {one_line(rest)}".rstrip())

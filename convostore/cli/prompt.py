@@ -1,0 +1,129 @@
+"""Where a person types: the interactive chat's prompt, on stderr, so stdout has answers alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+
+from convostore.cli.terminal import write_stderr
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MARK = "> "
+_LINE_BYTES = 65536  # more than a terminal's line discipline hands over as one line
+
+
+class Prompt(Protocol):
+    """Reads what a person types."""
+
+    keys: str
+
+    async def read(self) -> str | None:
+        """Return the next text; None when the person wants to leave (Ctrl-D).
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C with nothing typed.
+        """
+        ...
+
+
+def make(earlier: Sequence[str]) -> Prompt:
+    """Return the best prompt there is: with editing when prompt_toolkit is installed.
+
+    Args:
+        earlier: what the Up key brings back, oldest first. It comes from the conversation itself;
+            no second copy of what was typed is kept anywhere.
+    """
+    if os.environ.get("TERM") != "dumb" and find_spec("prompt_toolkit") is not None:
+        return EditingPrompt(earlier)
+    return PlainPrompt()
+
+
+class PlainPrompt:
+    """The terminal's own line editing."""
+
+    keys = "Enter sends, Ctrl-C stops an answer, Ctrl-D leaves"
+
+    async def read(self) -> str | None:
+        """Return the next line without its line end; None at the end of the input.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C.
+        """
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[bytes] = loop.create_future()
+        descriptor = sys.stdin.fileno()
+
+        def on_line() -> None:
+            if not ready.done():
+                ready.set_result(os.read(descriptor, _LINE_BYTES))
+
+        def on_interrupt() -> None:
+            if not ready.done():
+                ready.set_exception(KeyboardInterrupt())
+
+        write_stderr(MARK)
+        loop.add_reader(descriptor, on_line)
+        loop.add_signal_handler(signal.SIGINT, on_interrupt)
+        try:
+            line = await ready
+        finally:
+            loop.remove_reader(descriptor)
+            loop.remove_signal_handler(signal.SIGINT)
+        return line.decode(sys.stdin.encoding, "replace").rstrip("\r\n") if line else None
+
+
+class EditingPrompt:
+    """Multi-line editing and a history in memory, by prompt_toolkit."""
+
+    keys = "Enter sends, Alt-Enter starts a new line, Ctrl-C stops an answer, Ctrl-D leaves"
+
+    def __init__(self, earlier: Sequence[str]) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import InMemoryHistory
+        from prompt_toolkit.output import create_output
+
+        self._asker: PromptSession[str] = PromptSession(
+            multiline=True,
+            history=InMemoryHistory(list(earlier)),
+            key_bindings=_keys(),
+            prompt_continuation="  ",
+            output=create_output(stdout=sys.stderr),
+        )
+
+    async def read(self) -> str | None:
+        """Return the next text; None on Ctrl-D.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C with nothing typed; with something typed it is cleared.
+        """
+        while True:
+            try:
+                return await self._asker.prompt_async(MARK)
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                if not self._asker.default_buffer.text:
+                    raise
+
+
+def _keys() -> Any:
+    """Make Enter send and Alt-Enter start a new line, in a prompt of many lines."""
+    from prompt_toolkit.key_binding import KeyBindings
+
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _send(event: Any) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _new_line(event: Any) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

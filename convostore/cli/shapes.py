@@ -1,0 +1,71 @@
+"""The JSON that scripts read: keys are stable, and nothing in it can disturb a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore.errors import ConvostoreError
+    from convostore.records import ConversationRecord, Message
+
+
+def conversation(record: ConversationRecord) -> dict[str, Any]:
+    """Return a conversation as `list --json` shows it."""
+    return {
+        "id": record.id,
+        "handle": record.handle,
+        "title": record.title,
+        "provider": record.provider,
+        "model": record.model,
+        "message_count": record.message_count,
+        "created_at_ms": record.created_at_ms,
+        "updated_at_ms": record.updated_at_ms,
+    }
+
+
+def message(message: Message) -> dict[str, Any]:
+    """Return a message as `show --json` and `chat --json` show it."""
+    import msgspec
+
+    return {
+        "id": message.id,
+        "parent_id": message.parent_id,
+        "role": message.role,
+        "status": message.status,
+        "text": message.text,
+        "model": message.model,
+        "finish_reason": message.finish_reason,
+        "error": msgspec.to_builtins(message.error),
+        "created_at_ms": message.created_at_ms,
+    }
+
+
+def document(record: ConversationRecord, path: Sequence[Message]) -> dict[str, Any]:
+    """Return a conversation with its head path, as `show --json` shows it."""
+    return {
+        "id": record.id,
+        "handle": record.handle,
+        "title": record.title,
+        "provider": record.provider,
+        "model": record.model,
+        "head_id": path[-1].id if path else None,
+        "messages": [message(each) for each in path],
+    }
+
+
+def error(error: ConvostoreError) -> dict[str, str]:
+    """Return an error as the last line of `chat --json` shows it."""
+    return {"type": "error", "code": error.code, "message": error.message, "hint": error.hint}
+
+
+def to_line(value: object) -> str:
+    """Return *value* as one JSON line, in ASCII: the same on every terminal and in every locale."""
+    return json.dumps(value, separators=(",", ":")) + "\n"
+
+
+def to_text(value: object) -> str:
+    """Return *value* as a JSON document for people and programs, in ASCII."""
+    return json.dumps(value, indent=2) + "\n"

@@ -1,0 +1,51 @@
+"""Ctrl-C and its kin, while an answer runs: the first stops in good order, the second leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, TypeVar
+
+from convostore.cli.exits import SignalledError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+ResultT = TypeVar("ResultT")
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def stoppable(work: Coroutine[None, None, ResultT]) -> ResultT:
+    """Run *work*; a signal cancels it, and what it writes while it ends is still written.
+
+    A second signal ends the process on the spot. Nothing acknowledged is lost by that: the
+    journal holds the answer as shown, at most a quarter of a second short, and the next reader
+    finds it as `interrupted`.
+
+    Raises:
+        SignalledError: a signal came, and *work* ended because of it.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    received: list[int] = []
+
+    def on_signal(signum: int) -> None:
+        if received:
+            os.write(2, b"\nconvostore: left at once; the answer so far is kept\n")
+            os._exit(128 + signum)
+        received.append(signum)
+        task.cancel()
+
+    for signum in _SIGNALS:
+        loop.add_signal_handler(signum, on_signal, signum)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        raise SignalledError(received[0]) from None
+    finally:
+        for signum in _SIGNALS:
+            loop.remove_signal_handler(signum)

@@ -1,0 +1,171 @@
+"""One conversation as it is held from the command line: opened, asked, shown, named at the end."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from convostore.cli import farside
+from convostore.cli.exits import SignalledError, exit_code
+from convostore.cli.signals import stoppable
+from convostore.cli.terminal import say
+from convostore.errors import ConvostoreError
+from convostore.providers.provider import ChatMessage, ChatRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+    from convostore.cli.farside import FarSide
+    from convostore.cli.invocation import Invocation
+    from convostore.cli.typed import Wish
+    from convostore.cli.view import View
+    from convostore.conversation import Conversation
+    from convostore.store import Store
+    from convostore.turn import Turn
+
+
+@asynccontextmanager
+async def opened(invocation: Invocation, wish: Wish, view: View) -> AsyncIterator[Talk]:
+    """Open the store, find the conversation, make the provider; close them afterwards.
+
+    Raises:
+        StoreError: the store cannot be opened, or has no such conversation.
+        UsageError: there is no such provider.
+        ConvostoreError: the provider lacks something on this machine.
+    """
+    async with invocation.open(create=wish.ref is None) as store:
+        conversation = None if wish.ref is None else await store.resume(wish.ref)
+        far = farside.choose(
+            invocation.config, wish, None if conversation is None else conversation.record
+        )
+        try:
+            yield Talk(store, conversation, far, wish=wish, view=view)
+        finally:
+            await far.provider.aclose()
+
+
+class Talk:
+    """Ask, again and again, in one conversation.
+
+    A new conversation is stored together with its first question, so that a wrong word on the
+    command line leaves none behind.
+
+    Attributes:
+        conversation: None until it is resumed or its first question is asked.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        conversation: Conversation | None,
+        far: FarSide,
+        *,
+        wish: Wish,
+        view: View,
+    ) -> None:
+        self.conversation = conversation
+        self._store = store
+        self._far = far
+        self._wish = wish
+        self._view = view
+        self._turn: Turn | None = None
+        self._lost: OSError | None = None
+
+    async def ask(self, text: str) -> int:
+        """Ask *text*, show the answer while it comes, then say how it ended.
+
+        Returns:
+            The exit code that this one exchange stands for.
+        """
+        self._turn = self._lost = None
+        try:
+            await stoppable(self._stream(text))
+        except SignalledError as ended:
+            await self._end()
+            return exit_code(ended)
+        except ConvostoreError as error:
+            await self._end(error)
+            return exit_code(error)
+        await self._end()
+        return 0 if self._lost is None else exit_code(self._lost)
+
+    async def questions(self) -> list[str]:
+        """Return what was asked in this conversation so far, oldest first."""
+        if self.conversation is None:
+            return []
+        path = await self.conversation.history()
+        return [message.text for message in path if message.role == "user"]
+
+    def greeting(self) -> str:
+        """Say which conversation this is and who answers, in one line."""
+        who = f"{self._far.name}, {self._far.model}" if self._far.model else self._far.name
+        if self.conversation is None:
+            return f"A new conversation with {who}"
+        record = self.conversation.record
+        return f"{record.handle}, {record.title or 'no title'}, with {who}"
+
+    async def _stream(self, text: str) -> None:
+        conversation = await self._conversation_for(text)
+        async with conversation.stream(
+            text,
+            model=self._far.model,
+            provider=self._far.provider,
+            settings=self._wish.settings or None,
+        ) as turn:
+            self._turn = turn
+            async for delta in turn:
+                await self._show(self._view.delta(delta))
+                if self._lost is not None:
+                    break
+
+    async def _conversation_for(self, text: str) -> Conversation:
+        """Return the conversation; a new one is made once the far side would take *text*."""
+        if self.conversation is None:
+            system = self._wish.system
+            said = [ChatMessage(role="system", text=system)] if system else []
+            request = ChatRequest(
+                messages=(*said, ChatMessage(role="user", text=text)),
+                model=self._far.model,
+                settings=self._wish.settings,
+            )
+            self._far.provider.check(request)
+            self.conversation = await self._store.create(
+                provider=self._far.name,
+                model=self._far.model,
+                system=system,
+                settings=self._wish.settings or None,
+            )
+        return self.conversation
+
+    async def _end(self, error: ConvostoreError | None = None) -> None:
+        await self._show(self._view.close())
+        self._say_how_it_went()
+        if error is not None:
+            await self._show(self._view.failed(farside.with_way_out(error)))
+        elif self._turn is None or self.conversation is None:
+            say("convostore: interrupted before the question was stored")
+        else:
+            await self._show(self._view.finished(self.conversation.handle, self._turn.reply))
+
+    async def _show(self, showing: Awaitable[None]) -> None:
+        """Await *showing*; a stdout that takes no more is remembered, and ends the answer."""
+        try:
+            await showing
+        except OSError as error:
+            if self._lost is None and not isinstance(error, BrokenPipeError):
+                say(f"convostore: standard output failed: {error.strerror}")
+            self._lost = error
+
+    def _say_how_it_went(self) -> None:
+        turn = self._turn
+        if turn is not None and turn.rehydrated:
+            left_out = f"; the oldest {turn.dropped_turns} turns did not fit"
+            say(
+                "convostore: the earlier messages went along as text, in a new remote thread"
+                + (left_out if turn.dropped_turns else "")
+            )
+        if turn is not None and turn.branched:
+            say(
+                "convostore: somebody else went on with this conversation meanwhile; "
+                "this exchange is kept as a branch beside theirs"
+            )

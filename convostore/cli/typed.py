@@ -1,0 +1,92 @@
+"""What was typed or piped in: the text to send and the options, checked before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from convostore.cli.terminal import is_terminal, say
+from convostore.errors import InvalidTextError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PATIENCE_S = 2.0  # then a person is told what the program is waiting for
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What was typed; None is "as stored, else as configured"."""
+
+    ref: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    system: str | None = None
+    settings: dict[str, Any] = {}
+    dialect: str | None = None
+    proxy: str | None = None
+
+
+def text_to_send(typed: str | None) -> str | None:
+    """Return the text: *typed*, then a blank line and what is piped in; None on a bare terminal.
+
+    Raises:
+        UsageError: there is no text at all.
+        InvalidTextError: the piped bytes are not UTF-8.
+    """
+    piped = "" if sys.stdin is None or is_terminal(sys.stdin) else _read_stdin()
+    texts = [text for text in (typed, piped) if text and text.strip()]
+    if texts:
+        return "\n\n".join(texts)
+    if typed is None and is_terminal(sys.stdin):
+        return None
+    raise UsageError("there is no text to send", hint='convostore chat "Hello"')
+
+
+def _read_stdin() -> str:
+    _tell_who_waits()
+    data = sys.stdin.buffer.read()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidTextError(
+            f"standard input is not UTF-8 text (byte {error.start + 1} is 0x{data[error.start]:02x})",
+            hint="convert it first, for example: iconv -f latin1 -t utf-8",
+        ) from error
+    return text.rstrip("\r\n")
+
+
+def _tell_who_waits() -> None:
+    import select
+
+    if not select.select([sys.stdin], [], [], _PATIENCE_S)[0]:
+        say("convostore: waiting for text on standard input (without any: add < /dev/null)")
+
+
+def settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return `name=value` pairs as settings: true, false and numbers as such, else text.
+
+    Raises:
+        UsageError: a pair without a name or without `=`.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"-o {pair} is not name=value", hint="for example: -o temperature=0.2")
+        found[name.strip()] = _value(value)
+    return found
+
+
+def _value(text: str) -> bool | float | str:
+    words = {"true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if abs(number) < float("inf") else text
+    return text
