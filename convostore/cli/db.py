@@ -33,7 +33,10 @@ def upgrade(invocation: Invocation) -> None:
 @store_options
 @pass_invocation
 def check(invocation: Invocation, deep: bool) -> None:
-    """Look for damage; prints each problem on a line, and ends with code 5 if there is one."""
+    """Look for damage, and print each problem on a line.
+
+    Ends with code 5 when there is one.
+    """
     from convostore.errors import StoreCorruptError
 
     problems = run(_check(invocation, deep))

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from convostore.errors import ProviderConnectError, UsageError
+from convostore.errors import UsageError
 
 if TYPE_CHECKING:
     from convostore.cli.typed import Wish
     from convostore.config import Config
-    from convostore.errors import ConvostoreError
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
 
-OFFLINE_HINT = "or use the model on this machine: -p local"
+DIALECTS = ("auto", "threads", "stream")  # of the Playground's protocol
 
 
 class FarSide(msgspec.Struct, frozen=True):
@@ -82,17 +81,14 @@ def _options(
     typed = {"proxy": proxy, "dialect": dialect}
     options = {key: value for key, value in typed.items() if value is not None}
     if name == "playground":
-        return {"url": config.playground_url, **options}
+        if dialect not in {None, *DIALECTS}:
+            raise UsageError(
+                f"the Playground has no dialect {dialect!r}",
+                hint=f"-o dialect= takes one of: {', '.join(DIALECTS)}",
+            )
+        return {"base_url": config.playground_url, **options}
     for option in options:
         raise UsageError(
             f"the provider {name} takes no {option}", hint="leave it out, or use -p playground"
         )
     return {}
-
-
-def with_way_out(error: ConvostoreError) -> ConvostoreError:
-    """Return *error*, and name the offline provider when the Playground cannot be reached."""
-    unreachable = isinstance(error, ProviderConnectError) and error.provider == "playground"
-    if unreachable and "-p local" not in error.hint:
-        error.hint = "; ".join(part for part in (error.hint, OFFLINE_HINT) if part)
-    return error

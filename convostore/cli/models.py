@@ -39,13 +39,10 @@ def models(invocation: Invocation, provider: str | None, proxy: str | None) -> N
 
 async def _models(invocation: Invocation, name: str, proxy: str | None) -> list[ModelInfo]:
     from convostore.cli import farside
-    from convostore.errors import ProviderError
 
     provider = farside.make(name, invocation.config, proxy=proxy)
     try:
         return await provider.models()
-    except ProviderError as error:
-        raise farside.with_way_out(error) from error
     finally:
         await provider.aclose()
 

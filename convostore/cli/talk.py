@@ -141,7 +141,7 @@ class Talk:
         await self._show(self._view.close())
         self._say_how_it_went()
         if error is not None:
-            await self._show(self._view.failed(farside.with_way_out(error)))
+            await self._show(self._view.failed(error))
         elif self._turn is None or self.conversation is None:
             say("convostore: interrupted before the question was stored")
         else:

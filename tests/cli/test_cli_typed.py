@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from convostore.cli import typed
+from convostore.errors import UsageError
+
+
+def test_options_are_numbers_truths_and_texts() -> None:
+    """What looks like a number or a truth is one; everything else stays text."""
+    pairs = ["a=1", "b=0.5", "c=true", "d=False", "e=x=y", "f=", "g=nan", "h=1e400", "i=-3"]
+    assert typed.settings(pairs) == {
+        "a": 1,
+        "b": 0.5,
+        "c": True,
+        "d": False,
+        "e": "x=y",
+        "f": "",
+        "g": "nan",
+        "h": "1e400",
+        "i": -3,
+    }
+
+
+def test_the_last_of_two_equal_options_counts() -> None:
+    """As with every program, a later option overrides an earlier one."""
+    assert typed.settings(["a=1", "a=2"]) == {"a": 2}
+
+
+@pytest.mark.parametrize("pair", ["temperature", "=1", " =1", ""])
+def test_an_option_without_name_or_value_is_refused(pair: str) -> None:
+    """A pair that is no pair is an error that shows what one looks like."""
+    with pytest.raises(UsageError) as refused:
+        typed.settings([pair])
+    assert "temperature=0.2" in refused.value.hint
