@@ -221,9 +221,9 @@ async def _markdown(
     async for page in _pages(source, one.record):
         parents.update((message.seq, message.parent_seq) for message in page)
     path, seq = set[int](), one.record.head_seq
-    while seq is not None and seq not in path:
+    while seq is not None and seq in parents and seq not in path:
         path.add(seq)
-        seq = parents.get(seq)
+        seq = parents[seq]
     count.conversations += 1
     count.messages += len(path)
     yield markdown.head(one.record, program=_PROGRAM, shown=len(path))
