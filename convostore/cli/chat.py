@@ -103,11 +103,12 @@ async def _chat(invocation: Invocation, wish: Wish, text: str | None, *, as_json
     view = JsonView(Output()) if as_json else TextView(Output())
     try:
         async with opened(invocation, wish, view) as talk:
-            code = await (_converse(talk) if text is None else talk.ask(text))
-            if talk.conversation is not None:
-                handle = talk.conversation.handle
-                say(f"{handle}  go on with: {invocation.command('chat', '--resume', handle)}")
-            return code
+            try:
+                return await (_converse(talk) if text is None else talk.ask(text))
+            finally:
+                if talk.conversation is not None:
+                    handle = talk.conversation.handle
+                    say(f"{handle}  go on with: {invocation.command('chat', '--resume', handle)}")
     except ConvostoreError as error:
         await view.failed(error)
         return exit_code(error)

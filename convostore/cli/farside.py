@@ -86,6 +86,8 @@ def _options(
                 f"the Playground has no dialect {dialect!r}",
                 hint=f"-o dialect= takes one of: {', '.join(DIALECTS)}",
             )
+        limits = ("connect_timeout_s", "idle_timeout_s", "total_timeout_s")
+        options |= {limit: getattr(config, limit) for limit in limits}
         return {"base_url": config.playground_url, **options}
     for option in options:
         raise UsageError(

@@ -44,7 +44,13 @@ class Invocation:
     @property
     def url(self) -> str:
         """Return the store to use, as a path or URL."""
-        return self.db or str(self.config.store)
+        return self.db or self.config.store
+
+    @property
+    def location(self) -> str:
+        """Return where that is: the file of a SQLite URL, else as it is configured."""
+        scheme, found, path = self.url.partition(":///")
+        return path if found and scheme.partition("+")[0] == "sqlite" else self.url
 
     def open(self, *, create: bool = False) -> Store:
         """Return the store, upgraded when it is older; opened by `async with`.
@@ -55,7 +61,13 @@ class Invocation:
         from convostore.store import open as open_store
 
         return open_store(
-            self.url, owner=self.owner or self.config.owner, migrate=True, create=create
+            self.url,
+            owner=self.owner or self.config.owner,
+            migrate=True,
+            create=create,
+            busy_timeout_s=self.config.busy_timeout_s,
+            idle_timeout_s=self.config.idle_timeout_s,
+            total_timeout_s=self.config.total_timeout_s,
         )
 
     def command(self, *words: str) -> str:

@@ -83,11 +83,14 @@ class Program:
         )
         return Run(ended.returncode, ended.stdout, ended.stderr.decode())
 
-    def start(self, *words: str, **popen: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
         """Start the program and leave it running; the caller waits for it."""
-        pipe = subprocess.PIPE
-        streams = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe} | popen
-        started: subprocess.Popen[bytes] = subprocess.Popen(
-            [*self.argv, *words], env=self.environment, **streams
+        return subprocess.Popen(
+            [*self.argv, *words],
+            env=self.environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
         )
-        return started

@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import select
-import signal
 import struct
 import subprocess
 import termios
@@ -14,9 +13,12 @@ import time
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    import signal
+
     from program import Program  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 LIMIT_S = 30.0
+ENTER, ALT_ENTER, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x03", "\x04"
 _STYLE = re.compile(rb"\x1b(\[[0-9;?]*[a-zA-Z]|[=>])")
 
 
@@ -38,16 +40,18 @@ class Screen:
             stdout=follower,
             stderr=follower,
             start_new_session=True,
-            preexec_fn=_take_terminal,
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - the test has no thread when it starts this
         )
         os.close(follower)
         self.seen = b""
         self._read_up_to = 0
 
     def __enter__(self) -> Self:
+        """Give the terminal."""
         return self
 
     def __exit__(self, *ending: object) -> None:
+        """End the program, if it still runs, and the terminal."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -67,7 +71,7 @@ class Screen:
         self._read_up_to = found + len(words)
 
     def type(self, keys: str) -> None:
-        """Press *keys*; Enter is a carriage return, Ctrl-C is \\x03, Ctrl-D is \\x04."""
+        """Press *keys*."""
         os.write(self._leader, keys.encode())
 
     def send(self, signum: signal.Signals) -> None:
