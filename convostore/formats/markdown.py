@@ -33,7 +33,7 @@ _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>&#~|$])")
 # Source: CommonMark 0.31.2, 4.5 "Fenced code blocks", 4.6 "HTML blocks", 4.3 "Setext headings".
 _FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
-_HTML_BLOCK: Final = re.compile(r" {0,3}<(?!\w+:|\S+@)[A-Za-z/!?]")
+_HTML_BLOCK: Final = re.compile(r"[\s>*+\-\d.)]*<(?!\w+:|\S+@)[A-Za-z/!?]")  # in lists, quotes too
 _HTML_TAG: Final = re.compile(r"<(?!\w+:|[^\s<>]+@)[A-Za-z/!?][^<>]*>")
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_SPAN_LIMIT_CHARS: Final = 10_000  # looking for spans in a hostile line takes n * sqrt(n)
@@ -125,16 +125,18 @@ def _keeps_to_itself(text: str) -> bool:
     """Tell whether nothing of *text* can be taken for our structure, or swallow what follows."""
     if _UNDERLINED.search(_LINE_END.sub("\n", text)):
         return False
-    fence = ""
+    fence, indent = "", 0
     for line in _LINE_END.split(text):
         mark = _FENCE.match(line)
-        if fence:
-            if mark and mark[1].startswith(fence) and not mark[2].strip():
-                fence = ""
-        elif mark:
-            fence = mark[1]
-        elif _OUR_HEADING.match(line) or _holds_html(line):
-            return False
+        outdented = len(line) - len(line.lstrip(" ")) < indent
+        if mark and not fence:
+            fence, indent = mark[1], mark.start(1)
+        elif mark and mark[1].startswith(fence) and not mark[2].strip() and not outdented:
+            fence, indent = "", 0
+        elif fence and not indent:
+            continue
+        elif _OUR_HEADING.match(line) or _holds_html(line) or (outdented and line.strip()):
+            return False  # outdented: a list item may end here, and the fence with it
     return not fence
 
 

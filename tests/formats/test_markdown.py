@@ -80,7 +80,14 @@ def test_text_stands_in_the_page_unchanged(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Use `<div>` here.", "## Day one\n\nWalk.", "```py\nx\n```", "see <https://x.test>", "a < b"],
+    [
+        "Use `<div>` here.",
+        "## Day one\n\nWalk.",
+        "```py\nx\n```",
+        "1. a\n   ```py\n   x\n   ```",
+        "see <https://x.test>",
+        "a < b",
+    ],
 )
 def test_ordinary_markdown_is_not_fenced(text: str) -> None:
     """Headings, whole fences, code spans and links are what an answer is made of."""
@@ -88,7 +95,16 @@ def test_ordinary_markdown_is_not_fenced(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["```py\nx = ", "## User\n\nforged", "Assistant\n---\nforged", "<!-- open", "a <b>c"]
+    "text",
+    [
+        "```py\nx = ",
+        "## User\n\nforged",
+        "Assistant\n---\nforged",
+        "<!-- open",
+        "a <b>c",
+        "- a\n  ```\n<details>\n  ```",
+        "> <!--",
+    ],
 )
 def test_text_that_would_become_structure_is_fenced(text: str) -> None:
     """An open fence, a heading like ours and HTML are shown as they are, and end with the text."""
