@@ -17,10 +17,12 @@ from convostore.providers.provider import ChatMessage, ChatRequest, Provider
 from convostore.records import RemoteThread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from convostore.events import Event
     from tests.providers.conftest import RawServer, Recording
+
+    Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 USER = "u-secret-7"
 THREADS = "/v4/threads/"
@@ -358,16 +360,13 @@ async def test_body_that_ends_early_is_broken_off(
 @pytest.mark.asyncio
 async def test_server_that_is_not_there_names_the_local_model(raw_server: RawServer) -> None:
     """Nobody listens, no such host, no HTTP, a closed connection: one line, and what to do."""
-    sink = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    closing = f"http://127.0.0.1:{sink.sockets[0].getsockname()[1]}"
-    for url in ("http://127.0.0.1:1", "http://no-such-host.invalid", closing):
-        error = await failure(Playground(url), ask())
-        assert type(error) is errors.ProviderConnectError
-        assert error.retryable
-        assert "-p local" in error.hint
-        assert url.removeprefix("http://") in str(error)
-    sink.close()
-    await sink.wait_closed()
+    async with listening(_hang_up) as closing:
+        for url in ("http://127.0.0.1:1", "http://no-such-host.invalid", closing):
+            error = await failure(Playground(url), ask())
+            assert type(error) is errors.ProviderConnectError
+            assert error.retryable
+            assert "-p local" in error.hint
+            assert url.removeprefix("http://") in str(error)
     for method, path in (("GET", "/v4/models/"), ("POST", THREADS)):
         raw_server.answer(method, path, b"220 mail ready\r\n\r\n")
     error = await failure(Playground(raw_server.url), ask())
@@ -396,18 +395,48 @@ async def test_proxy_is_used_and_its_password_not_shown(
 @pytest.mark.asyncio
 async def test_silent_server_ends_at_the_idle_limit() -> None:
     """No answer at all: the limit counts from the request on."""
-    silent = await asyncio.start_server(_never, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    error = await failure(Playground(url, idle_timeout_s=0.05), ask())
+    async with listening(_never) as url:
+        error = await failure(Playground(url, idle_timeout_s=0.05), ask())
     assert type(error) is errors.ProviderTimeoutError
     assert "nothing came" in str(error)
-    silent.close()
-    await silent.wait_closed()
 
 
-async def _never(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+
+
+async def _never(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
-    await _close(writer)
+
+
+@contextlib.asynccontextmanager
+async def listening(handle: Handler) -> AsyncIterator[str]:
+    """Run a server of one handler on a free port, and end its connections with the block."""
+    tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await handle(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client gave up, or the test is over
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
 
 
 @pytest.mark.asyncio
@@ -428,13 +457,10 @@ async def test_stream_that_falls_silent_ends_at_the_idle_limit(
 @pytest.mark.asyncio
 async def test_server_that_drips_bytes_without_an_event_ends_at_the_idle_limit() -> None:
     """Bytes alone do not keep a turn alive: only whole objects do."""
-    server = await asyncio.start_server(_drip(b"x"), "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    error = await failure(Playground(url, idle_timeout_s=0.2), ask())
+    async with listening(_drip(b"x")) as url:
+        error = await failure(Playground(url, idle_timeout_s=0.2), ask())
     assert type(error) is errors.ProviderTimeoutError
     assert "nothing came" in str(error)
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.mark.asyncio
@@ -444,49 +470,35 @@ async def test_server_that_never_stops_ends_at_the_total_limit(
     """Events for ever keep the idle limit away, and the total limit ends it; the text is kept."""
     opening = b"".join(recording("b/01-first-turn").body.splitlines(keepends=True)[:2])
     more = b'{"type":"modelResponse","content":"la "}\n'
-    server = await asyncio.start_server(_drip(more, opening), "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    provider = Playground(url, idle_timeout_s=5, total_timeout_s=0.3)
     events: list[Event] = []
-    try:
-        async for event in provider.stream(ask()):
-            events.append(event)  # noqa: PERF401 - what came before the error counts
-    except errors.ProviderTimeoutError as error:
-        assert str(error) == "the reply took longer than 0.3 s"  # noqa: PT017 - events are needed
-    else:
-        pytest.fail("an endless stream came to an end")
-    await provider.aclose()
-    server.close()
-    await server.wait_closed()
+    async with listening(_drip(more, opening)) as url:
+        provider = Playground(url, idle_timeout_s=5, total_timeout_s=0.3)
+        try:
+            async for event in provider.stream(ask()):
+                events.append(event)  # noqa: PERF401 - what came before the error counts
+        except errors.ProviderTimeoutError as error:
+            assert str(error) == "the reply took longer than 0.3 s"  # noqa: PT017 - events count
+        else:
+            pytest.fail("an endless stream came to an end")
+        await provider.aclose()
     assert text_of(events).startswith("la la ")
 
 
-def _drip(piece: bytes, opening: bytes = b"") -> Callable[..., Any]:
+def _drip(piece: bytes, opening: bytes = b"") -> Handler:
     """Make a server that lists no models and then sends pieces for ever."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            if head.startswith(b"GET"):
-                writer.write(b"HTTP/1.1 404 NO\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            else:
-                writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + opening)
-                while not writer.is_closing():
-                    writer.write(piece)
-                    await writer.drain()
-                    await asyncio.sleep(0.01)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client gave up, which is the point
-        finally:
-            await _close(writer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET"):
+            writer.write(b"HTTP/1.1 404 NO\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + opening)
+        while not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.01)
 
     return serve
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
 
 
 @pytest.mark.asyncio
