@@ -119,7 +119,8 @@ async def _converse(talk: Talk) -> int:
     from convostore.cli import prompt
 
     asker = prompt.make(await talk.questions())
-    say(f"{talk.greeting()}. {asker.keys}.")
+    say(talk.greeting())
+    say(asker.keys)
     while True:
         try:
             text = await asker.read()

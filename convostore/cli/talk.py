@@ -127,6 +127,7 @@ class Talk:
                 messages=(*said, ChatMessage(role="user", text=text)),
                 model=self._far.model,
                 settings=self._wish.settings,
+                anonymous_user_id="made-by-the-store-later",
             )
             self._far.provider.check(request)
             self.conversation = await self._store.create(

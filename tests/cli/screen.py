@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     import signal
 
-    from program import Program  # type: ignore[import-not-found] # pytest puts this folder on the path
+    from tests.cli.program import Program
 
 LIMIT_S = 30.0
 ENTER, ALT_ENTER, CTRL_C, CTRL_D = "\r", "\x1b\r", "\x03", "\x04"

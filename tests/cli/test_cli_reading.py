@@ -10,7 +10,7 @@ import convostore
 from convostore.records import Message
 
 if TYPE_CHECKING:
-    from program import Program  # type: ignore[import-not-found] # pytest puts this folder on the path
+    from tests.cli.program import Program
 
 LIST_KEYS = [
     "id",
