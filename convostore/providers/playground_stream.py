@@ -89,8 +89,8 @@ class ReplyDecoder:
         self._reason: str | None = None  # of the error object, once there was one
         self._last_came = False  # the final tree, or the end mark
 
-    def feed(self, found: StreamObject) -> Iterator[Event]:
-        """Take the next object and yield what it means.
+    def feed(self, found: StreamObject) -> Iterable[Event]:
+        """Take the next object and return what it means, to be read before the next one.
 
         Raises:
             ProviderProtocolError: an object that cannot stand here.
@@ -98,17 +98,20 @@ class ReplyDecoder:
             RemoteThreadGoneError: the server continues another thread than it was asked to.
         """
         if isinstance(found, Line):
-            if found is IGNORED:
-                return
-            yield from self._line(found)
-        elif isinstance(found, RemoteMessages):
+            kind = found.type
+            if kind == "modelResponse" or (kind is None and found.content is not None):
+                text = found.content or ""
+                self._count(text)
+                self._pieces.append(text)
+                return (TextDelta(text),)  # nearly every line: no generator for it
+            return self._line(found)
+        if isinstance(found, RemoteMessages):
             if self._start is None:
                 self._refuse("messages before the start mark")
-            yield from self._state(found.messages)
-        else:
-            if self._start is not None:
-                self._refuse("a message tree after a start mark")
-            yield from self._tree(found)
+            return self._state(found.messages)
+        if self._start is not None:
+            self._refuse("a message tree after a start mark")
+        return self._tree(found)
 
     def end(self) -> Iterator[Event]:
         """Yield Finished: the body ended properly.
@@ -137,14 +140,11 @@ class ReplyDecoder:
 
     def _line(self, line: Line) -> Iterator[Event]:
         kind = line.type
-        if kind == "modelResponse" or (kind is None and line.content is not None):
+        if line is IGNORED:
+            return
+        if kind == "thinking":
             text = line.content or ""
-            self._chunk(text)
-            self._pieces.append(text)
-            yield TextDelta(text)
-        elif kind == "thinking":
-            text = line.content or ""
-            self._chunk(text)
+            self._count(text)
             yield ReasoningDelta(text)
         elif kind == "toolCall":
             yield from self._tool_call(line)
@@ -162,7 +162,7 @@ class ReplyDecoder:
         else:
             self._refuse("an object of no known kind")
 
-    def _chunk(self, text: str) -> None:
+    def _count(self, text: str) -> None:
         if not self._messages or self._last_came:
             self._refuse("a piece of the reply outside of it")
         self._size += len(text) if text.isascii() else len(text.encode())
@@ -189,7 +189,7 @@ class ReplyDecoder:
         else:
             args = msgspec.json.encode(line.args).decode()
             self._tools[call_id] = True
-        self._chunk(args)
+        self._count(args)
         yield ToolCallDelta(call_id, (line.tool_name or "") if is_new else "", args)
 
     # Messages
@@ -216,7 +216,7 @@ class ReplyDecoder:
         for message in self._messages.values():
             if message.role == "tool_call_result" and message.id not in self._given:
                 self._given.add(message.id)
-                self._chunk(message.text)
+                self._count(message.text)
                 call = message.tool_calls[0] if message.tool_calls else RemoteToolCall()
                 yield ToolResultDelta(call.id, call.name, message.text)
 
