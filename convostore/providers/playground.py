@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -119,14 +119,13 @@ class Playground:
         self.check(request)
         limits = Limits(self._idle_timeout_s, self._total_timeout_s)
         model = await self._model(request, limits)
-        answer, dialect = await self._post(request, model, limits)
-        async with answer:
-            continued = self._usable(request, dialect)
+        sent = await self._post(request, model, limits)
+        async with sent.answer as answer:
             reply = ReplyDecoder(
                 server_url=self.server_url,
-                dialect=dialect,
-                continued=continued,
-                first=None if continued is not None else self._first_content(request),
+                dialect=sent.dialect,
+                continued=sent.continued,
+                first=sent.first,
                 secret=request.anonymous_user_id,
             )
             async with aclosing(
@@ -218,26 +217,21 @@ class Playground:
         return (first, _OTHER[first])
 
     def _first_content(self, request: ChatRequest) -> FirstContent:
+        check_request(request, starts_thread=True)
         return first_content(
             request.messages, context_chars=self._context_chars, limit_bytes=FIELD_LIMIT_BYTES
         )
 
-    async def _post(
-        self, request: ChatRequest, model: ModelInfo, limits: Limits
-    ) -> tuple[Answer, Dialect]:
+    async def _post(self, request: ChatRequest, model: ModelInfo, limits: Limits) -> _Sent:
         """Send the request by the first dialect that the server knows."""
         refused: ProviderError | None = None
         for dialect in self._dialects(request):
             continued = self._usable(request, dialect)
-            if continued is not None:
-                content = request.messages[-1].text
-            else:
-                check_request(request, starts_thread=True)
-                content = self._first_content(request).text
+            first = None if continued is not None else self._first_content(request)
             answer = await self._connection.post(
                 _SEND_PATH[dialect],
                 form_fields(
-                    content,
+                    request.messages[-1].text if first is None else first.text,
                     model=model,
                     parent=continued.remote_id if continued is not None else None,
                     settings=request.settings,
@@ -247,14 +241,13 @@ class Playground:
             )
             if answer.status == 200:  # noqa: PLR2004 - a status is its own name
                 self._spoken = dialect
-                return answer, dialect
+                return _Sent(answer, dialect, continued, first)
             async with answer:
                 body = await answer.error_body(limits)
             refused = http_error(
                 answer.status, answer.headers, body, secret=request.anonymous_user_id
             )
             if answer.status not in _WRONG_PATH:
-                self._spoken = dialect
                 self._listed = None  # it may be the model that the server no longer has
                 break
         assert refused is not None  # noqa: S101 - there is always a dialect to try
@@ -296,6 +289,15 @@ class Playground:
             return parse_models(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _not_the_protocol() from error
+
+
+class _Sent(NamedTuple):
+    """A request that the server took, and what it was sent as."""
+
+    answer: Answer
+    dialect: Dialect
+    continued: RemoteThread | None
+    first: FirstContent | None
 
 
 async def _events(

@@ -144,7 +144,10 @@ def page_error(status: int) -> ProviderProtocolError:
 
 
 def broken_off(why: str) -> IncompleteReplyError:
-    """Say that a stream ended before the reply was complete."""
+    """Say that a stream ended before the reply was complete, without a word of the server.
+
+    It has no status: the server may have the whole reply, and can be asked for it.
+    """
     return IncompleteReplyError(
         f"the reply broke off: {why}",
         provider=NAME,

@@ -286,7 +286,7 @@ class Connection:
                 f"what answers at {host} does not speak HTTP", provider=NAME, hint=OTHER_URL
             ) from error
         if isinstance(error, aiohttp.ClientSSLError):
-            why = "its certificate cannot be checked"
+            why = "no secure connection (TLS) could be made"
         elif isinstance(error, aiohttp.ClientConnectorError):
             why = (error.os_error.strerror or "no such host").lower()
         else:

@@ -171,6 +171,7 @@ class ReplyDecoder:
                 f"the reply is larger than {ANSWER_LIMIT_BYTES:,} bytes and was cut off",
                 provider=NAME,
                 hint="ask for less at once",
+                status=200,
             )
 
     def _tool_call(self, line: Line) -> Iterator[Event]:

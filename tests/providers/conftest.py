@@ -132,7 +132,7 @@ class RawServer:
             pass  # the client went away, or the test is over
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
             self._open.discard(task)
 

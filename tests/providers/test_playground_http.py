@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import gzip
 import json
+import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -375,6 +378,49 @@ async def test_server_that_is_not_there_names_the_local_model(raw_server: RawSer
 
 
 @pytest.mark.asyncio
+async def test_connection_that_is_not_made_ends_at_its_limit() -> None:
+    """A full queue of connections: the kernel lets the next one wait."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        error = await failure(Playground(url, connect_timeout_s=0.1), ask())
+    assert type(error) is errors.ProviderTimeoutError
+    assert "within 0.1 s" in str(error)
+
+
+@pytest.mark.asyncio
+async def test_server_without_tls_is_not_talked_to_in_the_clear() -> None:
+    """An https address stays https."""
+    received = bytearray()
+
+    async def plain_text(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.extend(await reader.read(65_536))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with listening(plain_text) as url:
+        error = await failure(Playground(url.replace("http:", "https:")), ask())
+    assert type(error) is errors.ProviderConnectError
+    assert "TLS" in str(error)
+    assert received.startswith(b"\x16\x03")  # a TLS handshake, and nothing after it
+    assert USER.encode() not in received
+
+
+def test_network_layer_is_loaded_with_the_first_request_only() -> None:
+    """Naming the provider, building and checking it stay light."""
+    code = (
+        "import sys, convostore.providers; assert 'msgspec' not in sys.modules;"
+        "convostore.providers.make('playground'); assert 'aiohttp' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.asyncio
 async def test_proxy_is_used_and_its_password_not_shown(
     raw_server: RawServer, recording: Callable[[str], Recording]
 ) -> None:
@@ -424,7 +470,7 @@ async def listening(handle: Handler) -> AsyncIterator[str]:
             pass  # the client gave up, or the test is over
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
             tasks.discard(task)
 
