@@ -18,7 +18,7 @@ import secrets
 import signal
 import sys
 import threading
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 class Asker:
@@ -74,7 +74,7 @@ def _voice() -> BinaryIO:
     return out
 
 
-def _load(path: str, context_tokens: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the library has no types
+def _load(path: str, context_tokens: int) -> Any:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -82,7 +82,7 @@ def _load(path: str, context_tokens: int):  # type: ignore[no-untyped-def]  # no
     params.n_ctx = context_tokens
     params.n_parallel = 1
     params.warmup = False
-    # The library always listens on a loopback port; nobody knows this key, so nobody can ask there.
+    # The library always listens on loopback; nobody is told this key, so nobody can ask there.
     params.api_keys = [secrets.token_urlsafe(32)]
     # Half of the cores: its threads wait spinning, and on a busy machine stand in each other's way.
     threads = max(1, (os.cpu_count() or 2) // 2)

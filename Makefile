@@ -1,0 +1,62 @@
+# What a person or a machine types here. Needs make and Python 3.11 or newer, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint test-long test-compat picture clean
+
+help:
+	@echo "make demo         chat with a real model on this machine, in two processes"
+	@echo "make test         install what tests need, and pass all of them"
+	@echo "make lint         ruff, mypy, import contracts"
+	@echo "make test-long    trials that take minutes"
+	@echo "make test-compat  other frameworks"
+	@echo "make picture      docs/terminal.svg, from a real run of the demo"
+	@echo "make clean        remove what was made, the virtual environment too"
+
+venv: $(BIN)/.dev
+
+demo: $(BIN)/.demo
+	$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m convostore.providers.local_model > /dev/null
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+lint: $(BIN)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-long: $(BIN)/.dev
+	$(BIN)/python -m pytest -q -m long
+
+test-compat: $(BIN)/.dev
+	$(BIN)/python -m pytest -q -m compat
+
+picture: $(BIN)/.demo
+	$(BIN)/python examples/demo.py --picture docs/terminal.svg
+
+clean:
+	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "convostore needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || \
+		{ echo "this Python has no venv module; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of packages: they are installed once, and again when the lists change.
+$(BIN)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[local,chat]'
+	@touch $@
+
+$(BIN)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[local,chat,dev]'
+	@touch $@ $(BIN)/.demo
