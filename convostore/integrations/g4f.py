@@ -159,7 +159,7 @@ class AllenAI:
         return cls.model_aliases.get(model or "", model or cls.default_model)
 
     @classmethod
-    async def create_async_generator(
+    async def create_async_generator(  # positional as gpt4free's own
         cls,
         model: str | None,
         messages: Iterable[Mapping[str, Any]],

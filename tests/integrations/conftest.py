@@ -1,0 +1,69 @@
+"""A Playground server that is the configured one, and a client that calls the drop-in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+import convostore
+from convostore.integrations.g4f import AllenAI
+from convostore.testing import PlaygroundServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+
+    from convostore.records import Message
+
+_PATHS = {"stream": "/v4/message/stream", "mid": "/v4/message/stream", "threads": "/v4/threads/"}
+
+
+class Client:
+    """A program that was written for gpt4free's AllenAI."""
+
+    def __init__(self, server: PlaygroundServer) -> None:
+        self.server = server
+
+    async def ask(self, text: str, **kwargs: Any) -> list[Any]:
+        """Ask one question and return all that is yielded."""
+        kwargs = {"model": "tulu3-405b", "messages": [self.user(text)], **kwargs}
+        return [one async for one in AllenAI.create_async_generator(**kwargs)]
+
+    def user(self, content: object) -> dict[str, Any]:
+        """Make a user's message."""
+        return {"role": "user", "content": content}
+
+    def answer(self, yielded: Iterable[object]) -> str:
+        """Join the pieces of text."""
+        return "".join(one for one in yielded if isinstance(one, str))
+
+    def sent(self) -> list[dict[str, Any]]:
+        """Return the form fields of the turns that the server was asked for."""
+        turns = [one for one in self.server.requests if one.method == "POST"]
+        return [one.fields for one in turns if one.path == _PATHS[self.server.dialect]]
+
+    async def kept(self, ref: str | None = "@") -> list[Message]:
+        """Read a conversation's path back from the store."""
+        async with convostore.open() as store:
+            return list(await (await store.resume(str(ref))).history())
+
+
+@pytest_asyncio.fixture
+async def server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[PlaygroundServer]:
+    """Run a server of the older dialect, or the parametrized one, with a new store beside it."""
+    async with PlaygroundServer(getattr(request, "param", "stream")) as running:
+        monkeypatch.setenv("CONVOSTORE_DB", str(tmp_path / "chats.db"))
+        monkeypatch.setenv("CONVOSTORE_CONFIG", str(tmp_path / "none.toml"))
+        monkeypatch.setenv("CONVOSTORE_PLAYGROUND_URL", running.url)
+        monkeypatch.delenv("CONVOSTORE_OWNER", raising=False)
+        yield running
+
+
+@pytest.fixture
+def client(server: PlaygroundServer) -> Client:
+    """Give a client of that server."""
+    return Client(server)
