@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import threading
 from typing import NoReturn
@@ -90,4 +91,6 @@ def _leave(code: int) -> NoReturn:
         sys.stdout.flush()
     except (OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    # From here on Ctrl-C ends the process without a traceback out of the interpreter's own end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(code)

@@ -145,7 +145,7 @@ class Talk:
             await self._show(self._view.failed(error))
         elif self._turn is None or self.conversation is None:
             say("convostore: interrupted before the question was stored")
-        else:
+        elif self._lost is None:
             await self._show(self._view.finished(self.conversation.handle, self._turn.reply))
 
     async def _show(self, showing: Awaitable[None]) -> None:
