@@ -25,10 +25,12 @@ class Client:
 
     def __init__(self, server: PlaygroundServer) -> None:
         self.server = server
+        # The newer servers list tulu3-405b and cannot run it.
+        self.model = "qwen3-openai" if server.dialect == "threads" else "tulu3-405b"
 
     async def ask(self, text: str, **kwargs: Any) -> list[Any]:
         """Ask one question and return all that is yielded."""
-        kwargs = {"model": "tulu3-405b", "messages": [self.user(text)], **kwargs}
+        kwargs = {"model": self.model, "messages": [self.user(text)], **kwargs}
         return [one async for one in AllenAI.create_async_generator(**kwargs)]
 
     def user(self, content: object) -> dict[str, Any]:
@@ -57,7 +59,8 @@ async def server(
     """Run a server of the older dialect, or the parametrized one, with a new store beside it."""
     async with PlaygroundServer(getattr(request, "param", "stream")) as running:
         monkeypatch.setenv("CONVOSTORE_DB", str(tmp_path / "chats.db"))
-        monkeypatch.setenv("CONVOSTORE_CONFIG", str(tmp_path / "none.toml"))
+        (tmp_path / "config.toml").touch()
+        monkeypatch.setenv("CONVOSTORE_CONFIG", str(tmp_path / "config.toml"))
         monkeypatch.setenv("CONVOSTORE_PLAYGROUND_URL", running.url)
         monkeypatch.delenv("CONVOSTORE_OWNER", raising=False)
         yield running

@@ -56,7 +56,7 @@ async def test_conversation_goes_on_in_both_dialects(
     server: PlaygroundServer, client: Client
 ) -> None:
     """The second turn sends the new text alone, with the first reply's id as parent."""
-    conversation = Conversation(MODEL)
+    conversation = Conversation(client.model)
     for text in ("My name is Ada", "What is my name?"):
         yielded = await client.ask(
             text, conversation=conversation, messages=[client.user("?"), client.user(text)]

@@ -182,7 +182,7 @@ async def test_12_two_turns_at_once_stand_one_after_the_other(
 @pytest.mark.asyncio
 async def test_14_expired_thread_goes_on(server: PlaygroundServer, client: Client) -> None:
     """When the server has forgotten the parent, the earlier turns go along as text."""
-    conversation = Conversation(MODEL)
+    conversation = Conversation(client.model)
     await client.ask("My name is Ada", conversation=conversation)
     server.messages.clear()
     await client.ask("What is my name?", conversation=conversation)
