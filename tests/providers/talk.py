@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from convostore.events import Event
     from convostore.records import RemoteThread
 
-    Dialect = Literal["threads", "stream"]
-
 USER = "u-alice"
 MODEL: dict[str, str] = {"threads": "qwen3-openai", "stream": "tulu3-405b"}
-both_dialects = pytest.mark.parametrize("dialect", ["threads", "stream"])
 
 
 @dataclass
