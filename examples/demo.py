@@ -1,0 +1,132 @@
+"""Chat with a real model on this machine in one process, and go on in another.
+
+    make demo        or: python examples/demo.py [--picture FILE.svg]
+
+Every command that is shown is really run, each in a process of its own, on a new store in
+`.demo/`. The model is fetched first, unless it is there already.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from convostore.errors import ConvostoreError
+from convostore.providers.local_model import fetch_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(".demo")
+STORE = FOLDER / "chats.db"
+QUIET_MODEL = ("-o", "temperature=0", "-o", "max_tokens=48")
+CONSOLE = Console(record=True, width=100, highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    """Run the demonstration; 0 when it proved what it says."""
+    say("Fetching a small model (98 MB, once) ...")
+    say(f"The model is {fetch_model().name}; it runs on this machine.")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+
+    say("\nOne process asks. The question is on disk before the model is asked.")
+    run("chat", "What is the capital of France?", "-p", "local", *QUIET_MODEL)
+    handle = json.loads(run("list", "--json", shown=False))[0]["handle"]
+
+    say("\nThat process is gone. Another one goes on, by the conversation's handle.")
+    run("chat", "And which river flows through it?", "--resume", handle, *QUIET_MODEL)
+
+    say("\nWhat is kept:")
+    run("list")
+    run("show", handle)
+    return prove(handle)
+
+
+def prove(handle: str) -> int:
+    """Show from the record that the second request carried the first turn; 0 when it did."""
+    first, second = (usage(line) for line in exported(handle) if line["type"] == "usage")
+    before = first["input_tokens"] + first["output_tokens"]
+    proved: bool = second["input_tokens"] > before
+    say(
+        f"\nThe proof, from the record: the first request had {first['input_tokens']} tokens and "
+        f"its answer {first['output_tokens']}; the second request had {second['input_tokens']}, "
+        f"{'more than both together: it carried the first turn.' if proved else 'too few.'}"
+    )
+    return 0 if proved else 1
+
+
+def exported(handle: str) -> Iterator[dict[str, Any]]:
+    """Yield the lines of the conversation's export."""
+    for line in run("export", handle, "--format", "jsonl", shown=False).splitlines():
+        yield json.loads(line)
+
+
+def usage(line: dict[str, Any]) -> dict[str, int]:
+    """Return the token counts in a usage line."""
+    counts: dict[str, int] = line["usage"]
+    return counts
+
+
+def run(*arguments: str, shown: bool = True) -> str:
+    """Run `convostore` with *arguments* in a new process, and return what it printed.
+
+    Args:
+        arguments: as typed.
+        shown: print the command, and its output as it comes; else only what goes wrong.
+    """
+    if shown:
+        CONSOLE.print(Text(f"\n$ {shlex.join(['convostore', *arguments])}", style="bold green"))
+    with subprocess.Popen(  # noqa: S603 - our own program, and constants
+        [sys.executable, "-m", "convostore", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if shown else None,
+        env=environment(),
+    ) as process:
+        printed = "".join(pieces(process, shown=shown))
+    if process.returncode:
+        raise SystemExit(f"that ended with exit code {process.returncode}")
+    return printed
+
+
+def pieces(process: subprocess.Popen[bytes], *, shown: bool) -> Iterator[str]:
+    """Yield what *process* prints, as soon as it prints it."""
+    if process.stdout is None:
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    while data := os.read(process.stdout.fileno(), 4096):
+        text = decoder.decode(data)
+        if shown:
+            CONSOLE.print(Text(text), end="")
+        yield text
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for the commands: nothing configured but the store."""
+    kept = {name: value for name, value in os.environ.items() if "CONVOSTORE_" not in name}
+    return {**kept, "CONVOSTORE_DB": str(STORE), "PYTHONUNBUFFERED": "1"}
+
+
+def say(text: str) -> None:
+    """Print what the demonstration itself has to say."""
+    CONSOLE.print(Text(text, style="dim"))
+
+
+if __name__ == "__main__":
+    try:
+        CODE = main()
+    except ConvostoreError as error:
+        raise SystemExit(f"error: {error}\nhint: {error.hint}") from None
+    if "--picture" in sys.argv[1:-1]:
+        CONSOLE.save_svg(sys.argv[sys.argv.index("--picture") + 1], title="make demo")
+    raise SystemExit(CODE)
