@@ -55,9 +55,10 @@ def _default_id(invocation: Invocation, name: str, found: list[ModelInfo]) -> st
 
 
 def _print_columns(found: list[ModelInfo], default: str | None) -> None:
-    width = max((len(model.id) for model in found), default=0)
-    for model in found:
+    ids = [one_line(model.id) for model in found]
+    names = [one_line(model.name) for model in found]
+    id_width, name_width = (max(map(len, column), default=0) for column in (ids, names))
+    for model, shown_id, name in zip(found, ids, names, strict=True):
         mark = "*" if model.id == default else " "
-        facts = [model.name if model.name != model.id else "", model.description]
-        rest = "  ".join(fact for fact in facts if fact)
-        click.echo(f"{mark} {one_line(model.id):{width}}  {one_line(rest)}".rstrip())
+        about = one_line(model.description)
+        click.echo(f"{mark} {shown_id:{id_width}}  {name:{name_width}}  {about}".rstrip())

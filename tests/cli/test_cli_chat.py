@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostore.testing.playground_replies import CallTool, Cut, Think, ToolAnswer
+from convostore.cli.output import Output
+from convostore.cli.view import TextView
+from convostore.events import TextDelta, ToolCallDelta, ToolResultDelta
+from convostore.testing import Cut, Think
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,15 +160,36 @@ def test_an_unreachable_playground_names_the_local_model(program: Program) -> No
     assert program("models").code == 6
 
 
-def test_reasoning_and_tool_calls_stay_out_of_the_answer(program: Program, far: FarSide) -> None:
-    """Stdout has the answer's words alone; a tool call is one line on stderr."""
-    far.server.script(
-        Think("secret thought"), CallTool("CreateRandomNumber"), ToolAnswer("7"), "Done"
-    )
-    run = program("chat", "Hi", "-m", "test-tools")
+def test_reasoning_stays_out_of_the_answer(program: Program, far: FarSide) -> None:
+    """Without a terminal, what the model thought is neither on stdout nor on stderr."""
+    far.server.script(Think("secret thought"), "Done")
+    run = program("chat", "Hi")
     assert run.text == "Done\n"
     assert "secret thought" not in run.err
-    assert sum("CreateRandomNumber" in line for line in run.err.splitlines()) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_tool_call_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    """A tool call, in however many pieces it came, is one harmless line beside the answer."""
+    reader, writer = os.pipe()
+    view = TextView(Output(writer, "utf-8"))
+    for delta in (
+        TextDelta("Let me see. "),
+        ToolCallDelta("1", "find", '{"q": '),
+        ToolCallDelta("1", "", '"\x1b[2J"}'),
+        ToolCallDelta("2", "find", "y" * 1000),
+        ToolResultDelta("1", "find", "seven"),
+        TextDelta("Done"),
+    ):
+        await view.delta(delta)
+    await view.close()
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as stream:
+        assert stream.read() == "Let me see. Done\n"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == '[find {"q": "\\x1b[2J"}]'
+    assert len(lines[1]) < 250
+    assert lines[2:] == ["[find answered, 5 characters]"]
 
 
 def test_a_new_system_text_goes_along(program: Program, far: FarSide) -> None:
