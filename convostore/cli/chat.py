@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convostore.cli.exits import INTERRUPTED, EndedError, exit_code
+from convostore.cli.exits import INTERRUPTED, EndedError, SignalledError, exit_code
 from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
 from convostore.cli.terminal import say
 from convostore.errors import ConvostoreError, UsageError
@@ -117,15 +117,16 @@ async def _chat(invocation: Invocation, wish: Wish, text: str | None, *, as_json
 async def _converse(talk: Talk) -> int:
     """Ask whatever is typed, until the person leaves; return the exit code."""
     from convostore.cli import prompt
+    from convostore.cli.signals import stoppable
 
     asker = prompt.make(await talk.questions())
     say(talk.greeting())
     say(asker.keys)
     while True:
         try:
-            text = await asker.read()
-        except KeyboardInterrupt:
-            return INTERRUPTED
+            text = await stoppable(asker.read())
+        except SignalledError as ended:
+            return exit_code(ended)
         if text is None:
             return 0
         if not text.strip():

@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from convostore.cli.exits import SignalledError
 from convostore.cli.terminal import write_stderr
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Prompt(Protocol):
         """Return the next text; None when the person wants to leave (Ctrl-D).
 
         Raises:
-            KeyboardInterrupt: Ctrl-C with nothing typed.
+            SignalledError: Ctrl-C with nothing typed.
         """
         ...
 
@@ -50,32 +51,33 @@ class PlainPrompt:
     keys = "Enter sends, Ctrl-C stops an answer, Ctrl-D leaves"
 
     async def read(self) -> str | None:
-        """Return the next line without its line end; None at the end of the input.
-
-        Raises:
-            KeyboardInterrupt: Ctrl-C.
-        """
+        """Return the next line without its line end; None at the end of the input."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[bytes] = loop.create_future()
         descriptor = sys.stdin.fileno()
 
         def on_line() -> None:
             if not ready.done():
-                ready.set_result(os.read(descriptor, _LINE_BYTES))
-
-        def on_interrupt() -> None:
-            if not ready.done():
-                ready.set_exception(KeyboardInterrupt())
+                ready.set_result(_read(descriptor))
 
         write_stderr(MARK)
         loop.add_reader(descriptor, on_line)
-        loop.add_signal_handler(signal.SIGINT, on_interrupt)
+        line = b""
         try:
             line = await ready
         finally:
             loop.remove_reader(descriptor)
-            loop.remove_signal_handler(signal.SIGINT)
+            if not line:
+                write_stderr("\n")
         return line.decode(sys.stdin.encoding, "replace").rstrip("\r\n") if line else None
+
+
+def _read(descriptor: int) -> bytes:
+    """Return the next line, which is there; nothing when the terminal is gone."""
+    try:
+        return os.read(descriptor, _LINE_BYTES)
+    except OSError:
+        return b""
 
 
 class EditingPrompt:
@@ -100,16 +102,16 @@ class EditingPrompt:
         """Return the next text; None on Ctrl-D.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C with nothing typed; with something typed it is cleared.
+            SignalledError: Ctrl-C with nothing typed; with something typed it is cleared.
         """
         while True:
             try:
-                return await self._asker.prompt_async(MARK)
+                return await self._asker.prompt_async(MARK, handle_sigint=False)
             except EOFError:
                 return None
             except KeyboardInterrupt:
                 if not self._asker.default_buffer.text:
-                    raise
+                    raise SignalledError(signal.SIGINT) from None
 
 
 def _keys() -> Any:

@@ -38,7 +38,9 @@ async def stoppable(work: Coroutine[None, None, ResultT]) -> ResultT:
         received.append(signum)
         task.cancel()
 
-    for signum in _SIGNALS:
+    # What the caller chose to ignore stays ignored: nohup, and jobs in the background of a script.
+    heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
+    for signum in heard:
         loop.add_signal_handler(signum, on_signal, signum)
     try:
         return await task
@@ -47,5 +49,5 @@ async def stoppable(work: Coroutine[None, None, ResultT]) -> ResultT:
             raise
         raise SignalledError(received[0]) from None
     finally:
-        for signum in _SIGNALS:
+        for signum in heard:
             loop.remove_signal_handler(signum)
