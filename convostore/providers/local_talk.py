@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,10 @@ class ModelProcess:
         """End the process at once; it holds nothing that could be lost."""
         if self._process.returncode is None:
             self._process.kill()
-        await self._process.wait()
         self._stdin.close()
-        await self._stdout.read()  # to its end, so that nothing of the pipe is left open
+        with suppress(RuntimeError):  # a turn is reading, and will come to the end itself
+            await self._stdout.read()  # the pipe counts as open until it is read to its end
+        await self._process.wait()
 
     async def _stop(self) -> None:
         """Stop the answer that is running, or else the process."""

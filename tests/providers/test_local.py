@@ -222,6 +222,17 @@ async def test_closing_ends_the_model_process(local: Local) -> None:
     assert not running(pid)
 
 
+@pytest.mark.asyncio
+async def test_closing_under_a_running_turn_ends_it_with_an_error(local: Local) -> None:
+    """A turn whose provider is closed does not hang, and does not look complete."""
+    turn = asyncio.create_task(ask(local, request("Count to one thousand.")))
+    while local._process is None:
+        await asyncio.sleep(0)
+    await local.aclose()
+    with pytest.raises(IncompleteReplyError):
+        await turn
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_model_process_ends_with_the_one_that_started_it(
     number: signal.Signals, model: Path
