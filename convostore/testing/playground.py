@@ -19,7 +19,7 @@ from convostore.testing.playground_canned import (
     http_answer,
     read_recording,
 )
-from convostore.testing.playground_endpoints import Endpoints, form_of
+from convostore.testing.playground_endpoints import Endpoints, as_gunicorn, form_of
 from convostore.testing.playground_form import Form
 from convostore.testing.playground_models import Dialect, PlaygroundModel, default_models
 from convostore.testing.playground_rules import RefusedError
@@ -265,10 +265,7 @@ class PlaygroundServer:
             response = _error_page(request, error)
         except web.HTTPException as error:
             response = _error_page(request, RefusedError(error.status))
-        if not response.prepared:
-            response.headers["Server"] = "gunicorn"
-            response.force_close()
-        return response
+        return response if response.prepared else as_gunicorn(response)
 
     async def _remember(self, request: web.Request) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
@@ -205,7 +205,9 @@ class Endpoints:
         else:
             host = exchange.reply.model_host
             steps = default_reply(prompt, host=host, dialect=self._dialect)
-        response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        response = as_gunicorn(
+            web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+        )
         response.enable_chunked_encoding()
         await response.prepare(request)
         speaker = TypedSpeaker if self._dialect == "threads" else NestedSpeaker
@@ -265,6 +267,16 @@ async def form_of(request: web.Request) -> Form:
         return read_form(request.headers.get("Content-Type", ""), await request.read())
     except FieldTooLargeError:
         raise RefusedError(413) from None
+
+
+ResponseT = TypeVar("ResponseT", bound=web.StreamResponse)
+
+
+def as_gunicorn(response: ResponseT) -> ResponseT:
+    """Give an answer the headers of the real front: its name, and one request a connection."""
+    response.headers["Server"] = "gunicorn"
+    response.force_close()
+    return response
 
 
 def _json(value: Any) -> web.Response:
