@@ -8,7 +8,7 @@ from aiohttp import web
 
 from convostore.testing import playground_wire as wire
 from convostore.testing.playground_canned import cut
-from convostore.testing.playground_form import FieldTooLargeError, Form, read_form
+from convostore.testing.playground_form import FieldTooLargeError, Form, read_form, with_options
 from convostore.testing.playground_models import Dialect, PlaygroundModel, listed
 from convostore.testing.playground_replies import ReplyStep, default_reply
 from convostore.testing.playground_rules import (
@@ -188,6 +188,8 @@ class Endpoints:
         """Take a turn and stream the reply."""
         caller = self._caller(request)
         form = await form_of(request)
+        if request.path.startswith("/v3/"):
+            form = with_options(form)
         send = read_send_request(
             form, dialect=self._dialect, captcha_required=self._desk.captcha == "required"
         )
@@ -205,9 +207,7 @@ class Endpoints:
         else:
             host = exchange.reply.model_host
             steps = default_reply(prompt, host=host, dialect=self._dialect)
-        response = as_gunicorn(
-            web.StreamResponse(headers={"Content-Type": "application/jsonl"})
-        )
+        response = as_gunicorn(web.StreamResponse(headers={"Content-Type": "application/jsonl"}))
         response.enable_chunked_encoding()
         await response.prepare(request)
         speaker = TypedSpeaker if self._dialect == "threads" else NestedSpeaker

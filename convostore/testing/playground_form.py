@@ -51,6 +51,14 @@ def read_form(content_type: str, body: bytes) -> Form:
     return Form()
 
 
+def with_options(form: Form) -> Form:
+    """Take the options out of the `opts` object of the oldest form of request."""
+    options = form.get("opts")
+    if not isinstance(options, dict):
+        return form
+    return _form([*form.raw.items(), *options.items()])
+
+
 def snake(name: str) -> str:
     """Turn camelCase into snake_case; the server takes both."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()

@@ -20,7 +20,8 @@ _TOO_LARGE = (
     "the conversation is too large for the model to process, please shorten the conversation "
     "and try again"
 )
-_NO_TOKEN_S = 5.0  # Source: olmo-api of February 2025: the first token has five seconds
+_FIRST_TOKEN_S = 5.0  # Source: olmo-api of February 2025
+_FIRST_TOKEN_MID_S = 15.0  # Source: olmo-api of May 2025
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def named_reply(name: str, content: str, *, dialect: Dialect) -> tuple[ReplyStep
     return scripts.get(name, (f"unknown script {name}",))
 
 
+_OVERLOADED = ErrorObject("model overloaded", "model overloaded", "model overloaded")
 _COMMON: dict[str, tuple[ReplyStep, ...]] = {
     "short": ("ok",),
     "empty": (),
@@ -157,13 +159,11 @@ _OLDER: dict[str, tuple[ReplyStep, ...]] = {
         ErrorObject("grpc inference failed", "inference failed: worker died"),
     ),
     "grpc_error_first": (ErrorObject("grpc inference failed", "inference failed: no workers"),),
-    "slow": (
-        Pause(_NO_TOKEN_S),
-        ErrorObject("model overloaded", "model overloaded", "model overloaded"),
-    ),
+    "slow": (Pause(_FIRST_TOKEN_S), _OVERLOADED),
     "boom": ("before the crash", Cut()),
 }
 _MID: dict[str, tuple[ReplyStep, ...]] = {
+    "slow": (Pause(_FIRST_TOKEN_MID_S), _OVERLOADED),
     "boom": (
         "before the crash",
         ErrorObject("general exception", "'float' object is not iterable", "unknown"),

@@ -196,6 +196,7 @@ def read_send_request(form: Form, *, dialect: Dialect, captcha_required: bool) -
     numbers = {number.name: reader.number(number) for number in limits}
     if reader.problems:
         raise checker.refusal(title, reader.problems)
+    stop = [_text(one) for one in form.repeated.get("stop", [])]
     request = SendRequest(
         content=_text(content).replace("\r\n", "\n") if newer else _text(content),
         model=_text(model),
@@ -211,7 +212,7 @@ def read_send_request(form: Form, *, dialect: Dialect, captcha_required: bool) -
         tool_definitions=_json_list(form.get("tool_definitions")),
         selected_tools=[_text(one) for one in form.repeated.get("selected_tools", [])],
         numbers=numbers,
-        stop=[_text(one) for one in form.repeated.get("stop", [])] or None,
+        stop=stop or (None if "opts" in form.raw else []),  # the oldest form tells them apart
     )
     wrong = _wrong_together(request, newer=newer)
     if wrong:

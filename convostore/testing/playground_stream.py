@@ -67,6 +67,8 @@ class Exchange:
         reply.content, reply.finish_reason = self.said, finish_reason
         reply.thinking = self.thought or None
         reply.tool_calls = self.calls
+        if reply.expires_ms is None:  # the real server counts what signed-in users use
+            reply.completion = reply.id.replace("msg_", "cpl_")
         self.finish_all()
 
     def finish_all(self) -> None:

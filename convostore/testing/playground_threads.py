@@ -45,6 +45,7 @@ class KeptMessage:
     original: str | None = None
     template: str | None = None
     model_type: str | None = None
+    completion: str | None = None
     finish_reason: str | None = None
     harmful: bool | None = None
     thinking: str | None = None
@@ -104,8 +105,9 @@ class KeptThreads:
 
     def threads(self) -> list[KeptMessage]:
         """Return the live first messages of all threads, newest first."""
-        roots = [m for m in self.by_id.values() if m.parent is None and self._is_live(m)]
-        return sorted(reversed(roots), key=lambda m: m.created_ms, reverse=True)
+        kept = reversed(self.by_id.values())  # the newest first also within a millisecond
+        roots = [m for m in kept if m.parent is None and self._is_live(m)]
+        return sorted(roots, key=lambda m: m.created_ms, reverse=True)
 
     def delete(self, root_id: str) -> None:
         """Forget a whole thread."""

@@ -194,7 +194,7 @@ class _NewTurn:
     def _merge_options(self) -> dict[str, Any]:
         request = self._request
         if not self._newer:
-            return {**request.numbers, "stop": request.stop or []}
+            return {**request.numbers, "stop": request.stop}
         inherited = self.parent.opts if self.parent else {}
         merged = {**_PRESET_OPTIONS, "logprobs": None, "n": 1, "stop": [], **inherited}
         given = {name: value for name, value in request.numbers.items() if value is not None}

@@ -48,7 +48,7 @@ def nested(
         "template": message.template,
         "logprobs": [] if _has_logprobs(message) and not newer else None,
         "children": children or None,
-        "completion": None,
+        "completion": message.completion,
         "final": message.final,
         "original": message.original,
         "private": message.private,
