@@ -1,0 +1,175 @@
+"""The database as the rest of the package sees it: `write` and `read`, and errors of ours.
+
+SQLite: writes go to one thread with one synchronous connection (`writer.py`), reads to a few
+aiosqlite connections; readers never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import URL, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError
+from convostore.storage.faults import translate
+from convostore.storage.files import FileLock
+from convostore.storage.writer import Waiting, Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import aiosqlite
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import PoolProxiedConnection
+
+    from convostore.storage.statements import Hot, Row
+    from convostore.storage.writer import GroupFunction
+
+READERS = 3  # aiosqlite connections, a thread each; more do not read faster on one disk
+PAGE_SIZE = 8_192  # bytes; long texts spill less than at SQLite's default of 4,096
+FOREIGN_WAIT_MS = 250  # how long one BEGIN waits for other programs before it looks up again
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the writing connection: WAL, every commit synced, transactions begun by us alone.
+
+    FULL is what makes an acknowledgement survive a power cut.
+    Source: SQLite, "PRAGMA synchronous" and "Write-Ahead Logging", performance considerations.
+    """
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000
+    )
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Database:
+    """One opened SQLite file.
+
+    A write that returned is on disk, after kill -9 and after a power cut. A write whose caller
+    was cancelled or timed out once it had been taken has an unknown outcome.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+        self.path = path
+        self.busy_timeout_s = busy_timeout_s
+        self._dialect = sqlite.dialect()
+        self._pid = os.getpid()
+        self._closed = False
+        self._writer: Writer | None = None
+        self._engine: AsyncEngine | None = None
+        self._readers: list[PoolProxiedConnection] = []
+        self._next_reader = 0
+        self._opening = asyncio.Lock()
+
+    async def write(self, function: GroupFunction, owner_id: str, job: object) -> Any:
+        """Run *job* through its group function in the next transaction, and return its outcome.
+
+        Raises:
+            StoreBusyError: not begun within `busy_timeout_s`; certainly not stored.
+            StoreFullError: nothing of it was stored.
+            StoreError: whatever else the database says.
+            StoreClosedError: the store is closed or was inherited by a fork.
+            ConvostoreError: the conflict that the function returned for this job.
+        """
+        self._guard()
+        if self._writer is None:
+            self._writer = Writer(
+                lambda: connect_writer(self.path), self._dialect, FileLock(self.path)
+            )
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(function, owner_id, job, loop)
+        self._writer.put(waiting)
+        deadline = loop.call_later(self.busy_timeout_s, waiting.withdraw, self._busy())
+        try:
+            outcome = await waiting.future
+        except asyncio.CancelledError:
+            waiting.claim()  # not taken yet: then it never will be
+            raise
+        except Exception as error:
+            raise translate(error, self.path) from error.__cause__
+        finally:
+            deadline.cancel()
+        if isinstance(outcome, ConvostoreError):
+            raise outcome
+        return outcome
+
+    async def read(self, hot: Hot, **values: Any) -> list[Row]:
+        """Run one reading statement and return its rows; it sees one committed state.
+
+        Raises:
+            StoreError: whatever the database says.
+            StoreClosedError: the store is closed or was inherited by a fork.
+        """
+        self._guard()
+        sql, pick = hot.on(self._dialect)
+        try:
+            reader = await self._reader()
+            return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
+        except (sqlite3.Error, OSError) as error:
+            raise translate(error, self.path) from error
+
+    async def aclose(self) -> None:
+        """Finish the queued writes and close every connection. Idempotent."""
+        if self._closed or self._pid != os.getpid():
+            return
+        self._closed = True
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close, self.busy_timeout_s)
+        for reader in self._readers:
+            reader.close()
+        if self._engine is not None:
+            await self._engine.dispose()
+
+    def _guard(self) -> None:
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+        if self._pid != os.getpid():
+            raise StoreClosedError(
+                "the store was opened before this process was forked; open it again here"
+            )
+
+    def _busy(self) -> StoreBusyError:
+        return StoreBusyError(
+            f"the store at {self.path} was busy for {self.busy_timeout_s:g} s; nothing was stored",
+            hint="another program holds it: try again in a moment",
+        )
+
+    async def _reader(self) -> aiosqlite.Connection:
+        if len(self._readers) < READERS:
+            async with self._opening:
+                if len(self._readers) < READERS:
+                    self._readers.append(await self._connect_reader())
+        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        driver = self._readers[self._next_reader].driver_connection
+        return driver  # type: ignore[no-any-return]  # SQLAlchemy does not know the driver's type
+
+    async def _connect_reader(self) -> PoolProxiedConnection:
+        if self._engine is None:
+            self._engine = create_async_engine(
+                URL.create("sqlite+aiosqlite", database=str(self.path)),
+                pool_size=READERS,
+                max_overflow=0,
+                pool_reset_on_return=None,
+                connect_args={"isolation_level": None, "timeout": self.busy_timeout_s},
+            )
+            event.listen(self._engine.sync_engine, "connect", _set_up_reader)
+        return await self._engine.raw_connection()  # type: ignore[return-value]  # the async twin quacks alike
+
+
+def _set_up_reader(connection: Any, record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()

@@ -1,0 +1,129 @@
+"""The store's files: made 0600 before SQLite sees them, never on a network share, one lock beside.
+
+The process never opens the database file itself: closing it would drop SQLite's own locks.
+Source: SQLite, "How To Corrupt An SQLite Database File", 2.2.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convostore.errors import StoreOpenError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# File systems whose locks do not reach other machines or do not work at all.
+# Source: SQLite, "Write-Ahead Logging", overview: WAL does not work over a network file system.
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone"}
+)
+
+
+def prepare(path: Path, *, create: bool) -> None:
+    """Make sure the store's file can be opened, and make it with mode 0600 if it is to be new.
+
+    Args:
+        path: the database file.
+        create: make a missing file, in a folder made with mode 0700 where that is missing too.
+
+    Raises:
+        StoreOpenError: no such store, a folder in its place, no permission, a network share.
+    """
+    if path.is_dir():
+        raise StoreOpenError(
+            f"{path} is a folder, not a store",
+            hint=f"name a file: --db {path / 'chats.db'}",
+        )
+    if not path.exists():
+        if not create:
+            raise StoreOpenError(
+                f"there is no store at {path}",
+                hint="start a chat to make one: convostore chat, or name another with --db FILE",
+            )
+        _create(path)
+    refuse_network_share(path)
+    if not os.access(path, os.R_OK):
+        raise StoreOpenError(
+            f"{path} may not be read", hint=f"check its owner and mode: ls -l {path}"
+        )
+
+
+def _create(path: Path) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+    except OSError as error:
+        raise StoreOpenError(
+            f"cannot make a store at {path}: {error.strerror}",
+            hint="choose a place you may write to with --db FILE",
+        ) from error
+
+
+def refuse_network_share(path: Path) -> None:
+    """Refuse a path on a network file system, where SQLite's locks cannot be relied on.
+
+    Raises:
+        StoreOpenError: it is on one.
+    """
+    kind = _file_system(path.resolve())
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise StoreOpenError(
+            f"{path} is on a network share ({kind}), where a store can be damaged",
+            hint="keep the store on a local disk: --db FILE",
+        )
+
+
+def _file_system(path: Path) -> str:
+    """Return the type of the file system that holds *path*; empty where it cannot be told.
+
+    Source: proc_pid_mountinfo(5): mount point is field 5, the type follows the lone hyphen.
+    """
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = left.split()[4].replace("\\040", " ")
+        if len(mount) >= len(best) and path.is_relative_to(mount):
+            best, kind = mount, right.split()[0]
+    return kind
+
+
+class FileLock:
+    """A lock between processes: a blocking `flock` on a file beside the store.
+
+    Waiters wake at once and nearly in turn, where SQLite's own busy handler starves some of
+    them for seconds. It has no deadline of its own: that is the caller's.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._path = store.with_name(store.name + "-lock")
+        self._file: int | None = None
+
+    def __enter__(self) -> None:
+        """Wait for the lock."""
+        if self._file is None:
+            self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let the next one have it."""
+        if self._file is not None:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Close the lock file; it stays on disk, for others may be waiting on it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,227 @@
+"""Rows to records and back: the only place that knows how a value lies in its columns."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from convostore.errors import StoreCorruptError
+from convostore.records import (
+    ConversationRecord,
+    ErrorRecord,
+    Message,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    RemoteThread,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    Usage,
+)
+from convostore.storage.leases import is_dead
+from convostore.storage.tables import conversation, message, remote_thread, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from convostore.storage.statements import Row
+
+NANO = 1_000_000_000
+_json = msgspec.json.Encoder(order="sorted")
+_parts = msgspec.json.Decoder(
+    list[int | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart]
+)
+_piece = msgspec.json.Decoder(ToolCallPart | ToolResultPart | OpaquePart)
+_object = msgspec.json.Decoder(dict[str, Any])
+_error = msgspec.json.Decoder(ErrorRecord)
+_journal = msgspec.json.Decoder(list[tuple[int, str, str]])
+
+CONVERSATION_COLUMNS = tuple(c for c in conversation.c if c.name != "owner_id")
+MESSAGE_COLUMNS = tuple(c for c in message.c if c.name not in {"owner_id", "conversation_id"})
+REMOTE_COLUMNS = (
+    remote_thread.c.message_seq,
+    remote_thread.c.server_url,
+    remote_thread.c.dialect,
+    remote_thread.c.remote_id,
+    remote_thread.c.user_remote_id,
+    remote_thread.c.root_id,
+    remote_thread.c.same_text,
+    remote_thread.c.expires_at_ms,
+)
+USAGE_COLUMNS = (
+    usage.c.message_seq,
+    usage.c.provider,
+    usage.c.model,
+    usage.c.created_at_ms,
+    usage.c.input_tokens,
+    usage.c.output_tokens,
+    usage.c.cached_tokens,
+    usage.c.reasoning_tokens,
+    usage.c.cost_nano,
+)
+
+
+def to_json(value: object) -> str:
+    """Write a value as canonical JSON: keys sorted, no spaces."""
+    return _json.encode(value).decode()
+
+
+def encode_parts(parts: Sequence[Part]) -> tuple[str, str | None]:
+    """Return the joined text of *parts*, and their shape with each text part as its length.
+
+    The shape is None when the text says it all, which is the common case.
+    """
+    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+    if not parts or (len(parts) == 1 and isinstance(parts[0], TextPart)):
+        return text, None
+    return text, to_json([len(p.text) if isinstance(p, TextPart) else p for p in parts])
+
+
+def decode_parts(text: str, shape: str | None) -> tuple[Part, ...]:
+    """Return the parts that *shape* cuts out of *text*.
+
+    Raises:
+        StoreCorruptError: the stored shape cannot be read.
+    """
+    if shape is None:
+        return (TextPart(text),) if text else ()
+    parts: list[Part] = []
+    at = 0
+    for item in _decode(_parts, shape, "parts"):
+        if isinstance(item, int):
+            parts.append(TextPart(text[at : at + item]))
+            at += item
+        else:
+            parts.append(item)
+    return tuple(parts)
+
+
+def encode_piece(part: ToolCallPart | ToolResultPart | OpaquePart) -> str:
+    """Write a part that is not text as a journal row's text."""
+    return to_json(part)
+
+
+def fold_journal(rows: Iterable[tuple[int, str, str]]) -> tuple[Part, ...]:
+    """Join journal rows (seq, kind, text), in any order, into the parts they are pieces of."""
+    parts: list[Part] = []
+    run: list[str] = []
+    run_kind = ""
+
+    def end_run() -> None:
+        if run:
+            joined = "".join(run)
+            parts.append(TextPart(joined) if run_kind == "text" else ReasoningPart(joined))
+            run.clear()
+
+    for _, kind, text in sorted(rows):
+        if kind in {"text", "reasoning"}:
+            if kind != run_kind:
+                end_run()
+            run.append(text)
+        else:
+            end_run()
+            parts.append(_decode(_piece, text, "journal"))
+        run_kind = kind
+    end_run()
+    return tuple(parts)
+
+
+def content_hash(parent_hash: str | None, role: str, text: str, shape: str | None) -> str:
+    """Return the sha256, in hex, over the canonical JSON of a message and its parent's hash."""
+    raw = None if shape is None else msgspec.Raw(shape.encode())
+    return hashlib.sha256(_json.encode([parent_hash, role, text, raw])).hexdigest()
+
+
+def conversation_from(row: Row) -> ConversationRecord:
+    """Make a record of a row of CONVERSATION_COLUMNS."""
+    values = dict(zip(_CONVERSATION_NAMES, row, strict=True))
+    for name in ("settings", "metadata"):
+        values[name] = _decode(_object, values[name], name) if values[name] else {}
+    values["pinned"] = bool(values["pinned"])
+    return ConversationRecord(**values)
+
+
+_CONVERSATION_NAMES = tuple(c.name for c in CONVERSATION_COLUMNS)
+
+
+def messages_from(rows: Iterable[Row], now_ms: int) -> list[Message]:
+    """Make messages of rows of MESSAGE_COLUMNS plus the journal, in order of seq.
+
+    A running reply shows its journal; if its writer is dead it shows as interrupted.
+    """
+    ids: dict[int, str] = {}
+    messages = []
+    for row in rows:
+        (seq, id_, parent_seq, role, author, status, text, shape, provider, model, reason) = row[
+            :11
+        ]
+        (error, key, lease, created_ms, finished_ms, hash_, source_id, journal) = row[11:]
+        if status == "streaming":
+            parts = fold_journal(_decode(_journal, journal or "[]", "journal"))
+            text = "".join(part.text for part in parts if isinstance(part, TextPart))
+            status = "interrupted" if is_dead(lease, now_ms) else status
+        else:
+            parts = decode_parts(text, shape)
+        ids[seq] = id_
+        messages.append(
+            Message(
+                id=id_,
+                parent_id=None if parent_seq is None else ids.get(parent_seq),
+                seq=seq,
+                parent_seq=parent_seq,
+                role=role,
+                author=author,
+                status=status,
+                text=text,
+                parts=parts,
+                provider=provider,
+                model=model,
+                finish_reason=reason,
+                error=None if error is None else _decode(_error, error, "error"),
+                idempotency_key=key,
+                created_at_ms=created_ms,
+                finished_at_ms=finished_ms,
+                content_hash=hash_,
+                source_id=source_id,
+            )
+        )
+    return messages
+
+
+def remote_from(row: Row) -> RemoteThread:
+    """Make a remote thread of a row of REMOTE_COLUMNS."""
+    _, server_url, dialect, remote_id, user_remote_id, root_id, same_text, expires_at_ms = row
+    return RemoteThread(
+        server_url=server_url,
+        dialect=dialect,
+        remote_id=remote_id,
+        user_remote_id=user_remote_id,
+        root_id=root_id,
+        same_text=bool(same_text),
+        expires_at_ms=expires_at_ms,
+    )
+
+
+def usage_from(row: Row) -> Usage:
+    """Make a usage of a row of USAGE_COLUMNS."""
+    cost_nano = row[8]
+    return Usage(
+        input_tokens=row[4],
+        output_tokens=row[5],
+        cached_tokens=row[6],
+        reasoning_tokens=row[7],
+        cost=None if cost_nano is None else cost_nano / NANO,
+    )
+
+
+def _decode(decoder: Any, text: str, what: str) -> Any:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise StoreCorruptError(
+            f"a stored {what} value cannot be read ({error})",
+            hint="look: convostore db check --deep",
+        ) from error

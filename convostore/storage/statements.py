@@ -1,0 +1,133 @@
+"""How statements run: Core makes the text once per dialect, the driver's cursor runs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import Text, bindparam
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import ClauseElement, ColumnElement
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+Row = tuple[Any, ...]
+
+
+class Cursor(Protocol):
+    """What a transaction needs of the driver's cursor."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the last statement changed."""
+        ...
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any:
+        """Run one statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any:
+        """Run one statement once for each row of values."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Fetch what is left of the last statement's rows."""
+        ...
+
+
+class Hot:
+    """A Core statement that is compiled once per dialect, its values picked by position."""
+
+    __slots__ = ("_compiled", "_statement")
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Row]]] = {}
+
+    def on(self, dialect: Dialect) -> tuple[str, Callable[[dict[str, Any]], Row]]:
+        """Return the statement's text in *dialect*, and what orders the named values for it."""
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            compiled = self._statement.compile(
+                dialect=dialect, compile_kwargs={"render_postcompile": True}
+            )
+            found = (str(compiled), _picker(compiled))  # type: ignore[arg-type]  # always SQLCompiler for DML and SELECT
+            self._compiled[dialect.name] = found
+        return found
+
+
+def _picker(compiled: SQLCompiler) -> Callable[[dict[str, Any]], Row]:
+    names = tuple(compiled.positiontup or ())
+    fixed = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def pick(values: dict[str, Any]) -> Row:
+        return tuple([values[name] if name in values else fixed[name] for name in names])
+
+    return pick
+
+
+class Tx:
+    """A transaction in progress, which can read and write but neither begin nor commit."""
+
+    __slots__ = ("cursor", "dialect")
+
+    def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
+        self.cursor = cursor
+        self.dialect = dialect
+
+    def rows(self, hot: Hot, **values: Any) -> list[Row]:
+        """Run a statement and return its rows."""
+        sql, pick = hot.on(self.dialect)
+        self.cursor.execute(sql, pick(values))
+        return self.cursor.fetchall()
+
+    def run(self, hot: Hot, **values: Any) -> int:
+        """Run a statement and return how many rows it changed."""
+        sql, pick = hot.on(self.dialect)
+        self.cursor.execute(sql, pick(values))
+        return self.cursor.rowcount
+
+    def many(self, hot: Hot, rows: Iterable[dict[str, Any]]) -> None:
+        """Run a statement once for each set of named values."""
+        sql, pick = hot.on(self.dialect)
+        values = [pick(row) for row in rows]
+        if values:
+            self.cursor.executemany(sql, values)
+
+
+class _ItemsOf(FunctionElement[str]):
+    """The items of a JSON array of texts, as rows."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_ItemsOf, "sqlite")
+def _items_of_sqlite(element: _ItemsOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **kwargs)}))"
+
+
+def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Compare *column* with any of a list, given at run time as a JSON array named *name*."""
+    return column.in_(_ItemsOf(bindparam(name, type_=Text)))
+
+
+class _JsonRows(FunctionElement[str]):
+    """The rows of a correlated table as one JSON array of arrays, in no particular order."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_JsonRows, "sqlite")
+def _json_rows_sqlite(element: _JsonRows, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
+
+
+def json_rows(*columns: ColumnElement[Any]) -> ColumnElement[str]:
+    """Gather *columns* of all rows of a subquery into one JSON text."""
+    return _JsonRows(*columns)

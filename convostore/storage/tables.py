@@ -1,0 +1,209 @@
+"""The tables and indexes (SQLAlchemy Core), and the revision that made them.
+
+Rules that keep other engines open, held by a test over this metadata: the owner stands first in
+every key and index; only Text, Integer, BigInteger and LargeBinary; no triggers, no sequences.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+REVISION: Final = "0001"  # the newest migration; a test holds it equal to alembic's head
+VERSION_TABLE: Final = "convostore_version"
+OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
+
+metadata = MetaData()
+
+owner = Table(
+    "owner",
+    metadata,
+    Column("id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("id"),
+    Index("owner_name", "name", unique=True),
+)
+
+store_meta = Table(
+    "store_meta",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+_IN_LISTS = text("deleted_at_ms IS NULL AND archived_at_ms IS NULL")
+_ARCHIVED = text("deleted_at_ms IS NULL AND archived_at_ms IS NOT NULL")
+_KEYED = text("key IS NOT NULL")
+_ONCE = text("idempotency_key IS NOT NULL")
+_RUNNING = text("status = 'streaming'")
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("owner_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("handle", Text, nullable=False),
+    Column("key", Text),
+    Column("title", Text),
+    Column("title_source", Text),
+    Column("provider", Text),
+    Column("model", Text),
+    Column("anonymous_user_id", Text),
+    Column("settings", Text),
+    Column("metadata", Text),
+    Column("head_seq", Integer),
+    Column("last_seq", Integer, nullable=False),
+    Column("message_count", Integer, nullable=False),
+    Column("interrupted_count", Integer, nullable=False),
+    Column("folder", Text),
+    Column("pinned", Integer, nullable=False),
+    Column("archived_at_ms", BigInteger),
+    Column("deleted_at_ms", BigInteger),
+    Column("expires_at_ms", BigInteger),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Column("source", Text),
+    Column("source_id", Text),
+    PrimaryKeyConstraint("owner_id", "id"),
+    Index("conversation_handle", "owner_id", "handle", unique=True),
+    Index(
+        "conversation_key",
+        "owner_id",
+        "key",
+        unique=True,
+        sqlite_where=_KEYED,
+        postgresql_where=_KEYED,
+    ),
+    Index(
+        "conversation_list",
+        "owner_id",
+        "pinned",
+        "updated_at_ms",
+        "id",
+        sqlite_where=_IN_LISTS,
+        postgresql_where=_IN_LISTS,
+    ),
+    Index(
+        "conversation_archive",
+        "owner_id",
+        "updated_at_ms",
+        "id",
+        sqlite_where=_ARCHIVED,
+        postgresql_where=_ARCHIVED,
+    ),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("owner_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("parent_seq", Integer),
+    Column("role", Text, nullable=False),
+    Column("author", Text),
+    Column("status", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("parts", Text),
+    Column("provider", Text),
+    Column("model", Text),
+    Column("finish_reason", Text),
+    Column("error", Text),
+    Column("idempotency_key", Text),
+    Column("lease", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    Column("content_hash", Text),
+    Column("source_id", Text),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
+    ),
+    Index("message_id", "owner_id", "id", unique=True),
+    Index(
+        "message_once",
+        "owner_id",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=_ONCE,
+        postgresql_where=_ONCE,
+    ),
+    Index(
+        "message_running",
+        "owner_id",
+        "conversation_id",
+        "seq",
+        sqlite_where=_RUNNING,
+        postgresql_where=_RUNNING,
+    ),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("owner_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("message_seq", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq", "seq"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id", "message_seq"],
+        ["message.owner_id", "message.conversation_id", "message.seq"],
+    ),
+)
+
+remote_thread = Table(
+    "remote_thread",
+    metadata,
+    Column("owner_id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("message_seq", Integer, nullable=False),
+    Column("server_url", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("remote_id", Text, nullable=False),
+    Column("user_remote_id", Text),
+    Column("root_id", Text),
+    Column("same_text", Integer, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id", "message_seq"],
+        ["message.owner_id", "message.conversation_id", "message.seq"],
+    ),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("owner_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("conversation_id", Text, nullable=False),
+    Column("message_seq", Integer, nullable=False),
+    Column("provider", Text),
+    Column("model", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("cost_nano", BigInteger),  # billionths of the provider's currency unit
+    PrimaryKeyConstraint("owner_id", "id"),
+    Index("usage_message", "owner_id", "conversation_id", "message_seq"),
+)

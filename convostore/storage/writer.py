@@ -1,0 +1,203 @@
+"""The one writer of a SQLite process: a thread, a queue, and one transaction for all that waits.
+
+Take one job, take the lock between processes, begin, drain the rest, run them in groups,
+commit, and only then acknowledge all of them. No timer: a lone job commits at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from convostore.errors import StoreBusyError
+from convostore.storage.faults import BUSY, CONSTRAINT, primary_code
+from convostore.storage.statements import Tx
+
+if TYPE_CHECKING:
+    import asyncio
+    import sqlite3
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.engine import Dialect
+
+    from convostore.storage.files import FileLock
+
+GroupFunction: TypeAlias = "Callable[[Tx, str, Sequence[Any]], list[Any]]"
+MOST_JOBS = 256  # in one transaction: bounds what a failure throws back and how long readers lag
+
+
+class Waiting:
+    """A job in the queue, and the caller who waits for it."""
+
+    __slots__ = ("_claim", "function", "future", "job", "loop", "outcome", "owner_id")
+
+    def __init__(
+        self, function: GroupFunction, owner_id: str, job: object, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.function = function
+        self.owner_id = owner_id
+        self.job = job
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.outcome: Any = None
+        self._claim = [True]
+
+    def claim(self) -> bool:
+        """Take the job, or take it back: exactly one of the two threads gets True."""
+        try:
+            return self._claim.pop()  # list.pop is atomic, so no lock is needed
+        except IndexError:
+            return False
+
+    @property
+    def claimed(self) -> bool:
+        """Tell whether somebody has taken it already."""
+        return not self._claim
+
+    def withdraw(self, reason: StoreBusyError) -> None:
+        """Give up waiting, if the writer has not taken the job yet: then it is not stored."""
+        if self.claim() and not self.future.done():
+            self.future.set_exception(reason)
+
+    def settle(self) -> None:
+        """Hand the outcome to the caller, in the caller's own thread."""
+        if self.future.done():
+            return  # the caller was cancelled: to it the outcome is unknown
+        if isinstance(self.outcome, BaseException):
+            self.future.set_exception(self.outcome)
+        else:
+            self.future.set_result(self.outcome)
+
+
+class Writer:
+    """The thread that owns the process's only writing connection."""
+
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], dialect: Dialect, lock: FileLock
+    ) -> None:
+        self._connect = connect
+        self._dialect = dialect
+        self._lock = lock
+        self._connection: sqlite3.Connection | None = None
+        self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        # A daemon: a store that is never closed, or a lock that never comes, must not hang the exit.
+        self._thread = threading.Thread(target=self._serve, name="convostore-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, waiting: Waiting) -> None:
+        """Queue a job; its future gets the outcome after the commit."""
+        self._queue.put(waiting)
+
+    def close(self, timeout_s: float) -> None:
+        """Finish what is queued and end the thread; blocks for at most *timeout_s* seconds."""
+        self._queue.put(None)
+        self._thread.join(timeout_s)
+
+    def _serve(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            try:
+                with self._lock:
+                    ending = self._transaction(batch)
+            except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers
+                self._forget_connection()
+                ending = False
+                for waiting in batch:
+                    waiting.claim()
+                    waiting.outcome = error
+            _settle(batch)
+            if ending:
+                break
+        self._forget_connection()
+        self._lock.close()
+
+    def _transaction(self, batch: list[Waiting]) -> bool:
+        """Run one transaction over *batch* and what else is queued; tell whether to end."""
+        connection = self._connection = self._connection or self._connect()
+        if not self._begin(connection, batch):
+            return False
+        ending = self._drain(batch)
+        batch[:] = [waiting for waiting in batch if waiting.claim()]
+        tx = Tx(connection.cursor(), self._dialect)
+        try:
+            self._run_groups(tx, batch)
+            connection.execute("COMMIT")
+        except Exception as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if len(batch) == 1 or primary_code(error) not in {0, CONSTRAINT}:
+                raise  # a lone job, or the disk's fault: trying again would change nothing
+            connection.execute("BEGIN IMMEDIATE")
+            self._run_apart(tx, batch)
+            connection.execute("COMMIT")
+        return ending
+
+    def _begin(self, connection: sqlite3.Connection, batch: list[Waiting]) -> bool:
+        """Begin, waiting for foreign programs as long as any caller still waits for us."""
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except Exception as error:
+                if primary_code(error) != BUSY:
+                    raise
+                self._drain(batch, leave_end=True)
+                if all(waiting.claimed for waiting in batch):
+                    batch.clear()
+                    return False
+            else:
+                return True
+
+    def _drain(self, batch: list[Waiting], *, leave_end: bool = False) -> bool:
+        """Move what is queued into *batch*; tell whether the end was among it."""
+        while len(batch) < MOST_JOBS:
+            try:
+                waiting = self._queue.get_nowait()
+            except Empty:
+                return False
+            if waiting is None:
+                if leave_end:
+                    self._queue.put(None)
+                return True
+            batch.append(waiting)
+        return False
+
+    def _run_groups(self, tx: Tx, batch: list[Waiting]) -> None:
+        groups: dict[tuple[GroupFunction, str], list[Waiting]] = {}
+        for waiting in batch:
+            groups.setdefault((waiting.function, waiting.owner_id), []).append(waiting)
+        for (function, owner_id), group in groups.items():
+            outcomes = function(tx, owner_id, [waiting.job for waiting in group])
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                waiting.outcome = outcome
+
+    def _run_apart(self, tx: Tx, batch: list[Waiting]) -> None:
+        """Run each job in a savepoint of its own, so that one bad job fails alone."""
+        for waiting in batch:
+            tx.cursor.execute("SAVEPOINT apart")
+            try:
+                waiting.outcome = waiting.function(tx, waiting.owner_id, [waiting.job])[0]
+            except Exception as error:  # noqa: BLE001 - it is this job's outcome
+                tx.cursor.execute("ROLLBACK TO apart")
+                waiting.outcome = error
+            tx.cursor.execute("RELEASE apart")
+
+    def _forget_connection(self) -> None:
+        """Close the connection: after a failed sync nothing it says can be believed."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _settle(batch: list[Waiting]) -> None:
+    loops: dict[asyncio.AbstractEventLoop, list[Waiting]] = {}
+    for waiting in batch:
+        loops.setdefault(waiting.loop, []).append(waiting)
+    for loop, group in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle_here, group)
+
+
+def _settle_here(group: list[Waiting]) -> None:
+    for waiting in group:
+        waiting.settle()
