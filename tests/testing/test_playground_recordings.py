@@ -13,7 +13,6 @@ import pytest
 from convostore.testing import ManualClock, PlaygroundServer
 from tests.testing.recorded import Answer, Recorded, cases, known_messages, send_bytes
 
-
 if TYPE_CHECKING:
     from convostore.testing.playground_models import Dialect
 
