@@ -1,0 +1,1 @@
+"""The one history of the schema; installed as `convostore.migrations`."""
