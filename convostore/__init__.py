@@ -8,14 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from convostore.conversation import Conversation as Conversation
     from convostore.errors import ConvostoreError as ConvostoreError
     from convostore.records import Message as Message
     from convostore.store import Store as Store
     from convostore.store import open as open  # noqa: A004 - the public verb
+    from convostore.turn import Turn as Turn
 
 __version__ = "0.1.0"
 
-_HOME = {"open": "convostore.store", "Store": "convostore.store"}
+_HOME = {
+    "open": "convostore.store",
+    "Store": "convostore.store",
+    "Conversation": "convostore.conversation",
+    "Turn": "convostore.turn",
+    "Message": "convostore.records",
+    "ConvostoreError": "convostore.errors",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -42,7 +42,7 @@ _current: Clock = SystemClock()
 
 def replace(clock: Clock) -> Clock:
     """Make *clock* the process's clock and return the one it replaces (for tests)."""
-    global _current  # noqa: PLW0603 - the one door to time is one per process by intent
+    global _current  # one per process, by intent
     before, _current = _current, clock
     return before
 

@@ -101,13 +101,13 @@ class NotFoundError(StoreError, LookupError):
 
 
 class ConversationNotFoundError(NotFoundError):
-    """This owner has no such conversation."""
+    """Tell that this owner has no such conversation."""
 
     code = "conversation_not_found"
 
 
 class MessageNotFoundError(NotFoundError):
-    """This conversation has no such message."""
+    """Tell that the conversation has no such message."""
 
     code = "message_not_found"
 
@@ -274,9 +274,7 @@ class ProviderProtocolError(ProviderError):
         retryable: bool | None = None,
         excerpt: str = "",
     ) -> None:
-        super().__init__(
-            message, provider=provider, hint=hint, status=status, retryable=retryable
-        )
+        super().__init__(message, provider=provider, hint=hint, status=status, retryable=retryable)
         self.excerpt = excerpt[:500]
 
 

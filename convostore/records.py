@@ -252,6 +252,10 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     source_id: str | None = None
 
+    def __repr__(self) -> str:
+        """Show what a list shows, and no secrets."""
+        return f"<ConversationRecord {self.handle} {self.title!r}, {self.message_count} messages>"
+
 
 class Page(msgspec.Struct, Generic[ItemT], frozen=True):
     """One page of a list.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import URL, event
 from sqlalchemy.dialects import sqlite
@@ -98,7 +98,7 @@ class Database:
         except asyncio.CancelledError:
             waiting.claim()  # not taken yet: then it never will be
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the door: translate decides what it is
             raise translate(error, self.path) from error.__cause__
         finally:
             deadline.cancel()
@@ -153,8 +153,7 @@ class Database:
                 if len(self._readers) < READERS:
                     self._readers.append(await self._connect_reader())
         self._next_reader = (self._next_reader + 1) % len(self._readers)
-        driver = self._readers[self._next_reader].driver_connection
-        return driver  # type: ignore[no-any-return]  # SQLAlchemy does not know the driver's type
+        return cast("aiosqlite.Connection", self._readers[self._next_reader].driver_connection)
 
     async def _connect_reader(self) -> PoolProxiedConnection:
         if self._engine is None:
@@ -166,10 +165,10 @@ class Database:
                 connect_args={"isolation_level": None, "timeout": self.busy_timeout_s},
             )
             event.listen(self._engine.sync_engine, "connect", _set_up_reader)
-        return await self._engine.raw_connection()  # type: ignore[return-value]  # the async twin quacks alike
+        return await self._engine.raw_connection()
 
 
-def _set_up_reader(connection: Any, record: object) -> None:
+def _set_up_reader(connection: Any, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only = ON")
     cursor.close()

@@ -61,10 +61,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         message_seq: where the text is now: the reply, or the sibling made for it.
         sibling: a sibling had to be made, for the reply had been closed and gone on from.
+        content_hash: of the text as stored; None when an earlier try had stored it already.
     """
 
     message_seq: int
     sibling: bool
+    content_hash: str | None
 
 
 class Adopt(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +181,9 @@ def _finish(tx: Tx, owner_id: str, job: FinishTurn) -> Ended | ConvostoreError:
     seq = job.message_seq
     late = ours and status == "interrupted" and not tx.rows(_CHILD, **at)
     if ours and status not in {"streaming", "interrupted"}:
-        return Ended(message_seq=seq, sibling=False)  # stored by an earlier try of this same write
+        return Ended(
+            message_seq=seq, sibling=False, content_hash=None
+        )  # stored by an earlier try of this same write
     above = parent_hash(tx, owner_id, job.conversation_id, parent_seq)
     hash_ = content_hash(above, role, job.text, job.shape)
     sibling = not (late or (ours and status == "streaming"))
@@ -216,7 +220,7 @@ def _finish(tx: Tx, owner_id: str, job: FinishTurn) -> Ended | ConvostoreError:
         new_model=job.model,
         new_provider=job.provider,
     )
-    return Ended(message_seq=seq, sibling=sibling)
+    return Ended(message_seq=seq, sibling=sibling, content_hash=hash_)
 
 
 def _sibling(tx: Tx, owner_id: str, job: FinishTurn, parent_seq: int | None, hash_: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Text, bindparam
+from sqlalchemy import Boolean, Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -99,21 +99,22 @@ class Tx:
             self.cursor.executemany(sql, values)
 
 
-class _ItemsOf(FunctionElement[str]):
-    """The items of a JSON array of texts, as rows."""
+class _OneOf(FunctionElement[bool]):
+    """A column, compared with the items of a JSON array of texts."""
 
     inherit_cache = True
-    type = Text()
+    type = Boolean()
 
 
-@compiles(_ItemsOf, "sqlite")
-def _items_of_sqlite(element: _ItemsOf, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **kwargs)}))"
+@compiles(_OneOf, "sqlite")
+def _one_of_sqlite(element: _OneOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+    column, items = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({items}))"  # noqa: S608 - compiled by SQLAlchemy
 
 
 def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Compare *column* with any of a list, given at run time as a JSON array named *name*."""
-    return column.in_(_ItemsOf(bindparam(name, type_=Text)))
+    return _OneOf(column, bindparam(name, type_=Text))
 
 
 class _JsonRows(FunctionElement[str]):

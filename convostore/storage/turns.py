@@ -6,7 +6,7 @@ conflict is returned before the job's first row changes, so it needs no rollback
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import bindparam, func, insert, select, update
@@ -24,6 +24,9 @@ from convostore.storage.leases import is_dead
 from convostore.storage.rows import content_hash, to_json
 from convostore.storage.statements import Hot, Tx, one_of
 from convostore.storage.tables import conversation, message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OnMoved: TypeAlias = Literal["branch", "follow", "error"]
 ANY_HEAD = -1  # an append that goes on wherever the conversation stands
@@ -62,6 +65,8 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
         user: None adds a reply under the message `head_seq`, as its sibling answer.
         reply: with status `streaming` and the writer's lease.
         title: the conversation's title, if it has none yet.
+        model: the conversation's model from now on, and so the reply's provider; None is the
+            provider's first.
     """
 
     conversation_id: str
@@ -72,6 +77,7 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
     reply: NewMessage
     now_ms: int
     title: str | None = None
+    model: str | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,12 +88,14 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
         user_seq: the user's message.
         reply_seq: the running reply.
         branched: the head had moved, and this turn made a sibling branch.
+        user_hash: the user message's content hash.
     """
 
     parent_seq: int | None
     user_seq: int
     reply_seq: int
     branched: bool
+    user_hash: str | None
 
 
 class KnownKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +171,14 @@ ADVANCE = Hot(
         title_source=func.coalesce(conversation.c.title_source, bindparam("new_title_source")),
     )
 )
+ANSWERED_BY = Hot(
+    update(conversation)
+    .where(
+        conversation.c.owner_id == bindparam("of_owner_id"),
+        conversation.c.id == bindparam("of_id"),
+    )
+    .values(provider=bindparam("new_provider"), model=bindparam("new_model"))
+)
 
 
 def standings(tx: Tx, owner_id: str, ids: list[str]) -> dict[str, Standing]:
@@ -179,7 +195,7 @@ def standings(tx: Tx, owner_id: str, ids: list[str]) -> dict[str, Standing]:
 
 
 def begin_turns(
-    tx: Tx, owner_id: str, jobs: list[BeginTurn]
+    tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]
 ) -> list[Begun | KnownKey | ConvostoreError]:
     """Store each turn's question and its empty reply, and move the head."""
     standing = standings(tx, owner_id, [job.conversation_id for job in jobs])
@@ -206,7 +222,7 @@ def begin_turns(
     return outcomes
 
 
-def _known_keys(tx: Tx, owner_id: str, jobs: list[BeginTurn]) -> dict[str | None, KnownKey]:
+def _known_keys(tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]) -> dict[str | None, KnownKey]:
     keys = [job.user.idempotency_key for job in jobs if job.user and job.user.idempotency_key]
     if not keys:
         return {}
@@ -237,11 +253,24 @@ def _begin(
     reply_seq = add.message(job.reply, user_seq)
     stands.running[reply_seq] = job.reply.lease
     add.advance(stands.head_seq if branched else reply_seq, 1 if job.user is None else 2, job.title)
-    return Begun(parent_seq=parent_seq, user_seq=user_seq, reply_seq=reply_seq, branched=branched)
+    tx.run(
+        ANSWERED_BY,
+        of_owner_id=owner_id,
+        of_id=job.conversation_id,
+        new_provider=job.reply.provider,
+        new_model=job.model,
+    )
+    return Begun(
+        parent_seq=parent_seq,
+        user_seq=user_seq,
+        reply_seq=reply_seq,
+        branched=branched,
+        user_hash=stands.hashes.get(user_seq),
+    )
 
 
 def append_messages(
-    tx: Tx, owner_id: str, jobs: list[Append]
+    tx: Tx, owner_id: str, jobs: Sequence[Append]
 ) -> list[tuple[int, ...] | ConvostoreError]:
     """Store finished messages and move the head; return their seqs.
 

@@ -1,0 +1,74 @@
+"""Where a caller stands in a conversation, shared by the conversation object and its turns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from convostore.pulse import Pulse
+    from convostore.records import ConversationRecord, Message, RemoteThread
+    from convostore.storage.database import Database
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a turn waits for its provider.
+
+    Attributes:
+        idle_timeout_s: for the next event.
+        total_timeout_s: for the whole reply.
+    """
+
+    idle_timeout_s: float = 120.0
+    total_timeout_s: float = 1800.0
+
+
+class Opened:
+    """What all conversations of an opened store share.
+
+    Attributes:
+        swept: the owners whose dead replies were looked for already.
+    """
+
+    def __init__(self, database: Database, pulse: Pulse, limits: Limits) -> None:
+        self.database = database
+        self.pulse = pulse
+        self.limits = limits
+        self.swept: set[str] = set()
+
+
+class Place:
+    """Where a caller stands: the record as last seen, and its own head.
+
+    Attributes:
+        record: replaced after each verb.
+        head_seq: where this caller goes on; the stored head may be elsewhere by now.
+        remote: what the far side keeps of the message at the head.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        owner_id: str,
+        record: ConversationRecord,
+        remote: RemoteThread | None,
+    ) -> None:
+        self.opened = opened
+        self.database, self.pulse, self.limits = opened.database, opened.pulse, opened.limits
+        self.owner_id = owner_id
+        self.record = record
+        self.head_seq = record.head_seq
+        self.remote = remote
+
+    def moved_to(self, message: Message, remote: RemoteThread | None) -> None:
+        """Stand at *message*, which was just stored."""
+        self.head_seq, self.remote = message.seq, remote
+        record = self.record
+        self.record = msgspec.structs.replace(
+            record,
+            head_seq=message.seq,
+            last_seq=max(record.last_seq, message.seq),
+            model=record.model or message.model,
+            updated_at_ms=max(record.updated_at_ms, message.finished_at_ms or 0),
+        )

@@ -1,0 +1,137 @@
+"""Making owners and conversations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import bindparam, insert, select
+
+from convostore.errors import ConvostoreError, DuplicateKeyError
+from convostore.ids import new_handle, new_owner_id
+from convostore.storage.statements import Hot, Tx, one_of
+from convostore.storage.tables import conversation, owner, store_meta
+from convostore.storage.turns import Append, NewMessage, append_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PERSONAL = "personal_owner"  # the name in store_meta under which the personal owner's id stands
+
+
+class EnsureOwner(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner to be found or made; without a name, the store's personal one."""
+
+    name: str | None
+    now_ms: int
+
+
+class NewConversation(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation about to be stored.
+
+    Attributes:
+        reuse: with a key that is taken, return that conversation instead of refusing.
+        settings: as JSON, and so `metadata`.
+        system: the system message to begin with.
+    """
+
+    id: str
+    key: str | None
+    reuse: bool
+    title: str | None
+    provider: str | None
+    model: str | None
+    anonymous_user_id: str
+    settings: str | None
+    metadata: str | None
+    system: NewMessage | None
+    now_ms: int
+
+
+OWNER_BY_NAME = Hot(select(owner.c.id).where(owner.c.name == bindparam("name")))
+PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSONAL))
+_ADD_OWNER = Hot(insert(owner))
+_SET_META = Hot(insert(store_meta))
+_BY_KEY = Hot(
+    select(conversation.c.key, conversation.c.id).where(
+        conversation.c.owner_id == bindparam("owner_id"), one_of(conversation.c.key, "keys")
+    )
+)
+_HANDLE = Hot(
+    select(conversation.c.id).where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        conversation.c.handle == bindparam("handle"),
+    )
+)
+_ADD = Hot(insert(conversation))
+
+
+def ensure_owners(tx: Tx, _: str, jobs: Sequence[EnsureOwner]) -> list[str]:
+    """Return each owner's id, making those that are new."""
+    return [_ensure_owner(tx, job) for job in jobs]
+
+
+def _ensure_owner(tx: Tx, job: EnsureOwner) -> str:
+    found = tx.rows(PERSONAL_OWNER) if job.name is None else tx.rows(OWNER_BY_NAME, name=job.name)
+    if found:
+        return str(found[0][0])
+    id_ = new_owner_id()
+    # An owner without a name is named after its id, which nobody types by chance.
+    tx.run(_ADD_OWNER, id=id_, name=job.name or id_, created_at_ms=job.now_ms)
+    if job.name is None:
+        tx.run(_SET_META, name=PERSONAL, value=id_)
+    return id_
+
+
+def create_conversations(
+    tx: Tx, owner_id: str, jobs: Sequence[NewConversation]
+) -> list[str | ConvostoreError]:
+    """Store new conversations and return their ids; for a key to be reused, the id it has."""
+    return [_create(tx, owner_id, job) for job in jobs]
+
+
+def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreError:
+    if job.key is not None:
+        taken = tx.rows(_BY_KEY, owner_id=owner_id, keys=msgspec.json.encode([job.key]).decode())
+        if taken and job.reuse:
+            return str(taken[0][1])
+        if taken:
+            return DuplicateKeyError(
+                f"there is a conversation with the key {job.key} already",
+                hint="use get_or_create(key=...), or choose another key",
+            )
+    empty = dict.fromkeys(column.name for column in conversation.c)
+    tx.run(
+        _ADD,
+        **empty
+        | {
+            "owner_id": owner_id,
+            "id": job.id,
+            "handle": _free_handle(tx, owner_id),
+            "key": job.key,
+            "title": job.title,
+            "title_source": None if job.title is None else "user",
+            "provider": job.provider,
+            "model": job.model,
+            "anonymous_user_id": job.anonymous_user_id,
+            "settings": job.settings,
+            "metadata": job.metadata,
+            "last_seq": 0,
+            "message_count": 0,
+            "interrupted_count": 0,
+            "pinned": 0,
+            "created_at_ms": job.now_ms,
+            "updated_at_ms": job.now_ms,
+        },
+    )
+    if job.system is not None:
+        first = Append(conversation_id=job.id, messages=(job.system,), now_ms=job.now_ms)
+        append_messages(tx, owner_id, [first])
+    return job.id
+
+
+def _free_handle(tx: Tx, owner_id: str) -> str:
+    while True:  # ends: 2**40 handles, and no owner has as many conversations
+        handle = new_handle()
+        if not tx.rows(_HANDLE, owner_id=owner_id, handle=handle):
+            return handle

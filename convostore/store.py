@@ -1,0 +1,474 @@
+"""The store: an opened database, seen as one owner."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from convostore import clock, exchange
+from convostore.conversation import Conversation
+from convostore.errors import ConversationNotFoundError, StoreClosedError, StoreOpenError
+from convostore.ids import new_id
+from convostore.place import Limits, Opened, Place
+from convostore.pulse import Pulse
+from convostore.records import Page
+from convostore.storage import migrate, reads
+from convostore.storage.conversations import (
+    EnsureOwner,
+    NewConversation,
+    create_conversations,
+    ensure_owners,
+)
+from convostore.storage.database import Database
+from convostore.storage.rows import to_json
+from convostore.storage.turns import NewMessage
+from convostore.text import gate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+    from types import TracebackType
+    from typing import Self
+
+    from convostore.providers.provider import Provider
+    from convostore.records import ConversationDossier, ConversationRecord, Message
+    from convostore.storage.check import CheckReport
+
+
+def open(  # noqa: A001 - the public verb
+    url: str | Path | None = None,
+    *,
+    provider: Provider | None = None,
+    owner: str | None = None,
+    migrate: bool = False,
+    create: bool = True,
+    busy_timeout_s: float = 10.0,
+    idle_timeout_s: float = 120.0,
+    total_timeout_s: float = 1800.0,
+) -> Store:
+    """Return a store; `async with` it, or its first verb, opens it.
+
+    Args:
+        url: a file, or `sqlite:///FILE`; None is the configured store.
+        provider: who answers; the store closes it.
+        owner: whose conversations, by name; None is the store's personal owner.
+        migrate: upgrade an older store, after a backup beside it.
+        create: make a store where there is none.
+        busy_timeout_s: how long a write waits for others before it is withdrawn.
+        idle_timeout_s: how long a turn waits for the provider's next event.
+        total_timeout_s: how long a whole reply may take.
+
+    Raises:
+        StoreOpenError: the URL is of a kind that is not known.
+    """
+    return Store(
+        _Opener(
+            path=file_of(url),
+            provider=provider,
+            migrate=migrate,
+            create=create,
+            busy_timeout_s=busy_timeout_s,
+            limits=Limits(idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s),
+        ),
+        owner,
+    )
+
+
+def file_of(url: str | Path | None) -> Path:
+    """Return the file that a store's URL names.
+
+    Raises:
+        StoreOpenError: it is a URL of another kind.
+        UsageError: it is None, and the configuration cannot be read.
+    """
+    if url is None:
+        from convostore import config
+
+        url = config.load().store
+    if isinstance(url, Path):
+        return url
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return Path(url)
+    if scheme.partition("+")[0] != "sqlite" or not rest.startswith("/"):
+        raise StoreOpenError(
+            f"{scheme}:// is no store that this version can open",
+            hint="name a file, or sqlite:///FILE",
+        )
+    return Path(rest[1:])
+
+
+async def upgrade(url: str | Path | None) -> str:
+    """Bring a store to the newest schema, after a backup beside it, and return its revision.
+
+    Raises:
+        StoreError: it cannot be opened, is newer than this program, or is in use.
+    """
+    return await asyncio.to_thread(migrate.upgrade, file_of(url))
+
+
+async def restore(url: str | Path | None, source: Path) -> None:
+    """Put the backup *source* in the store's place; what was there is kept beside it.
+
+    Raises:
+        StoreError: *source* is no sound store, or the store is in use.
+    """
+    from convostore.storage import backup
+
+    await asyncio.to_thread(backup.restore, file_of(url), source)
+
+
+class _Opener:
+    """Opens the database once, for all owners that look at it."""
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        provider: Provider | None,
+        migrate: bool,
+        create: bool,
+        busy_timeout_s: float,
+        limits: Limits,
+    ) -> None:
+        self.path, self.provider = path, provider
+        self._migrate, self._create = migrate, create
+        self._busy_timeout_s, self._limits = busy_timeout_s, limits
+        self._opened: Opened | None = None
+        self._closed = False
+        self._lock = asyncio.Lock()
+
+    async def opened(self) -> Opened:
+        if self._opened is None:
+            async with self._lock:
+                if self._closed:
+                    raise StoreClosedError("the store is closed")
+                if self._opened is None:
+                    await asyncio.to_thread(
+                        migrate.ensure_schema,
+                        self.path,
+                        create=self._create,
+                        migrate=self._migrate,
+                        busy_timeout_s=self._busy_timeout_s,
+                    )
+                    database = Database(self.path, busy_timeout_s=self._busy_timeout_s)
+                    self._opened = Opened(database, Pulse(), self._limits)
+        return self._opened
+
+    async def aclose(self) -> None:
+        async with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._opened is not None:
+            await self._opened.pulse.aclose()
+            await self._opened.database.aclose()
+        if self.provider is not None:
+            await self.provider.aclose()
+
+
+class Store:
+    """An opened database, seen as one owner.
+
+    What a verb acknowledged by returning is on disk: after kill -9 of any process and after a
+    power cut it is there once, whole and in order. Nothing of another owner can be reached
+    through it, whatever id is known.
+    """
+
+    def __init__(self, opener: _Opener, owner: str | None) -> None:
+        self._opener = opener
+        self._owner = owner
+        self._owner_id: str | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the store.
+
+        Raises:
+            StoreOpenError: it is missing, no store, or may not be used.
+            SchemaOutdatedError: it is older than this program, and `migrate` is False.
+            SchemaTooNewError: it is newer than this program.
+            StoreBusyError: another program holds it.
+            StoreCorruptError: it is damaged.
+        """
+        await self._opener.opened()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the store, and the provider given to it."""
+        await self.aclose()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Open the store: `store = await convostore.open(...)`."""
+        return self.__aenter__().__await__()
+
+    @property
+    def path(self) -> Path:
+        """The store's file."""
+        return self._opener.path
+
+    def for_owner(self, name: str) -> Store:
+        """Return the same store as somebody else sees it: same verbs, nobody else's rows.
+
+        It shares the opened database and is closed with it.
+        """
+        return Store(self._opener, gate(name, "the owner's name"))
+
+    async def create(
+        self,
+        *,
+        title: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        key: str | None = None,
+        system: str | None = None,
+        settings: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+        anonymous_user_id: str | None = None,
+    ) -> Conversation:
+        """Make a conversation.
+
+        Args:
+            title: without one, the first question's first line becomes it.
+            provider: who will answer, by name; by default the store's provider.
+            model: by default the provider's first.
+            key: a name of the caller's own, unique for this owner: `telegram:42`.
+            system: a system text, stored as the first message.
+            settings: options for the provider, by its own names.
+            metadata: a JSON object of the caller's own.
+            anonymous_user_id: who to be on the far side; made at random by default. A secret.
+
+        Raises:
+            DuplicateKeyError: the key is taken.
+            InvalidTextError: a text cannot be stored.
+            StoreError: the store cannot be opened or written.
+        """
+        return await self._create(
+            reuse=False,
+            title=title,
+            provider=provider,
+            model=model,
+            key=key,
+            system=system,
+            settings=settings,
+            metadata=metadata,
+            anonymous_user_id=anonymous_user_id,
+        )
+
+    async def get_or_create(
+        self,
+        key: str,
+        *,
+        title: str | None = None,
+        provider: str | None = None,
+        model: str | None = None,
+        system: str | None = None,
+        settings: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+        anonymous_user_id: str | None = None,
+    ) -> Conversation:
+        """Return the conversation of that key, making it if it is new. Arguments as in `create`.
+
+        Raises:
+            InvalidTextError: a text cannot be stored.
+            StoreError: the store cannot be opened or written.
+        """
+        return await self._create(
+            reuse=True,
+            title=title,
+            provider=provider,
+            model=model,
+            key=key,
+            system=system,
+            settings=settings,
+            metadata=metadata,
+            anonymous_user_id=anonymous_user_id,
+        )
+
+    async def _create(self, *, reuse: bool, **wish: Any) -> Conversation:
+        opened = await self._opener.opened()
+        for name in ("title", "key", "system", "model", "provider", "anonymous_user_id"):
+            if wish[name] is not None:
+                gate(wish[name], f"the {name}")
+        system = wish["system"]
+        far = self._opener.provider
+        job = NewConversation(
+            id=new_id(),
+            key=wish["key"],
+            reuse=reuse,
+            title=wish["title"],
+            provider=wish["provider"] or (far.name if far is not None else None),
+            model=wish["model"],
+            anonymous_user_id=wish["anonymous_user_id"] or str(uuid4()),
+            settings=to_json(wish["settings"]) if wish["settings"] else None,
+            metadata=to_json(wish["metadata"]) if wish["metadata"] else None,
+            system=NewMessage(id=new_id(), role="system", text=system) if system else None,
+            now_ms=clock.now_ms(),
+        )
+        owner_id = await self._owner_for_writing()
+        id_ = await opened.database.write(create_conversations, owner_id, job)
+        return await self._conversation(
+            await reads.conversation_by_id(opened.database, owner_id, id_)
+        )
+
+    async def resume(self, ref: str) -> Conversation:
+        """Return a conversation to go on with.
+
+        Args:
+            ref: `@` for the newest activity (`@2` the one before), an id, a key, a handle, or
+                the beginning of a handle.
+
+        Raises:
+            ConversationNotFoundError: nothing fits.
+            AmbiguousHandleError: the beginning fits several.
+            StoreError: the store cannot be opened or read.
+        """
+        return await self._conversation(await self.find(ref))
+
+    async def find(self, ref: str) -> ConversationRecord:
+        """Look a conversation up, as `resume` does, and return its record.
+
+        Raises:
+            ConversationNotFoundError: nothing fits.
+            AmbiguousHandleError: the beginning fits several.
+            StoreError: the store cannot be opened or read.
+        """
+        opened = await self._opener.opened()
+        owner_id = await self._owner_for_reading()
+        if owner_id is None:
+            raise ConversationNotFoundError(
+                f"there is no conversation {ref}", hint="start one: convostore chat"
+            )
+        return await reads.find(opened.database, owner_id, ref)
+
+    async def list(self, *, limit: int = 20, cursor: str | None = None) -> Page[ConversationRecord]:
+        """List conversations: pinned ones first, then by newest activity; no archived ones.
+
+        Args:
+            limit: 1 to 200.
+            cursor: `next_cursor` of the page before.
+
+        Raises:
+            FormatError: the cursor is none of ours.
+            StoreError: the store cannot be opened or read.
+        """
+        opened = await self._opener.opened()
+        owner_id = await self._owner_for_reading()
+        if owner_id is None:
+            return Page(())
+        return await reads.list_page(opened.database, owner_id, limit, cursor)
+
+    async def export(
+        self, ref: str | None = None, *, format: str = "jsonl", to: Path | str | None = None
+    ) -> exchange.ExportReport | AsyncGenerator[str]:
+        """Write a conversation, or all of this owner's, as JSON lines or Markdown.
+
+        Args:
+            ref: which; None is all.
+            format: "jsonl" loses nothing but secrets; "markdown" is for reading.
+            to: a file, or a folder for a file each; None returns the text as it is read.
+
+        Raises:
+            ConversationNotFoundError: nothing fits.
+            AmbiguousHandleError: the beginning fits several.
+            FormatError: no such format, or the file cannot be written.
+            StoreError: the store cannot be opened or read.
+        """
+        source = _Source(self)
+        refs = None if ref is None else [ref]
+        if to is None:
+            return exchange.export_text(source, refs, format=format)
+        return await exchange.export_files(source, refs, format=format, to=to)
+
+    async def check(self, *, deep: bool = False) -> CheckReport:
+        """Look for damage; *deep* also recomputes every message's hash.
+
+        Raises:
+            StoreError: the store cannot be opened.
+        """
+        from convostore.storage import check
+
+        await self._opener.opened()
+        return await asyncio.to_thread(check.check, self.path, deep=deep)
+
+    async def backup(self, to: Path | str) -> None:
+        """Write a copy of the whole store to a new file, also while it is in use.
+
+        Raises:
+            StoreError: the file exists, or cannot be written.
+        """
+        from convostore.storage import backup
+
+        await self._opener.opened()
+        await asyncio.to_thread(backup.backup, self.path, Path(to))
+
+    async def aclose(self) -> None:
+        """End what still runs as stopped, and close the store and its provider. Idempotent."""
+        await self._opener.aclose()
+
+    async def rows_of(self) -> tuple[Database, str] | None:
+        """Return where this owner's rows are; None while the owner has none (for exports).
+
+        Raises:
+            StoreError: the store cannot be opened or read.
+        """
+        opened = await self._opener.opened()
+        owner_id = await self._owner_for_reading()
+        return None if owner_id is None else (opened.database, owner_id)
+
+    async def _conversation(self, record: ConversationRecord) -> Conversation:
+        opened = await self._opener.opened()
+        owner_id = await self._owner_for_writing()
+        remote = await reads.remote_of(opened.database, owner_id, record.id, record.head_seq)
+        return Conversation(Place(opened, owner_id, record, remote), self._opener.provider)
+
+    async def _owner_for_reading(self) -> str | None:
+        if self._owner_id is None:
+            opened = await self._opener.opened()
+            self._owner_id = await reads.owner_named(opened.database, self._owner)
+        return self._owner_id
+
+    async def _owner_for_writing(self) -> str:
+        known = await self._owner_for_reading()
+        if known is not None:
+            return known
+        opened = await self._opener.opened()
+        job = EnsureOwner(name=self._owner, now_ms=clock.now_ms())
+        self._owner_id = str(await opened.database.write(ensure_owners, "", job))
+        return self._owner_id
+
+
+class _Source:
+    """What an export reads of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, ref: str) -> ConversationRecord:
+        return await self._store.find(ref)
+
+    async def conversation_ids(self, after_id: str | None, limit: int) -> tuple[str, ...]:
+        at = await self._at()
+        return () if at is None else await reads.conversation_ids(*at, after_id, limit)
+
+    async def dossier(self, conversation_id: str) -> ConversationDossier | None:
+        at = await self._at()
+        return None if at is None else await reads.dossier(*at, conversation_id)
+
+    async def messages_between(
+        self, conversation_id: str, after_seq: int, last_seq: int, limit: int
+    ) -> tuple[Message, ...]:
+        at = await self._at()
+        if at is None:
+            return ()
+        return await reads.messages_between(
+            *at, conversation_id, after=after_seq, last=last_seq, most=limit
+        )
+
+    async def _at(self) -> tuple[Database, str] | None:
+        return await self._store.rows_of()
