@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from typing import TYPE_CHECKING
 
 from convostore import ids
-from convostore.errors import StoreFullError
+from convostore.errors import StoreFullError, StoreOpenError
 from convostore.storage.faults import translate
+from convostore.storage.opening import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,8 @@ def unfinished(target: Path) -> Iterator[Path]:
     SQLite would make it readable for all. Whatever is left of it at the end is removed.
 
     Raises:
+        FileExistsError: as it came from inside.
+        StoreOpenError: the folder may not be written.
         StoreFullError: there is no room for it.
         StoreError: it cannot be made or filled.
     """
@@ -35,7 +39,13 @@ def unfinished(target: Path) -> Iterator[Path]:
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         yield part
+    except FileExistsError:
+        raise  # the final name is taken: whose fault that is, the caller knows
     except (sqlite3.Error, OSError) as error:
+        if getattr(error, "errno", None) in NOT_ALLOWED:
+            raise StoreOpenError(
+                f"{target} may not be written", hint="name a place you may write to"
+            ) from error
         if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
             raise StoreFullError(
                 f"there is no room for {target}", hint="free some space, or name another place"
@@ -51,40 +61,43 @@ def beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def copy_whole(connection: sqlite3.Connection, target: Path) -> None:
-    """Write one committed state of an open store to a new file, without its free pages.
+def copy_whole(connection: sqlite3.Connection, part: Path) -> None:
+    """Write one committed state of an open store into an empty file, without its free pages.
 
-    Others may go on writing meanwhile. The copy is on disk when this returns.
-
-    Args:
-        connection: open on the store, outside of a transaction.
-        target: must not exist; never overwritten.
-
-    Raises:
-        FileExistsError: *target* exists.
-        StoreError: the copy could not be made; nothing is left of it.
+    Others may go on writing meanwhile. The content is on disk when this returns.
     """
-    with unfinished(target) as part:
-        connection.execute("VACUUM INTO ?", (str(part),))
-        sync(part)
-        name(part, target)
+    connection.execute("VACUUM INTO ?", (str(part),))
+    sync(part)
 
 
-def name(part: Path, target: Path) -> None:
-    """Give a finished file its name, and put the name on disk.
+def give_name(part: Path, target: Path) -> None:
+    """Give a file the name *target* too, and put the name on disk; it is never overwritten.
+
+    On a file system without links the file loses the name it had.
 
     Raises:
         FileExistsError: the name is taken.
     """
     try:
-        os.link(part, target)  # unlike a rename it never replaces what is there
+        os.link(part, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
+    except OSError:
         if target.exists():
             raise FileExistsError(target) from None
         part.rename(target)
     sync(target.parent)
+
+
+def name_free(part: Path, wanted: Path) -> Path:
+    """Give a file the name *wanted* too, or where that is taken with -2, -3 ...; return it."""
+    target = wanted
+    for number in itertools.count(2):
+        with contextlib.suppress(FileExistsError):
+            give_name(part, target)
+            break
+        target = wanted.with_name(f"{wanted.name}-{number}")
+    return target
 
 
 def sync(path: Path) -> None:

@@ -8,7 +8,6 @@ the second finds the work done.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from convostore.errors import (
     StoreCorruptError,
     StoreOpenError,
 )
-from convostore.storage.copies import copy_whole
+from convostore.storage.copies import copy_whole, name_free, unfinished
 from convostore.storage.files import prepare
 from convostore.storage.opening import (
     BUSY_TIMEOUT_S,
@@ -139,11 +138,10 @@ def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
 
 def _keep_copy(connection: sqlite3.Connection, path: Path, revision: str) -> None:
     """Write a backup beside the store, named after its revision; never over another one."""
-    for number in itertools.count(1):
-        again = "" if number == 1 else f"-{number}"
-        with contextlib.suppress(FileExistsError):
-            copy_whole(connection, path.with_name(f"{path.name}.before-upgrade-{revision}{again}"))
-            return
+    kept = path.with_name(f"{path.name}.before-upgrade-{revision}")
+    with unfinished(kept) as part:
+        copy_whole(connection, part)
+        name_free(part, kept)
 
 
 @contextlib.contextmanager

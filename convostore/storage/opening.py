@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EMPTY: Final = ""  # the revision of a file without any table
 BUSY_TIMEOUT_S: Final = 10.0
+NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _POLL_S = 0.02  # between two tries at the lock of the file
 _NO_SUCH_TABLE = 1  # SQLITE_ERROR: what a statement meets that names what is not there
 _dialect = sqlite.dialect()
@@ -68,7 +69,6 @@ def look(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Iterator[sqlite3
         check_same_thread=False,
     )
     with closing(connection):
-        connection.execute("PRAGMA query_only = ON")
         yield connection
 
 
@@ -148,7 +148,7 @@ def locked(path: Path, timeout_s: float) -> Iterator[None]:
     try:
         lock.__enter__()
     except OSError as error:
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        if error.errno in NOT_ALLOWED:
             raise _read_only(path) from error
         raise translate(error, path) from error
     try:

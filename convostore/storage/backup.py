@@ -1,0 +1,210 @@
+"""Backup and restore of a whole store, without ever opening its file by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path  # the report's fields are read at run time
+
+import msgspec
+
+from convostore.errors import StoreBusyError, StoreCorruptError, StoreOpenError
+from convostore.storage.check import check
+from convostore.storage.copies import (
+    BESIDE,
+    beside,
+    copy_whole,
+    give_name,
+    name_free,
+    sync,
+    unfinished,
+)
+from convostore.storage.database import connect_writer
+from convostore.storage.faults import BUSY, CORRUPT, FULL, IOERR, NOTADB, primary_code, translate
+from convostore.storage.files import prepare, refuse_network_share
+from convostore.storage.migrate import is_known, too_new
+from convostore.storage.opening import (
+    BUSY_TIMEOUT_S,
+    EMPTY,
+    locked,
+    look,
+    our_errors,
+    stored_revision,
+    tries,
+)
+from convostore.storage.tables import REVISION
+
+_OTHERS_WAIT_S = 1.0  # a program that only looks is gone by then; one that stays open is not
+_POLL_S = 0.02
+
+
+class RestoreReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore did.
+
+    Attributes:
+        kept: where the store that was replaced is now; None if there was none.
+        revision: the schema's of the restored store.
+        needs_upgrade: it is older than this program's: `convostore db upgrade` is next.
+    """
+
+    kept: Path | None
+    revision: str
+    needs_upgrade: bool
+
+
+def backup(path: Path, to: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    """Write a copy of the store to a new file of mode 0600. Blocks; others may go on writing.
+
+    Every turn that was acknowledged before the call is in it. The copy is on disk when this
+    returns; if it fails, nothing is left of it.
+
+    Raises:
+        StoreOpenError: no store here, *to* exists, or there is no folder for it.
+        StoreFullError: there is no room for it.
+        StoreError: whatever else the system or the database says.
+    """
+    prepare(path, create=False)
+    if not to.parent.is_dir():
+        raise StoreOpenError(f"there is no folder {to.parent}", hint="make it, or name another")
+    taken = StoreOpenError(
+        f"{to} exists already", hint="name a new file: a backup never replaces anything"
+    )
+    if to.exists() or to.is_symlink():
+        raise taken
+    with our_errors(path), look(path, busy_timeout_s) as connection:
+        if stored_revision(connection, path) == EMPTY:
+            raise _no_chats(path)
+        try:
+            with unfinished(to) as part:
+                copy_whole(connection, part)
+                give_name(part, to)
+        except FileExistsError:
+            raise taken from None
+
+
+def restore(path: Path, source: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> RestoreReport:
+    """Put a copy of *source* in the place of the store at *path*. Blocks.
+
+    The store that is replaced is kept beside it. A process that dies on the way leaves the old
+    store or the new one.
+
+    Raises:
+        StoreOpenError: *source* is no store, or *path* another program's file.
+        StoreCorruptError: *source* is damaged.
+        SchemaTooNewError: *source* is of a newer program.
+        StoreBusyError: another program has the store open.
+        StoreFullError: there is no room for the copy.
+        StoreError: whatever else the system or the database says.
+    """
+    path = path.resolve()  # a link stays a link, and SQLite's own files lie beside the real file
+    _prepare_places(path, source)
+    with unfinished(path) as part:
+        revision = _copy(source, part, busy_timeout_s)
+        problems = check(part, deep=False).problems
+        if problems:
+            raise StoreCorruptError(
+                f"{source} is damaged: {problems[0]}", hint="restore an older backup"
+            )
+        connect_writer(part).close()  # in WAL mode, so that whoever opens it is seen by the next
+        sync(part)
+        with locked(path, busy_timeout_s):
+            kept = _take_place(part, path)
+    return RestoreReport(kept=kept, revision=revision, needs_upgrade=revision != REVISION)
+
+
+def _prepare_places(path: Path, source: Path) -> None:
+    if not source.is_file():
+        raise StoreOpenError(f"there is no backup at {source}", hint="check the name")
+    if path.exists():
+        prepare(path, create=False)
+        if path.samefile(source):
+            raise StoreOpenError(f"{source} is the store itself", hint="name a backup of it")
+        return
+    with our_errors(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_network_share(path)
+
+
+def _copy(source: Path, part: Path, busy_timeout_s: float) -> str:
+    """Copy *source* page by page, damage included, so that the check sees it; return its revision."""
+    with our_errors(source), look(source, busy_timeout_s) as connection:
+        revision = stored_revision(connection, source)
+        if revision == EMPTY:
+            raise _no_chats(source)
+        if not is_known(revision):
+            raise too_new(source, revision)
+        with closing(sqlite3.connect(part)) as copy:
+            try:
+                connection.backup(copy)
+            except sqlite3.Error as error:
+                if primary_code(error) in {FULL, IOERR}:
+                    raise translate(error, part) from error
+                raise
+    return revision
+
+
+def _no_chats(path: Path) -> StoreOpenError:
+    return StoreOpenError(f"{path} has no chats in it yet", hint="check the name")
+
+
+def _take_place(part: Path, path: Path) -> Path | None:
+    """Replace the store by *part* at once, and return where the old one is kept."""
+    with ExitStack() as held:
+        if path.exists():
+            _refuse_another_programs(path)
+            _keep_others_out(held, path)
+        kept = _set_aside(path)
+        part.rename(path)
+        sync(path.parent)
+    return kept
+
+
+def _refuse_another_programs(path: Path) -> None:
+    with suppress(StoreCorruptError, sqlite3.DatabaseError), look(path, _OTHERS_WAIT_S) as old:
+        stored_revision(old, path)
+
+
+def _keep_others_out(held: ExitStack, path: Path) -> None:
+    """See that nobody has the store open, and let nobody in until *held* ends.
+
+    Leaving WAL mode needs to be alone, and takes the -wal and -shm files away. A file too
+    damaged for that cannot be held, but neither can anybody work with it.
+    """
+    connection = held.enter_context(closing(sqlite3.connect(path, isolation_level=None, timeout=0)))
+    pause = threading.Event()
+    for _ in range(tries(_OTHERS_WAIT_S, _POLL_S)):
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.DatabaseError as error:
+            if primary_code(error) in {CORRUPT, NOTADB}:
+                held.close()
+                return
+            if primary_code(error) != BUSY:
+                raise
+            pause.wait(_POLL_S)
+        else:
+            return
+    raise StoreBusyError(
+        f"another program has {path} open; nothing was changed",
+        hint="close every chat and program that uses it, and try again",
+    )
+
+
+def _set_aside(path: Path) -> Path | None:
+    """Give the old store a second name, and move what is left of its log there too.
+
+    Only a damaged or half removed store has a log left. Beside the new store it would be taken
+    for the new one's.
+    Source: SQLite, "How To Corrupt An SQLite Database File", 1.4.
+    """
+    kept = None
+    if path.exists():
+        kept = name_free(path, path.with_name(f"{path.name}.before-restore"))
+        kept.chmod(0o600)
+    for ending in BESIDE:
+        left = beside(path, ending)
+        if left.exists():
+            left.rename(beside(kept or path.with_name(f"{path.name}.lost"), ending))
+    return kept
