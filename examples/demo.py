@@ -29,8 +29,14 @@ if TYPE_CHECKING:
 
 FOLDER = Path(".demo")
 STORE = FOLDER / "chats.db"
+EXPORT = FOLDER / "chat.jsonl"
+QUESTIONS = (
+    "What is the capital of Japan?",
+    "Which language do people speak there?",
+)
 QUIET_MODEL = ("-o", "temperature=0", "-o", "max_tokens=48")
-CONSOLE = Console(record=True, width=100, highlight=False, soft_wrap=True)
+WIDTH = 112  # the picture shows no more of a line
+CONSOLE = Console(record=True, width=WIDTH, highlight=False, soft_wrap=True)
 
 
 def main() -> int:
@@ -41,11 +47,11 @@ def main() -> int:
     FOLDER.mkdir()
 
     say("\nOne process asks. The question is on disk before the model is asked.")
-    run("chat", "What is the capital of France?", "-p", "local", *QUIET_MODEL)
+    run("chat", QUESTIONS[0], "-p", "local", *QUIET_MODEL)
     handle = json.loads(run("list", "--json", shown=False))[0]["handle"]
 
     say("\nThat process is gone. Another one goes on, by the conversation's handle.")
-    run("chat", "And which river flows through it?", "--resume", handle, *QUIET_MODEL)
+    run("chat", QUESTIONS[1], "--resume", handle, *QUIET_MODEL)
 
     say("\nWhat is kept:")
     run("list")
@@ -58,17 +64,16 @@ def prove(handle: str) -> int:
     first, second = (usage(line) for line in exported(handle) if line["type"] == "usage")
     before = first["input_tokens"] + first["output_tokens"]
     proved: bool = second["input_tokens"] > before
-    say(
-        f"\nThe proof, from the record: the first request had {first['input_tokens']} tokens and "
-        f"its answer {first['output_tokens']}; the second request had {second['input_tokens']}, "
-        f"{'more than both together: it carried the first turn.' if proved else 'too few.'}"
-    )
+    say("\nThe proof, from the record:")
+    say(f"  first request {first['input_tokens']} tokens, its answer {first['output_tokens']};")
+    say(f"  second request {second['input_tokens']}" + (", so it carried the first turn." * proved))
     return 0 if proved else 1
 
 
 def exported(handle: str) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the conversation's export."""
-    for line in run("export", handle, "--format", "jsonl", shown=False).splitlines():
+    """Export the conversation, and yield what stands on each line."""
+    run("export", handle, "--format", "jsonl", "-o", str(EXPORT))
+    for line in EXPORT.read_text(encoding="utf-8").splitlines():
         yield json.loads(line)
 
 

@@ -26,6 +26,6 @@ def test_demo_proves_that_the_second_request_carried_the_first_turn(tmp_path: Pa
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "it carried the first turn" in done.stdout
+    assert "so it carried the first turn" in done.stdout
     assert (tmp_path / ".demo" / "chats.db").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "demo.svg").read_text().startswith("<svg")
