@@ -35,6 +35,7 @@ from convostore.storage.tables import REVISION
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
     from pathlib import Path
 
     from alembic.config import Config
@@ -176,9 +177,12 @@ def _config() -> Config:
     from alembic.config import Config
 
     config = Config()
-    scripts = str(resources.files("convostore.migrations"))
-    config.set_main_option("script_location", scripts.replace("%", "%%"))
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
     return config
+
+
+def _scripts() -> Traversable:
+    return resources.files("convostore.migrations")
 
 
 def _history() -> set[str]:
