@@ -9,9 +9,10 @@ from convostore.errors import InvalidTextError, MessageNotFoundError, TurnStateE
 from convostore.ids import new_id
 from convostore.opening import Ask, Opening, fallback_title
 from convostore.recovery import close_dead_replies
-from convostore.storage import reads
+from convostore.storage import lookup, reads
+from convostore.storage.appends import ANY_HEAD, Append, append_messages
 from convostore.storage.rows import encode_parts, to_json
-from convostore.storage.turns import ANY_HEAD, Append, NewMessage, OnMoved, append_messages
+from convostore.storage.standing import NewMessage
 from convostore.text import gate
 from convostore.turn import Turn
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
+    from convostore.storage.turns import OnMoved
 
 ANYWHERE: Final = ""  # no message has an empty id
 
@@ -248,7 +250,7 @@ class Conversation:
 
     async def _refresh(self) -> None:
         place = self._place
-        place.record = await reads.conversation_by_id(place.database, place.owner_id, self.id)
+        place.record = await lookup.conversation_by_id(place.database, place.owner_id, self.id)
         place.head_seq = place.record.head_seq
         place.remote = await reads.remote_of(
             place.database, place.owner_id, self.id, place.head_seq

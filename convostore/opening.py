@@ -16,9 +16,10 @@ from convostore.ids import new_id, new_token
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, TextPart
 from convostore.recovery import adopt, close_dead_replies
-from convostore.storage import reads
+from convostore.storage import lookup, reads
 from convostore.storage.leases import new_lease
-from convostore.storage.turns import BeginTurn, Begun, KnownKey, NewMessage, OnMoved, begin_turns
+from convostore.storage.standing import NewMessage
+from convostore.storage.turns import BeginTurn, Begun, KnownKey, OnMoved, begin_turns
 from convostore.text import gate
 from convostore.views import view
 
@@ -66,6 +67,14 @@ class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
     branched: bool = False
     lease: str = ""
     known: AsyncGenerator[Delta] | None = None
+
+
+class _Written(msgspec.Struct, frozen=True):
+    """What write 1 stored."""
+
+    begun: Begun
+    reply: NewMessage
+    lease: str
 
 
 class Opening:
@@ -141,10 +150,13 @@ class Opening:
     async def _begin(self, place: Place) -> BegunTurn:
         on_moved = self._ask.on_moved or ("follow" if place.record.key is not None else "branch")
         if on_moved == "follow":
-            place.record = await reads.conversation_by_id(
+            place.record = await lookup.conversation_by_id(
                 place.database, place.owner_id, place.record.id
             )
             place.head_seq = place.record.head_seq
+            place.remote = await reads.remote_of(
+                place.database, place.owner_id, place.record.id, place.head_seq
+            )
         path = await self._path(place)
         user = self._user(place)
         self.request = self._request(place, path, user.text)
@@ -152,14 +164,14 @@ class Opening:
         outcome = await self._write(place, user, on_moved)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
-        begun, lease, reply = outcome
-        if begun.parent_seq != (path[-1].seq if path else None):  # it moved once more
-            path = await reads.path(
-                place.database, place.owner_id, place.record.id, begun.parent_seq
-            )
-            place.remote = None
+        begun = outcome.begun
+        last = path[-1] if path else None
+        moved = begun.parent_seq != (last.seq if last else None)
+        if moved or (last is not None and last.status == "streaming"):  # it ended since it was read
+            at = (place.database, place.owner_id, place.record.id, begun.parent_seq)
+            path, place.remote = await reads.path(*at), await reads.remote_of(*at)
             self.request = self._request(place, path, user.text)
-        return self._begun(place, path, begun, user, reply, lease)
+        return self._begun(place, path, user, outcome)
 
     async def _path(self, place: Place) -> tuple[Message, ...]:
         """Read what was said so far; of a broken reply, first what the far side kept of it."""
@@ -204,7 +216,7 @@ class Opening:
 
     async def _write(
         self, place: Place, user: NewMessage | None, on_moved: OnMoved
-    ) -> tuple[Begun, str, NewMessage] | KnownKey:
+    ) -> _Written | KnownKey:
         """Write 1; a caller who is cancelled meanwhile leaves no running reply behind."""
         now_ms = clock.now_ms()
         lease = new_lease(self.token, now_ms)
@@ -234,16 +246,10 @@ class Opening:
         except asyncio.CancelledError:
             write.add_done_callback(lambda done: _forsake(place, done, self.token))
             raise
-        return outcome if isinstance(outcome, KnownKey) else (outcome, lease, reply)
+        return outcome if isinstance(outcome, KnownKey) else _Written(outcome, reply, lease)
 
     def _begun(
-        self,
-        place: Place,
-        path: tuple[Message, ...],
-        begun: Begun,
-        new: NewMessage,
-        reply: NewMessage,
-        lease: str,
+        self, place: Place, path: tuple[Message, ...], new: NewMessage, written: _Written
     ) -> BegunTurn:
         now_ms = clock.now_ms()
         parent = path[-1] if path else None
@@ -254,23 +260,21 @@ class Opening:
             parts=(TextPart(new.text),) if new.text else (),
             parent_id=parent.id if parent else None,
             parent_seq=parent.seq if parent else None,
-            seq=begun.user_seq,
+            seq=written.begun.user_seq,
             author=new.author,
             idempotency_key=new.idempotency_key,
             created_at_ms=now_ms,
             finished_at_ms=now_ms,
-            content_hash=begun.user_hash,
+            content_hash=written.begun.user_hash,
         )
         return BegunTurn(
             user=user,
-            reply=self._running(place, begun, user, reply, 2),
-            branched=begun.branched,
-            lease=lease,
+            reply=self._running(place, user, written, 2),
+            branched=written.begun.branched,
+            lease=written.lease,
         )
 
-    def _running(
-        self, place: Place, begun: Begun, user: Message, new: NewMessage, more: int
-    ) -> Message:
+    def _running(self, place: Place, user: Message, written: _Written, more: int) -> Message:
         """Return the running reply, and note in the place what write 1 changed."""
         now_ms = clock.now_ms()
         record = place.record
@@ -280,22 +284,22 @@ class Opening:
             title_source=record.title_source or "fallback",
             provider=self.provider.name,
             model=self.request.model,
-            head_seq=begun.reply_seq,
-            last_seq=begun.reply_seq,
+            head_seq=written.begun.reply_seq,
+            last_seq=written.begun.reply_seq,
             message_count=record.message_count + more,
             updated_at_ms=max(record.updated_at_ms, now_ms),
         )
-        place.head_seq, place.remote = begun.reply_seq, None
+        place.head_seq, place.remote = written.begun.reply_seq, None
         return Message(
             role="assistant",
-            id=new.id,
+            id=written.reply.id,
             text="",
             status="streaming",
             parent_id=user.id,
             parent_seq=user.seq,
-            seq=begun.reply_seq,
-            provider=new.provider,
-            model=new.model,
+            seq=written.begun.reply_seq,
+            provider=written.reply.provider,
+            model=written.reply.model,
             created_at_ms=now_ms,
         )
 

@@ -9,21 +9,21 @@ from uuid import uuid4
 
 from convostore import clock, exchange
 from convostore.conversation import Conversation
-from convostore.errors import ConversationNotFoundError, StoreClosedError, StoreOpenError
+from convostore.errors import ConversationNotFoundError
 from convostore.ids import new_id
-from convostore.place import Limits, Opened, Place
-from convostore.pulse import Pulse
+from convostore.opener import Opener, file_of
+from convostore.place import Limits, Place
 from convostore.records import Page
-from convostore.storage import migrate, reads
+from convostore.source import StoredSource
+from convostore.storage import lookup, migrate, reads
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
     create_conversations,
     ensure_owners,
 )
-from convostore.storage.database import Database
 from convostore.storage.rows import to_json
-from convostore.storage.turns import NewMessage
+from convostore.storage.standing import NewMessage
 from convostore.text import gate
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from convostore.providers.provider import Provider
-    from convostore.records import ConversationDossier, ConversationRecord, Message
+    from convostore.records import ConversationRecord
     from convostore.storage.check import CheckReport
+    from convostore.storage.database import Database
 
 
 def open(  # noqa: A001 - the public verb
@@ -63,7 +64,7 @@ def open(  # noqa: A001 - the public verb
         StoreOpenError: the URL is of a kind that is not known.
     """
     return Store(
-        _Opener(
+        Opener(
             path=file_of(url),
             provider=provider,
             migrate=migrate,
@@ -73,30 +74,6 @@ def open(  # noqa: A001 - the public verb
         ),
         owner,
     )
-
-
-def file_of(url: str | Path | None) -> Path:
-    """Return the file that a store's URL names.
-
-    Raises:
-        StoreOpenError: it is a URL of another kind.
-        UsageError: it is None, and the configuration cannot be read.
-    """
-    if url is None:
-        from convostore import config
-
-        url = config.load().store
-    if isinstance(url, Path):
-        return url
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return Path(url)
-    if scheme.partition("+")[0] != "sqlite" or not rest.startswith("/"):
-        raise StoreOpenError(
-            f"{scheme}:// is no store that this version can open",
-            hint="name a file, or sqlite:///FILE",
-        )
-    return Path(rest[1:])
 
 
 async def upgrade(url: str | Path | None) -> str:
@@ -119,55 +96,6 @@ async def restore(url: str | Path | None, source: Path) -> None:
     await asyncio.to_thread(backup.restore, file_of(url), source)
 
 
-class _Opener:
-    """Opens the database once, for all owners that look at it."""
-
-    def __init__(
-        self,
-        *,
-        path: Path,
-        provider: Provider | None,
-        migrate: bool,
-        create: bool,
-        busy_timeout_s: float,
-        limits: Limits,
-    ) -> None:
-        self.path, self.provider = path, provider
-        self._migrate, self._create = migrate, create
-        self._busy_timeout_s, self._limits = busy_timeout_s, limits
-        self._opened: Opened | None = None
-        self._closed = False
-        self._lock = asyncio.Lock()
-
-    async def opened(self) -> Opened:
-        if self._opened is None:
-            async with self._lock:
-                if self._closed:
-                    raise StoreClosedError("the store is closed")
-                if self._opened is None:
-                    await asyncio.to_thread(
-                        migrate.ensure_schema,
-                        self.path,
-                        create=self._create,
-                        migrate=self._migrate,
-                        busy_timeout_s=self._busy_timeout_s,
-                    )
-                    database = Database(self.path, busy_timeout_s=self._busy_timeout_s)
-                    self._opened = Opened(database, Pulse(), self._limits)
-        return self._opened
-
-    async def aclose(self) -> None:
-        async with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if self._opened is not None:
-            await self._opened.pulse.aclose()
-            await self._opened.database.aclose()
-        if self.provider is not None:
-            await self.provider.aclose()
-
-
 class Store:
     """An opened database, seen as one owner.
 
@@ -176,7 +104,7 @@ class Store:
     through it, whatever id is known.
     """
 
-    def __init__(self, opener: _Opener, owner: str | None) -> None:
+    def __init__(self, opener: Opener, owner: str | None) -> None:
         self._opener = opener
         self._owner = owner
         self._owner_id: str | None = None
@@ -313,7 +241,7 @@ class Store:
         owner_id = await self._owner_for_writing()
         id_ = await opened.database.write(create_conversations, owner_id, job)
         return await self._conversation(
-            await reads.conversation_by_id(opened.database, owner_id, id_)
+            await lookup.conversation_by_id(opened.database, owner_id, id_)
         )
 
     async def resume(self, ref: str) -> Conversation:
@@ -344,7 +272,7 @@ class Store:
             raise ConversationNotFoundError(
                 f"there is no conversation {ref}", hint="start one: convostore chat"
             )
-        return await reads.find(opened.database, owner_id, ref)
+        return await lookup.find(opened.database, owner_id, ref)
 
     async def list(self, *, limit: int = 20, cursor: str | None = None) -> Page[ConversationRecord]:
         """List conversations: pinned ones first, then by newest activity; no archived ones.
@@ -361,7 +289,7 @@ class Store:
         owner_id = await self._owner_for_reading()
         if owner_id is None:
             return Page(())
-        return await reads.list_page(opened.database, owner_id, limit, cursor)
+        return await lookup.list_page(opened.database, owner_id, limit, cursor)
 
     async def export(
         self, ref: str | None = None, *, format: str = "jsonl", to: Path | str | None = None
@@ -379,7 +307,7 @@ class Store:
             FormatError: no such format, or the file cannot be written.
             StoreError: the store cannot be opened or read.
         """
-        source = _Source(self)
+        source = StoredSource(self.rows_of, self.find)
         refs = None if ref is None else [ref]
         if to is None:
             return exchange.export_text(source, refs, format=format)
@@ -430,7 +358,7 @@ class Store:
     async def _owner_for_reading(self) -> str | None:
         if self._owner_id is None:
             opened = await self._opener.opened()
-            self._owner_id = await reads.owner_named(opened.database, self._owner)
+            self._owner_id = await lookup.owner_named(opened.database, self._owner)
         return self._owner_id
 
     async def _owner_for_writing(self) -> str:
@@ -441,34 +369,3 @@ class Store:
         job = EnsureOwner(name=self._owner, now_ms=clock.now_ms())
         self._owner_id = str(await opened.database.write(ensure_owners, "", job))
         return self._owner_id
-
-
-class _Source:
-    """What an export reads of a store."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def find(self, ref: str) -> ConversationRecord:
-        return await self._store.find(ref)
-
-    async def conversation_ids(self, after_id: str | None, limit: int) -> tuple[str, ...]:
-        at = await self._at()
-        return () if at is None else await reads.conversation_ids(*at, after_id, limit)
-
-    async def dossier(self, conversation_id: str) -> ConversationDossier | None:
-        at = await self._at()
-        return None if at is None else await reads.dossier(*at, conversation_id)
-
-    async def messages_between(
-        self, conversation_id: str, after_seq: int, last_seq: int, limit: int
-    ) -> tuple[Message, ...]:
-        at = await self._at()
-        if at is None:
-            return ()
-        return await reads.messages_between(
-            *at, conversation_id, after=after_seq, last=last_seq, most=limit
-        )
-
-    async def _at(self) -> tuple[Database, str] | None:
-        return await self._store.rows_of()

@@ -10,11 +10,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from convostore import clock
+from convostore.afterwards import (
+    LAST_WRITE_S,
+    close,
+    error_record,
+    fault,
+    in_spite_of_cancel,
+    rest_of,
+)
 from convostore.errors import (
     ConvostoreError,
     IncompleteReplyError,
@@ -23,27 +31,22 @@ from convostore.errors import (
     RemoteThreadGoneError,
     TurnStateError,
 )
-from convostore.events import Finished, ReasoningDelta, RemoteUpdate, TextDelta
+from convostore.events import Finished, RemoteUpdate
 from convostore.ids import new_id
+from convostore.journaling import Journaling
 from convostore.reply import ReplyBuffer, with_final_text
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
-from convostore.storage.journal import Flush, flush_journals
-from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 from convostore.storage.rows import encode_parts, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Self
 
     from convostore.events import Delta, Event
     from convostore.opening import Opening
     from convostore.place import Place
-    from convostore.records import ErrorRecord, Message, RemoteThread, Status, Usage
-
-FLUSH_BYTES: Final = 4096  # most of what was shown may be this far ahead of the disk
-FLUSH_AGE_S: Final = 0.25  # and no longer than this
-LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
+    from convostore.records import Message, RemoteThread, Status, Usage
 
 
 class Turn:
@@ -69,11 +72,7 @@ class Turn:
         self._place = place
         self._opening = opening
         self._buffer = ReplyBuffer()
-        self._token = opening.token
-        self._lease = ""
-        self._lease_ms = 0
-        self._flush: asyncio.Task[None] | None = None
-        self._flush_error: ConvostoreError | None = None
+        self._journal = Journaling(place, self._buffer, opening.token)
         self._events: AsyncIterator[Event] | None = None
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
@@ -111,7 +110,7 @@ class Turn:
         if begun.known is not None:  # asked before, with the same key: no model call
             self._events, self._ended, self._known = begun.known, True, True
             return self
-        self._lease, self._lease_ms = begun.lease, clock.now_ms()
+        self._journal.begin(self.reply.seq, begun.lease)
         self._deadline_s = clock.monotonic_s() + self._place.limits.total_timeout_s
         self._events = self._opening.provider.stream(self._opening.request)
         self._place.pulse.add(self)
@@ -144,7 +143,7 @@ class Turn:
                 await self._keep_remote(event)
             else:
                 delta = self._buffer.take(event, clock.monotonic_s())
-                if self._is_behind():
+                if self._journal.is_behind():
                     await self._catch_up()
                 return delta
         raise StopAsyncIteration
@@ -162,7 +161,7 @@ class Turn:
         """
         if not self._ended:
             await self._end("stopped")
-        await _close(self._events)
+        await close(self._events)
 
     # -- for callers -----------------------------------------------------------------------------
 
@@ -222,7 +221,7 @@ class Turn:
         except ProviderError as raised:
             failure = raised
         except Exception as raised:  # noqa: BLE001 - a fault in a provider must not lose the reply
-            failure = _fault(self._opening.provider.name, raised)
+            failure = fault(self._opening.provider.name, raised)
         finally:
             self._puller = None
         return await self._mended(failure)
@@ -232,7 +231,7 @@ class Turn:
         request = self._opening.request
         if request.remote is None or self._buffer.seq:
             return await self._mended(gone)
-        await _close(self._events)
+        await close(self._events)
         self._opening.request = msgspec.structs.replace(request, remote=None)
         self._events = self._opening.provider.stream(self._opening.request)
         return await self._pull()
@@ -266,62 +265,21 @@ class Turn:
     # -- the journal -----------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Begin a flush, if there is something to flush or the lease is due (from the pulse)."""
-        due = clock.now_ms() - self._lease_ms
-        if self._buffer.unsaved_bytes or not 0 <= due < RENEW_AFTER_MS:
-            self._flush_soon()
-
-    def _is_behind(self) -> bool:
-        if self._flush_error is not None or self._buffer.unsaved_bytes >= FLUSH_BYTES:
-            return True
-        if self._buffer.unsaved_bytes == 0:
-            return False
-        return clock.monotonic_s() - self._buffer.unsaved_since_s > FLUSH_AGE_S
-
-    def _flush_soon(self, remote: RemoteThread | None = None) -> asyncio.Task[None]:
-        """Begin a flush; at most one is in flight, and another waits behind it."""
-        if self._flush is None or self._flush.done() or remote is not None:
-            self._flush = asyncio.get_running_loop().create_task(
-                self._write_flush(self._flush, remote)
-            )
-        return self._flush
-
-    async def _write_flush(
-        self, before: asyncio.Task[None] | None, remote: RemoteThread | None
-    ) -> None:
-        if before is not None and not before.done():
-            await before
-        now_ms = clock.now_ms()
-        if not 0 <= now_ms - self._lease_ms < RENEW_AFTER_MS:
-            self._lease, self._lease_ms = new_lease(self._token, now_ms), now_ms
-        job = Flush(
-            conversation_id=self._place.record.id,
-            message_seq=self.reply.seq,
-            lease=self._lease,
-            rows=self._buffer.unsaved(),
-            remote=remote,
-        )
-        try:
-            # False: somebody took this writer for dead. Write 2 will settle it.
-            await self._place.database.write(flush_journals, self._place.owner_id, job)
-        except ConvostoreError as error:
-            self._flush_error = error
+        """Begin a flush, if one is due (from the pulse)."""
+        self._journal.tick()
 
     async def _catch_up(self) -> None:
         """Wait until what was shown is on disk."""
-        while self._buffer.unsaved_bytes or (self._flush and not self._flush.done()):
-            await asyncio.shield(self._flush_soon())
-        if self._flush_error is not None:
-            await self._fail(self._flush_error)
+        if (error := await self._journal.catch_up()) is not None:
+            await self._fail(error)
 
     async def _keep_remote(self, update: RemoteUpdate) -> None:
         """Put the far side's ids on disk, before any text is shown."""
         self._remote = update.remote
         self.rehydrated = self.rehydrated or update.rehydrated
         self.dropped_turns = max(self.dropped_turns, update.dropped_turns)
-        await asyncio.shield(self._flush_soon(update.remote))
-        if self._flush_error is not None:
-            await self._catch_up()
+        if (error := await self._journal.keep_remote(update.remote)) is not None:
+            await self._fail(error)
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -341,7 +299,7 @@ class Turn:
         if whole is None:
             await self._fail(error)
         shown = self._buffer.text()
-        self._events = _rest_of(whole, shown)
+        self._events = rest_of(whole, shown)
         return await anext(self._events)
 
     async def _recovered(self, error: ProviderError) -> Finished | None:
@@ -351,7 +309,7 @@ class Turn:
         """
         if error.status is not None or self._remote is None or self._remote.same_text:
             return None
-        await _close(self._events)
+        await close(self._events)
         try:
             whole = await self._opening.provider.recover(
                 self._remote, self._place.record.anonymous_user_id or ""
@@ -379,7 +337,7 @@ class Turn:
         job = FinishTurn(
             conversation_id=self._place.record.id,
             message_seq=self.reply.seq,
-            token=self._token,
+            token=self._opening.token,
             spare_id=new_id(),
             usage_id=new_id(),
             status=status,
@@ -410,8 +368,7 @@ class Turn:
             self._done.set()
 
     async def _write_end(self, job: FinishTurn) -> None:
-        if self._flush is not None and not self._flush.done():
-            await self._flush
+        await self._journal.settled()
         place = self._place
         try:
             ended: Ended = await place.database.write(finish_turns, place.owner_id, job)
@@ -422,64 +379,3 @@ class Turn:
             self.reply = msgspec.structs.replace(self.reply, id=job.spare_id, seq=ended.message_seq)
         self.reply = msgspec.structs.replace(self.reply, content_hash=ended.content_hash)
         place.moved_to(self.reply, self._remote)
-
-
-def error_record(error: ConvostoreError | None) -> ErrorRecord | None:
-    """Return an error as it is kept in the record."""
-    from convostore.records import ErrorRecord
-
-    if error is None:
-        return None
-    return ErrorRecord(
-        code=error.code, message=error.message, hint=error.hint, retryable=error.retryable
-    )
-
-
-def _fault(provider: str, raised: Exception) -> ProviderError:
-    error = ProviderError(
-        f"the provider {provider} failed: {type(raised).__name__}: {raised}",
-        provider=provider,
-        hint="this is a fault in the provider; what arrived is kept",
-    )
-    error.__cause__ = raised
-    return error
-
-
-async def _rest_of(whole: Finished, shown: str) -> AsyncGenerator[Event]:
-    """Yield what of a recovered reply was not shown yet, then its end."""
-    if not shown and whole.reasoning:
-        yield ReasoningDelta(whole.reasoning)
-    text = whole.text or ""
-    if text.startswith(shown) and text != shown:
-        yield TextDelta(text[len(shown) :])
-    yield whole
-
-
-async def _close(events: object) -> None:
-    """Let a provider's iterator go, with its connection."""
-    aclose = getattr(events, "aclose", None)
-    if aclose is not None:
-        await in_spite_of_cancel(aclose(), LAST_WRITE_S)
-
-
-async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:
-    """Wait for *work* even while being cancelled, but then for *bound_s* at most.
-
-    Work that takes longer goes on by itself.
-    """
-    task = asyncio.ensure_future(work)
-    me = asyncio.current_task()
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        hurried = cancelled is not None or (me is not None and me.cancelling() > 0)
-        try:
-            async with clock.timeout(bound_s if hurried else None):
-                await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except TimeoutError:
-            break
-    if cancelled is not None:
-        raise cancelled
-    if task.done():
-        task.result()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from convostore.errors import UsageError
+from convostore.providers.provider import Provider
 
 if TYPE_CHECKING:
     from convostore.cli.typed import Wish
     from convostore.config import Config
-    from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
 
 DIALECTS = ("auto", "threads", "stream")  # of the Playground's protocol

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
+from convostore.records import RemoteThread, Role
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from convostore.events import Event, Finished
-    from convostore.records import RemoteThread, Role
 
 
 class ChatMessage(msgspec.Struct, frozen=True):

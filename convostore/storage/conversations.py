@@ -9,9 +9,10 @@ from sqlalchemy import bindparam, insert, select
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
+from convostore.storage.appends import Append, append_messages
+from convostore.storage.standing import NewMessage
 from convostore.storage.statements import Hot, Tx, one_of
 from convostore.storage.tables import conversation, owner, store_meta
-from convostore.storage.turns import Append, NewMessage, append_messages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -45,7 +45,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000
     )
     try:
-        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute(
+            f"PRAGMA page_size = {PAGE_SIZE}"
+        )  # a constant of ours; pragmas take no values
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

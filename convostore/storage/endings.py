@@ -17,9 +17,9 @@ from convostore.storage.journal import (
 )
 from convostore.storage.leases import token_of
 from convostore.storage.rows import NANO, content_hash
+from convostore.storage.standing import ADD_MESSAGE, no_conversation
 from convostore.storage.statements import Hot, Tx
 from convostore.storage.tables import conversation, message, usage
-from convostore.storage.turns import ADD_MESSAGE, no_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

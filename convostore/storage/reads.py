@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, case, select, tuple_, union_all
+from sqlalchemy import bindparam, case, select
 
 from convostore import clock
 from convostore.errors import (
-    AmbiguousHandleError,
-    ConversationNotFoundError,
-    FormatError,
     StoreCorruptError,
 )
-from convostore.ids import fold_handle, is_handle_like
 from convostore.records import (
     ConversationDossier,
-    ConversationRecord,
     Message,
-    Page,
     RemoteThread,
     RemoteThreadNote,
     UsageRecord,
 )
-from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.rows import (
     CONVERSATION_COLUMNS,
     MESSAGE_COLUMNS,
@@ -44,60 +35,8 @@ if TYPE_CHECKING:
     from convostore.storage.database import Database
     from convostore.storage.statements import Row
 
-MOST_CANDIDATES = 10  # of an ambiguous handle: more help nobody
-MOST_IN_A_PAGE = 200
-
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
 _KEPT = conversation.c.deleted_at_ms.is_(None)
-_LISTED = (_OWNED, _KEPT, conversation.c.archived_at_ms.is_(None))
-_ORDER = (conversation.c.pinned, conversation.c.updated_at_ms, conversation.c.id)
-_NEWEST_FIRST = tuple(column.desc() for column in _ORDER)
-
-_conversation = select(*CONVERSATION_COLUMNS).where(_OWNED, _KEPT)
-_BY_ID = Hot(_conversation.where(conversation.c.id == bindparam("id")))
-_BY_KEY = Hot(_conversation.where(conversation.c.key == bindparam("key")))
-_BY_HANDLE = Hot(
-    _conversation.where(
-        conversation.c.handle >= bindparam("low"), conversation.c.handle < bindparam("high")
-    )
-    .order_by(conversation.c.handle)
-    .limit(MOST_CANDIDATES + 1)
-)
-_PAGE = Hot(
-    select(*CONVERSATION_COLUMNS).where(*_LISTED).order_by(*_NEWEST_FIRST).limit(bindparam("most"))
-)
-_NEXT_PAGE = Hot(
-    select(*CONVERSATION_COLUMNS)
-    .where(
-        *_LISTED,
-        tuple_(*_ORDER) < tuple_(bindparam("pinned"), bindparam("updated"), bindparam("id")),
-    )
-    .order_by(*_NEWEST_FIRST)
-    .limit(bindparam("most"))
-)
-
-
-def _newest(*where: Any) -> Any:
-    """Return the newest ids of one part of the list index, as a subquery."""
-    columns = (conversation.c.id, conversation.c.updated_at_ms)
-    newest = select(*columns).where(_OWNED, *where)
-    newest = newest.order_by(conversation.c.updated_at_ms.desc(), conversation.c.id.desc())
-    return select(newest.limit(bindparam("nth")).subquery())
-
-
-# Three index ranges instead of an index of its own, which every turn would have to move.
-_active = union_all(
-    _newest(*_LISTED, conversation.c.pinned == 1),
-    _newest(*_LISTED, conversation.c.pinned == 0),
-    _newest(_KEPT, conversation.c.archived_at_ms.is_not(None)),
-).subquery()
-_NTH = Hot(
-    select(_active.c.id)
-    .order_by(_active.c.updated_at_ms.desc(), _active.c.id.desc())
-    .limit(1)
-    .offset(bindparam("skip"))
-)
-
 _pieces = (
     select(json_rows(journal.c.seq, journal.c.kind, journal.c.text))
     .where(
@@ -169,115 +108,6 @@ _DOSSIER = Hot(
         _OWNED, _KEPT, conversation.c.id == bindparam("id")
     )
 )
-
-
-async def owner_named(database: Database, name: str | None) -> str | None:
-    """Return the id of the owner of that name, of the personal one without; None if unknown."""
-    rows = (
-        await database.read(PERSONAL_OWNER)
-        if name is None
-        else await database.read(OWNER_BY_NAME, name=name)
-    )
-    return str(rows[0][0]) if rows else None
-
-
-async def conversation_by_id(database: Database, owner_id: str, id: str) -> ConversationRecord:
-    """Read one conversation.
-
-    Raises:
-        ConversationNotFoundError: this owner has none of that id.
-    """
-    rows = await database.read(_BY_ID, owner_id=owner_id, id=id)
-    if not rows:
-        raise _not_found(id)
-    return conversation_from(rows[0])
-
-
-async def find(database: Database, owner_id: str, ref: str) -> ConversationRecord:
-    """Look up what a person or program typed: `@n`, id, key, handle, or a handle's beginning.
-
-    Raises:
-        ConversationNotFoundError: nothing fits.
-        AmbiguousHandleError: the beginning fits several.
-    """
-    ref = ref.strip()
-    if ref.startswith("@"):
-        return await _nth_newest(database, owner_id, ref)
-    for hot, name in ((_BY_ID, "id"), (_BY_KEY, "key")):
-        rows = await database.read(hot, owner_id=owner_id, **{name: ref})
-        if rows:
-            return conversation_from(rows[0])
-    handle = fold_handle(ref)
-    rows = []
-    if is_handle_like(handle):
-        rows = await database.read(_BY_HANDLE, owner_id=owner_id, low=handle, high=handle + "~")
-    if not rows:
-        raise _not_found(ref)
-    found = [conversation_from(row) for row in rows]
-    if len(found) > 1:
-        candidates = tuple((one.handle, one.title or "") for one in found[:MOST_CANDIDATES])
-        raise AmbiguousHandleError(
-            f"{ref} fits more than one conversation",
-            hint="type more of the handle: " + ", ".join(handle for handle, _ in candidates),
-            candidates=candidates,
-        )
-    return found[0]
-
-
-async def _nth_newest(database: Database, owner_id: str, ref: str) -> ConversationRecord:
-    number = ref[1:] or "1"
-    if not (number.isascii() and number.isdigit()) or not 0 < int(number[:9]) < 10**8:
-        raise _not_found(ref)
-    rows = await database.read(_NTH, owner_id=owner_id, nth=int(number), skip=int(number) - 1)
-    if not rows:
-        raise _not_found(ref)
-    return await conversation_by_id(database, owner_id, rows[0][0])
-
-
-def _not_found(ref: str) -> ConversationNotFoundError:
-    return ConversationNotFoundError(
-        f"there is no conversation {ref}", hint="see them all: convostore list"
-    )
-
-
-async def list_page(
-    database: Database, owner_id: str, limit: int, cursor: str | None
-) -> Page[ConversationRecord]:
-    """Read a page of the list: pinned first, then newest activity first; no archived ones.
-
-    Raises:
-        FormatError: the cursor is none of ours.
-    """
-    most = max(1, min(limit, MOST_IN_A_PAGE))
-    if cursor is None:
-        rows = await database.read(_PAGE, owner_id=owner_id, most=most + 1)
-    else:
-        pinned, updated, id_ = _decode_cursor(cursor)
-        rows = await database.read(
-            _NEXT_PAGE, owner_id=owner_id, most=most + 1, pinned=pinned, updated=updated, id=id_
-        )
-    records = tuple(conversation_from(row) for row in rows[:most])
-    more = len(rows) > most
-    return Page(records, _encode_cursor(records[-1]) if more else None)
-
-
-def _encode_cursor(record: ConversationRecord) -> str:
-    key = [int(record.pinned), record.updated_at_ms, record.id]
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> tuple[int, int, str]:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=tuple[int, int, str])
-    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
-        raise FormatError(
-            "the cursor is none that a page of this list gave",
-            format="cursor",
-            record=None,
-            reason="not readable",
-            hint="begin again without a cursor",
-        ) from error
 
 
 async def path(

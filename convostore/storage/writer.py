@@ -10,7 +10,6 @@ import threading
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from convostore.errors import StoreBusyError
 from convostore.storage.faults import BUSY, CONSTRAINT, primary_code
 from convostore.storage.statements import Tx
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
+    from convostore.errors import StoreBusyError
     from convostore.storage.files import FileLock
 
 GroupFunction: TypeAlias = "Callable[[Tx, str, Sequence[Any]], list[Any]]"

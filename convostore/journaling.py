@@ -1,0 +1,98 @@
+"""Journaling a running reply: at most one flush in flight, and never far behind what was shown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from convostore import clock
+from convostore.errors import ConvostoreError
+from convostore.storage.journal import Flush, flush_journals
+from convostore.storage.leases import RENEW_AFTER_MS, new_lease
+
+if TYPE_CHECKING:
+    from convostore.place import Place
+    from convostore.records import RemoteThread
+    from convostore.reply import ReplyBuffer
+
+FLUSH_BYTES: Final = 4096  # most of what was shown may be this far ahead of the disk
+FLUSH_AGE_S: Final = 0.25  # and no longer than this
+
+
+class Journaling:
+    """Puts one reply's unsaved pieces on disk, and renews its lease on the way."""
+
+    def __init__(self, place: Place, buffer: ReplyBuffer, token: str) -> None:
+        self._place = place
+        self._buffer = buffer
+        self._token = token
+        self._seq = 0
+        self._lease = ""
+        self._lease_ms = 0
+        self._flush: asyncio.Task[None] | None = None
+        self._error: ConvostoreError | None = None
+
+    def begin(self, message_seq: int, lease: str) -> None:
+        """Journal the reply *message_seq*, whose row holds *lease*, from now on."""
+        self._seq, self._lease, self._lease_ms = message_seq, lease, clock.now_ms()
+
+    def tick(self) -> None:
+        """Begin a flush, if there is something to flush or the lease is due."""
+        due = not 0 <= clock.now_ms() - self._lease_ms < RENEW_AFTER_MS
+        if (self._buffer.unsaved_bytes or due) and self._is_idle():
+            self._flush_soon()
+
+    def is_behind(self) -> bool:
+        """Tell whether the next delta has to wait for the disk."""
+        if self._error is not None or self._buffer.unsaved_bytes >= FLUSH_BYTES:
+            return True
+        if self._buffer.unsaved_bytes == 0:
+            return False
+        return clock.monotonic_s() - self._buffer.unsaved_since_s > FLUSH_AGE_S
+
+    async def catch_up(self) -> ConvostoreError | None:
+        """Wait until everything taken is on disk; return what stood in the way, if anything."""
+        while self._error is None and (self._buffer.unsaved_bytes or not self._is_idle()):
+            await asyncio.shield(self._flush_soon() if self._is_idle() else self._running())
+        return self._error
+
+    async def keep_remote(self, remote: RemoteThread) -> ConvostoreError | None:
+        """Put a remote thread on disk; return what stood in the way, if anything."""
+        await asyncio.shield(self._flush_soon(remote))
+        return self._error
+
+    async def settled(self) -> None:
+        """Wait for the flush in flight, so that it cannot overtake the end."""
+        if not self._is_idle():
+            await self._running()
+
+    def _is_idle(self) -> bool:
+        return self._flush is None or self._flush.done()
+
+    def _running(self) -> asyncio.Task[None]:
+        return self._flush or self._flush_soon()
+
+    def _flush_soon(self, remote: RemoteThread | None = None) -> asyncio.Task[None]:
+        """Begin a flush behind the one in flight."""
+        before = None if self._is_idle() else self._flush
+        self._flush = asyncio.get_running_loop().create_task(self._write(before, remote))
+        return self._flush
+
+    async def _write(self, before: asyncio.Task[None] | None, remote: RemoteThread | None) -> None:
+        if before is not None:
+            await before
+        now_ms = clock.now_ms()
+        if not 0 <= now_ms - self._lease_ms < RENEW_AFTER_MS:
+            self._lease, self._lease_ms = new_lease(self._token, now_ms), now_ms
+        job = Flush(
+            conversation_id=self._place.record.id,
+            message_seq=self._seq,
+            lease=self._lease,
+            rows=self._buffer.unsaved(),
+            remote=remote,
+        )
+        try:
+            # It answers False when somebody took this writer for dead: write 2 will settle it.
+            await self._place.database.write(flush_journals, self._place.owner_id, job)
+        except ConvostoreError as error:
+            self._error = error

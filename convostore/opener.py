@@ -1,0 +1,96 @@
+"""Which file a store is in, and opening it once for all owners that look at it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convostore.errors import StoreClosedError, StoreOpenError
+from convostore.place import Limits, Opened
+from convostore.pulse import Pulse
+from convostore.storage import migrate as schema
+from convostore.storage.database import Database
+
+if TYPE_CHECKING:
+    from convostore.providers.provider import Provider
+
+
+def file_of(url: str | Path | None) -> Path:
+    """Return the file that a store's URL names.
+
+    Raises:
+        StoreOpenError: it is a URL of another kind.
+        UsageError: it is None, and the configuration cannot be read.
+    """
+    if url is None:
+        from convostore import config
+
+        url = config.load().store
+    if isinstance(url, Path):
+        return url
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return Path(url)
+    if scheme.partition("+")[0] != "sqlite" or not rest.startswith("/"):
+        raise StoreOpenError(
+            f"{scheme}:// is no store that this version can open",
+            hint="name a file, or sqlite:///FILE",
+        )
+    return Path(rest[1:])
+
+
+class Opener:
+    """Opens the database once, for all owners that look at it."""
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        provider: Provider | None,
+        migrate: bool,
+        create: bool,
+        busy_timeout_s: float,
+        limits: Limits,
+    ) -> None:
+        self.path, self.provider = path, provider
+        self._migrate, self._create = migrate, create
+        self._busy_timeout_s, self._limits = busy_timeout_s, limits
+        self._opened: Opened | None = None
+        self._closed = False
+        self._lock = asyncio.Lock()
+
+    async def opened(self) -> Opened:
+        """Open the store at the first call, and return what its conversations share.
+
+        Raises:
+            StoreError: it cannot be opened; see `Store.__aenter__`.
+            StoreClosedError: it is closed.
+        """
+        if self._opened is None:
+            async with self._lock:
+                if self._closed:
+                    raise StoreClosedError("the store is closed")
+                if self._opened is None:
+                    await asyncio.to_thread(
+                        schema.ensure_schema,
+                        self.path,
+                        create=self._create,
+                        migrate=self._migrate,
+                        busy_timeout_s=self._busy_timeout_s,
+                    )
+                    database = Database(self.path, busy_timeout_s=self._busy_timeout_s)
+                    self._opened = Opened(database, Pulse(), self._limits)
+        return self._opened
+
+    async def aclose(self) -> None:
+        """Stop what runs, close the database and the provider. Idempotent."""
+        async with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._opened is not None:
+            await self._opened.pulse.aclose()
+            await self._opened.database.aclose()
+        if self.provider is not None:
+            await self.provider.aclose()
