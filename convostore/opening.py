@@ -332,8 +332,9 @@ class Opening:
         outcome = await self._write(place, None, "follow")
         if isinstance(outcome, KnownKey):
             raise TypeError("a reply alone has no key")
-        begun, lease, reply = outcome
-        return BegunTurn(user=user, reply=self._running(place, begun, user, reply, 1), lease=lease)
+        return BegunTurn(
+            user=user, reply=self._running(place, user, outcome, 1), lease=outcome.lease
+        )
 
     async def _followed(self, place: Place, seq: int) -> AsyncGenerator[Delta]:
         async for reply, deltas in follow(place.database, place.owner_id, place.record.id, seq):
