@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from convostore.storage.writer import GroupFunction
 
 READERS = 3  # aiosqlite connections, a thread each; more do not read faster on one disk
-PAGE_SIZE = 8_192  # bytes; long texts spill less than at SQLite's default of 4,096
 FOREIGN_WAIT_MS = 250  # how long one BEGIN waits for other programs before it looks up again
 
 
@@ -45,9 +44,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000
     )
     try:
-        connection.execute(
-            f"PRAGMA page_size = {PAGE_SIZE}"
-        )  # a constant of ours; pragmas take no values
+        connection.execute("PRAGMA page_size = 8192")  # bytes: long texts spill less than at 4096
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
