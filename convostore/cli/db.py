@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from convostore.cli.exits import EndedError, exit_code
 from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
 from convostore.cli.terminal import one_line, say
+
+if TYPE_CHECKING:
+    from convostore.storage.check import CheckReport
 
 
 @click.group()
@@ -39,19 +43,21 @@ def check(invocation: Invocation, deep: bool) -> None:
     """
     from convostore.errors import StoreCorruptError
 
-    problems = run(_check(invocation, deep))
-    for problem in problems:
+    found = run(_check(invocation, deep))
+    for problem in found.problems:
         click.echo(one_line(problem))
-    if problems:
-        say(f"convostore: {len(problems)} problems found")
+    for remark in found.remarks:
+        say(f"note: {remark}")
+    if found.problems:
+        say(f"convostore: {len(found.problems)} problems found")
         say("hint: convostore db restore FILE puts a backup in the store's place")
         raise EndedError(exit_code(StoreCorruptError("")))
-    click.echo("no problems found")
+    click.echo(f"no problems in {found.conversations} conversations")
 
 
-async def _check(invocation: Invocation, deep: bool) -> tuple[str, ...]:
+async def _check(invocation: Invocation, deep: bool) -> CheckReport:
     async with invocation.open() as store:
-        return (await store.check(deep=deep)).problems
+        return await store.check(deep=deep)
 
 
 @db.command(epilog=examples("convostore db backup chats-backup.db"))
@@ -74,8 +80,8 @@ async def _backup(invocation: Invocation, file: Path) -> None:
 @store_options
 @pass_invocation
 def restore(invocation: Invocation, file: Path) -> None:
-    """Put the backup FILE in the store's place."""
+    """Put the backup FILE in the store's place; what was there is kept beside it."""
     from convostore.store import restore as restore_store
 
     run(restore_store(invocation.url, file))
-    say(f"the store is now as in {file}")
+    say(f"the store is as in {file} again; what was there is kept beside it")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import click
@@ -14,6 +16,7 @@ from convostore.cli.invocation import (
     run,
     store_options,
 )
+from convostore.cli.terminal import say
 
 
 @click.command(
@@ -58,5 +61,17 @@ def export(
 async def _export(
     invocation: Invocation, ref: str | None, format_name: str, to: Path | None
 ) -> None:
+    from convostore.cli.output import Output
+
     async with invocation.open() as store:
-        await store.export(ref, format=format_name, to=to)
+        exported = await store.export(ref, format=format_name, to=to)
+        if isinstance(exported, AsyncGenerator):
+            output = Output()
+            async with aclosing(exported) as pieces:
+                async for piece in pieces:
+                    await output.write(piece)
+        else:
+            say(
+                f"{exported.conversations} conversations with {exported.messages} messages "
+                f"are in {exported.path}"
+            )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 _OLD_DAYS = 14  # after which a date says more than a number of days
 
+_MODEL_WIDTH, _LEAST_TITLE_WIDTH = 24, 10  # in columns of the terminal
+_OTHERS_WIDTH = 8 + _MODEL_WIDTH + 8 + 10 + 4 * 3  # handle, model, messages, age, and the gaps
+
 _MARKS = {
     "stopped": "stopped: the answer was ended here",
     "failed": "failed",
@@ -41,16 +44,18 @@ def tab_line(record: ConversationRecord) -> str:
 
 
 def print_table(records: Iterable[ConversationRecord]) -> None:
-    """Print *records* as a table as wide as the terminal."""
+    """Print *records* as a table that fits the terminal; only titles and models are cut."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("handle", style="bold", no_wrap=True)
-    table.add_column("title", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=24)
+    room = max(_LEAST_TITLE_WIDTH, console.width - _OTHERS_WIDTH)
+    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=room)
+    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=_MODEL_WIDTH)
     table.add_column("messages", justify="right", no_wrap=True)
     table.add_column("age", justify="right", no_wrap=True)
     for record in records:
@@ -62,7 +67,7 @@ def print_table(records: Iterable[ConversationRecord]) -> None:
             age(clock.now_ms() - record.updated_at_ms, record.updated_at_ms),
         )
         table.add_row(*(Text(one_line(cell)) for cell in cells))
-    Console(highlight=False).print(table)
+    console.print(table)
 
 
 def age(since_ms: int, at_ms: int) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord, Message
 
 DEFAULT_COUNT = 20  # conversations that `list` shows; a screenful
+MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
 
 
 @click.command("list", epilog=examples("convostore list -n 50"))
@@ -60,7 +61,7 @@ async def _newest(invocation: Invocation, count: int) -> list[ConversationRecord
     cursor: str | None = None
     async with invocation.open() as store:
         while len(records) < count:
-            found = await store.list(limit=min(count - len(records), 500), cursor=cursor)
+            found = await store.list(limit=min(count - len(records), MOST_AT_ONCE), cursor=cursor)
             records += found.items
             cursor = found.next_cursor
             if cursor is None:

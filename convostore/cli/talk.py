@@ -11,6 +11,7 @@ from convostore.cli.signals import stoppable
 from convostore.cli.terminal import say
 from convostore.errors import ConvostoreError
 from convostore.providers.provider import ChatMessage, ChatRequest
+from convostore.text import gate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -129,6 +130,7 @@ class Talk:
                 settings=self._wish.settings,
                 anonymous_user_id="made-by-the-store-later",
             )
+            gate(text)
             self._far.provider.check(request)
             self.conversation = await self._store.create(
                 provider=self._far.name,

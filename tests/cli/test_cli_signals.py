@@ -227,7 +227,7 @@ def test_ctrl_c_at_the_empty_prompt_leaves(program: Program) -> None:
     with Screen(program, "chat", "-p", "echo") as screen:
         screen.expect(">")
         screen.type("half a thought" + CTRL_C)
-        screen.expect("^C")
+        screen.expect("half a thought")
         screen.expect(">")
         time.sleep(0.3)  # real time: the prompt in the other process takes the terminal again
         screen.type(CTRL_C)
