@@ -17,6 +17,7 @@ from convostore.providers.provider import ChatRequest
 from convostore.records import Message, TextPart
 from convostore.recovery import adopt, close_dead_replies
 from convostore.storage import lookup, reads
+from convostore.storage.endings import FinishTurn, finish_turns
 from convostore.storage.leases import new_lease
 from convostore.storage.standing import NewMessage
 from convostore.storage.turns import BeginTurn, Begun, KnownKey, OnMoved, begin_turns
@@ -164,14 +165,26 @@ class Opening:
         outcome = await self._write(place, user, on_moved)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
-        begun = outcome.begun
-        last = path[-1] if path else None
-        moved = begun.parent_seq != (last.seq if last else None)
-        if moved or (last is not None and last.status == "streaming"):  # it ended since it was read
-            at = (place.database, place.owner_id, place.record.id, begun.parent_seq)
-            path, place.remote = await reads.path(*at), await reads.remote_of(*at)
-            self.request = self._request(place, path, user.text)
+        try:
+            path = await self._path_again(place, path, user.text, outcome.begun.parent_seq)
+        except BaseException:
+            _forsake(place, outcome.begun, self.token)
+            raise
         return self._begun(place, path, user, outcome)
+
+    async def _path_again(
+        self, place: Place, path: tuple[Message, ...], text: str, parent_seq: int | None
+    ) -> tuple[Message, ...]:
+        """Read the path once more, where it moved or ended between the reading and write 1."""
+        last = path[-1] if path else None
+        if parent_seq == (last.seq if last else None) and (
+            last is None or last.status != "streaming"
+        ):
+            return path
+        at = (place.database, place.owner_id, place.record.id, parent_seq)
+        path, place.remote = await reads.path(*at), await reads.remote_of(*at)
+        self.request = self._request(place, path, text)
+        return path
 
     async def _path(self, place: Place) -> tuple[Message, ...]:
         """Read what was said so far; of a broken reply, first what the far side kept of it."""
@@ -244,7 +257,7 @@ class Opening:
         try:
             outcome: Begun | KnownKey = await asyncio.shield(write)
         except asyncio.CancelledError:
-            write.add_done_callback(lambda done: _forsake(place, done, self.token))
+            write.add_done_callback(lambda done: _forsake_written(place, done, self.token))
             raise
         return outcome if isinstance(outcome, KnownKey) else _Written(outcome, reply, lease)
 
@@ -284,7 +297,7 @@ class Opening:
             title_source=record.title_source or "fallback",
             provider=self.provider.name,
             model=self.request.model,
-            head_seq=written.begun.reply_seq,
+            head_seq=record.head_seq if written.begun.branched else written.begun.reply_seq,
             last_seq=written.begun.reply_seq,
             message_count=record.message_count + more,
             updated_at_ms=max(record.updated_at_ms, now_ms),
@@ -352,15 +365,16 @@ def fallback_title(text: str) -> str | None:
     return None
 
 
-def _forsake(place: Place, written: asyncio.Task[Any], token: str) -> None:
-    """End a reply whose caller was cancelled during write 1, once that write is done."""
-    from convostore.storage.endings import FinishTurn, finish_turns
+def _forsake_written(place: Place, written: asyncio.Task[Any], token: str) -> None:
+    if not written.cancelled() and not written.exception() and isinstance(written.result(), Begun):
+        _forsake(place, written.result(), token)
 
-    if written.cancelled() or written.exception() or not isinstance(written.result(), Begun):
-        return
+
+def _forsake(place: Place, begun: Begun, token: str) -> None:
+    """End a reply whose caller was gone before its turn began: no running reply stays behind."""
     job = FinishTurn(
         conversation_id=place.record.id,
-        message_seq=written.result().reply_seq,
+        message_seq=begun.reply_seq,
         token=token,
         spare_id=new_id(),
         usage_id=new_id(),

@@ -67,7 +67,6 @@ class Place:
         record = self.record
         self.record = msgspec.structs.replace(
             record,
-            head_seq=message.seq,
             last_seq=max(record.last_seq, message.seq),
             model=record.model or message.model,
             updated_at_ms=max(record.updated_at_ms, message.finished_at_ms or 0),

@@ -112,8 +112,11 @@ class Turn:
             return self
         self._journal.begin(self.reply.seq, begun.lease)
         self._deadline_s = clock.monotonic_s() + self._place.limits.total_timeout_s
-        self._events = self._opening.provider.stream(self._opening.request)
         self._place.pulse.add(self)
+        try:
+            self._events = self._opening.provider.stream(self._opening.request)
+        except Exception as raised:  # noqa: BLE001 - a fault in a provider must not lose the reply
+            await self._fail(fault(self._opening.provider.name, raised))
         return self
 
     def __aiter__(self) -> Self:
@@ -181,7 +184,10 @@ class Turn:
 
         Raises:
             StoreError: the end could not be written yet.
+            TurnStateError: the turn was not entered.
         """
+        if self._events is None:
+            raise TurnStateError("a turn can be stopped once it is entered")
         if not self._ended:
             self._stopping = True
             if self._puller is None:
