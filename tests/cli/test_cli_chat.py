@@ -9,7 +9,7 @@ import pytest
 from convostore.cli.output import Output
 from convostore.cli.view import TextView
 from convostore.events import TextDelta, ToolCallDelta, ToolResultDelta
-from convostore.testing import Cut, Think
+from convostore.testing import Cut, Pause, Think
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ def test_json_lines_are_the_pieces_then_the_end(program: Program, far: FarSide) 
 
 def test_json_ends_with_an_error_when_the_provider_fails(program: Program, far: FarSide) -> None:
     """`--json` ends with one `error` line instead; the exit code is the same as without it."""
-    far.server.script("Hel", Cut())
+    far.server.script("Hel", Pause(0.2), Cut())
     run = program("chat", "--json", "Hi")
     assert run.code == 6
     assert list(run.lines[-1]) == ["type", "code", "message", "hint"]
@@ -138,7 +138,7 @@ def test_a_failed_answer_keeps_what_came_and_says_how_to_go_on(
     program: Program, far: FarSide
 ) -> None:
     """When a stream breaks, its text stays on stdout and in the store; the handle is still last."""
-    far.server.script("Half an ans", Cut())
+    far.server.script("Half an ans", Pause(0.2), Cut())
     run = program("chat", "Hi")
     assert (run.code, run.text) == (6, "Half an ans\n")
     assert run.err.splitlines()[0].startswith("convostore: ")
