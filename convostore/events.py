@@ -23,10 +23,15 @@ class TextDelta(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
 
 
 class ReasoningDelta(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning"):
-    """A piece of the model's reasoning; never part of the answer."""
+    """A piece of the model's reasoning; never part of the answer. In JSON it is `text`."""
 
-    text: str
+    reasoning: str = msgspec.field(name="text")
     seq: int = 0
+
+    @property
+    def text(self) -> str:
+        """Nothing: it is no part of the answer, so a loop that prints `text` leaves it out."""
+        return ""
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag_field="type", tag="tool_call"):
@@ -43,6 +48,11 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag_field="type", tag="tool_cal
     args: str
     seq: int = 0
 
+    @property
+    def text(self) -> str:
+        """Nothing: it is no part of the answer, so a loop that prints `text` leaves it out."""
+        return ""
+
 
 class ToolResultDelta(msgspec.Struct, frozen=True, tag_field="type", tag="tool_result"):
     """A tool's whole answer, run by the far side."""
@@ -51,6 +61,11 @@ class ToolResultDelta(msgspec.Struct, frozen=True, tag_field="type", tag="tool_r
     name: str
     content: str
     seq: int = 0
+
+    @property
+    def text(self) -> str:
+        """Nothing: it is no part of the answer, so a loop that prints `text` leaves it out."""
+        return ""
 
 
 class RemoteUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="remote"):

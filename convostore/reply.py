@@ -68,11 +68,12 @@ class ReplyBuffer:
         """Add a delta; return it cleaned and numbered."""
         if not self.unsaved_bytes:
             self.unsaved_since_s = now_s
-        if isinstance(delta, TextDelta | ReasoningDelta):
-            text = cleaned(delta.text)
-            kind = "text" if isinstance(delta, TextDelta) else "reasoning"
-            self._take_text(kind, text)
-            return type(delta)(text, self.seq)
+        if isinstance(delta, TextDelta):
+            self._take_text("text", text := cleaned(delta.text))
+            return TextDelta(text, self.seq)
+        if isinstance(delta, ReasoningDelta):
+            self._take_text("reasoning", text := cleaned(delta.reasoning))
+            return ReasoningDelta(text, self.seq)
         if isinstance(delta, ToolCallDelta):
             return self._take_call(delta)
         return self._take_result(delta)

@@ -63,7 +63,7 @@ class TextView:
         """
         match delta:
             case ReasoningDelta():
-                self._think(delta.text)
+                self._think(delta.reasoning)
             case TextDelta():
                 await self._speak(delta.text)
             case ToolCallDelta():

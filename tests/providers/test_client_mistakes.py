@@ -368,7 +368,7 @@ async def test_row_20_newest_server_gives_the_whole_conversation() -> None:
     far = Far("threads")
     async with far as talk:
         assert await talk.say("script=thinking") == "The answer is 42."
-        thought = [event.text for event in talk.events if isinstance(event, ReasoningDelta)]
+        thought = [event.reasoning for event in talk.events if isinstance(event, ReasoningDelta)]
         assert "".join(thought) == "Let me think\nabout it."
         await talk.say("What did I say?")
         assert len(far.server.prompts[-1]) == 3

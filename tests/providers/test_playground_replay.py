@@ -182,7 +182,7 @@ async def test_each_recorded_send_gives_its_reply_or_its_error(
 
     found = objects(one)
     text = "".join(e.text for e in events if isinstance(e, TextDelta))
-    thought = "".join(e.text for e in events if isinstance(e, ReasoningDelta))
+    thought = "".join(e.reasoning for e in events if isinstance(e, ReasoningDelta))
     assert text == joined(found, "modelResponse")
     assert thought == joined(found, "thinking")
     if any("id" in line for line in found) and name != "a/05-assistant-role":
