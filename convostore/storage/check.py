@@ -325,10 +325,12 @@ def _content_problems(row: Row) -> Iterator[str]:
         yield "is not as it was stored: its hash differs"
     try:
         decode_parts(text, shape)
-        if error is not None:
-            msgspec.json.decode(error, type=ErrorRecord)
-    except (StoreCorruptError, msgspec.DecodeError) as cause:
+    except StoreCorruptError as cause:
         yield str(cause)
+    try:
+        msgspec.json.decode(error or "null", type=ErrorRecord | None)
+    except msgspec.DecodeError as cause:
+        yield f"its error cannot be read ({cause})"
 
 
 def _counts(counted: _Counted, record: dict[str, Any], name: str, findings: _Findings) -> None:
