@@ -15,7 +15,7 @@ from sqlalchemy import URL, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError
+from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError, StoreOpenError
 from convostore.storage.faults import translate
 from convostore.storage.files import FileLock
 from convostore.storage.writer import Waiting, Writer
@@ -45,7 +45,12 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA page_size = 8192")  # bytes: long texts spill less than at 4096
-        connection.execute("PRAGMA journal_mode = WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreOpenError(
+                f"{path} lies where SQLite cannot keep a write-ahead log",
+                hint="keep the store on a local disk: --db FILE",
+            )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
