@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -42,38 +43,28 @@ def translate(error: BaseException, path: Path | None) -> BaseException:
     return ours
 
 
-def _ours(error: BaseException, path: Path | None) -> StoreError:  # noqa: PLR0911 - one return a kind
-    match primary_code(error):
-        case 5 | 6:
-            return StoreBusyError(
-                f"another program holds {path}", hint="close it, or try again in a moment"
-            )
-        case 13:
-            return StoreFullError(
-                f"the disk that holds {path} is full",
-                hint="free some space and try again; everything stored before is safe",
-            )
-        case 11:
-            return StoreCorruptError(
-                f"{path} is damaged ({error})",
-                hint="restore a backup: convostore db restore FILE, or look: convostore db check",
-            )
-        case 26:
-            return StoreOpenError(
-                f"{path} is not a convostore store", hint="name another file: --db FILE"
-            )
-        case 8:
-            return StoreOpenError(
-                f"{path} may not be written",
-                hint="give yourself write permission on the file and its folder, or copy it",
-            )
-        case 14:
-            return StoreOpenError(
-                f"{path} cannot be opened ({error})", hint="check that its folder is writable"
-            )
-    if isinstance(error, OSError) and error.errno == 28:  # noqa: PLR2004 - ENOSPC
-        return StoreFullError(f"the disk that holds {path} is full", hint="free some space")
-    return StoreError(
-        f"the store at {path} failed: {error}",
-        hint="is its disk full or gone? see: convostore db check",
-    )
+_BUSY_HINT = "close it, or try again in a moment"
+_FULL_HINT = "free some space and try again; everything stored before is safe"
+_DAMAGED_HINT = "restore a backup: convostore db restore FILE, or look: convostore db check"
+_LOCKED_HINT = "give yourself write permission on the file and its folder, or copy it"
+_OTHER_HINT = "is its disk full or gone? see: convostore db check"
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def _ours(error: BaseException, path: Path | None) -> StoreError:  # noqa: PLR0911 - one a kind
+    code = primary_code(error)
+    number = error.errno if isinstance(error, OSError) else None
+    if code in {BUSY, LOCKED}:
+        return StoreBusyError(f"another program holds {path}", hint=_BUSY_HINT)
+    if code == FULL or number in _DISK_FULL:
+        return StoreFullError(f"the disk that holds {path} is full", hint=_FULL_HINT)
+    if code == CORRUPT:
+        return StoreCorruptError(f"{path} is damaged ({error})", hint=_DAMAGED_HINT)
+    if code == NOTADB:
+        return StoreOpenError(f"{path} is not a convostore store", hint="name another: --db FILE")
+    if code == READONLY or number in _NOT_ALLOWED:
+        return StoreOpenError(f"{path} may not be written", hint=_LOCKED_HINT)
+    if code == CANTOPEN:
+        return StoreOpenError(f"{path} cannot be opened ({error})", hint=_LOCKED_HINT)
+    return StoreError(f"the store at {path} failed: {error}", hint=_OTHER_HINT)
