@@ -102,8 +102,11 @@ class Database:
         except asyncio.CancelledError:
             waiting.claim()  # not taken yet: then it never will be
             raise
-        except Exception as error:  # noqa: BLE001 - the door: translate decides what it is
-            raise translate(error, self.path) from error.__cause__
+        except Exception as error:
+            ours = translate(error, self.path)
+            if ours is error:
+                raise
+            raise ours from error
         finally:
             deadline.cancel()
         if isinstance(outcome, ConvostoreError):

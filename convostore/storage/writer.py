@@ -7,6 +7,7 @@ commit, and only then acknowledge all of them. No timer: a lone job commits at o
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -80,6 +81,7 @@ class Writer:
         self._dialect = dialect
         self._lock = lock
         self._connection: sqlite3.Connection | None = None
+        self._ending = False
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         # A daemon: a store that is never closed, or a lock that never comes, must not hang the exit.
         self._thread = threading.Thread(target=self._serve, name="convostore-writer", daemon=True)
@@ -95,29 +97,26 @@ class Writer:
         self._thread.join(timeout_s)
 
     def _serve(self) -> None:
-        while (first := self._queue.get()) is not None:
+        while not self._ending and (first := self._queue.get()) is not None:
             batch = [first]
             try:
                 with self._lock:
-                    ending = self._transaction(batch)
+                    self._transaction(batch)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers
                 self._forget_connection()
-                ending = False
                 for waiting in batch:
                     waiting.claim()
                     waiting.outcome = error
             _settle(batch)
-            if ending:
-                break
         self._forget_connection()
         self._lock.close()
 
-    def _transaction(self, batch: list[Waiting]) -> bool:
-        """Run one transaction over *batch* and what else is queued; tell whether to end."""
-        connection = self._connection = self._connection or self._connect()
-        if not self._begin(connection, batch):
-            return False
-        ending = self._drain(batch)
+    def _transaction(self, batch: list[Waiting]) -> None:
+        """Run one transaction over *batch* and what else is queued."""
+        connection = self._begin(batch)
+        if connection is None:
+            return
+        self._drain(batch)
         batch[:] = [waiting for waiting in batch if waiting.claim()]
         tx = Tx(connection.cursor(), self._dialect)
         try:
@@ -131,36 +130,34 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             self._run_apart(tx, batch)
             connection.execute("COMMIT")
-        return ending
 
-    def _begin(self, connection: sqlite3.Connection, batch: list[Waiting]) -> bool:
+    def _begin(self, batch: list[Waiting]) -> sqlite3.Connection | None:
         """Begin, waiting for foreign programs as long as any caller still waits for us."""
         while True:
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                self._connection = self._connection or self._connect()
+                self._connection.execute("BEGIN IMMEDIATE")
             except Exception as error:
                 if primary_code(error) != BUSY:
                     raise
-                self._drain(batch, leave_end=True)
+                self._drain(batch)
                 if all(waiting.claimed for waiting in batch):
                     batch.clear()
-                    return False
+                    return None
             else:
-                return True
+                return self._connection
 
-    def _drain(self, batch: list[Waiting], *, leave_end: bool = False) -> bool:
-        """Move what is queued into *batch*; tell whether the end was among it."""
-        while len(batch) < MOST_JOBS:
+    def _drain(self, batch: list[Waiting]) -> None:
+        """Move what is queued into *batch*; with the end among it, this batch is the last."""
+        while len(batch) < MOST_JOBS and not self._ending:
             try:
                 waiting = self._queue.get_nowait()
             except Empty:
-                return False
+                return
             if waiting is None:
-                if leave_end:
-                    self._queue.put(None)
-                return True
-            batch.append(waiting)
-        return False
+                self._ending = True
+            else:
+                batch.append(waiting)
 
     def _run_groups(self, tx: Tx, batch: list[Waiting]) -> None:
         groups: dict[tuple[GroupFunction, str], list[Waiting]] = {}
@@ -194,7 +191,7 @@ def _settle(batch: list[Waiting]) -> None:
     for waiting in batch:
         loops.setdefault(waiting.loop, []).append(waiting)
     for loop, group in loops.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # a loop that was closed has nobody left who waits
             loop.call_soon_threadsafe(_settle_here, group)
 
 

@@ -1,15 +1,27 @@
-"""What the tests of the store's file share."""
+"""What the tests of the repository layer share: an opened store, and a foreign program."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
 
 import filled_store  # type: ignore[import-not-found] # pytest puts this folder on the path
 import pytest
+import pytest_asyncio
+
+import convostore
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from convostore import Store
+    from convostore.storage.database import Database
+
+Foreign: TypeAlias = "Callable[..., AbstractContextManager[sqlite3.Connection]]"
 
 
 @pytest.fixture
@@ -18,3 +30,37 @@ def filled(tmp_path: Path) -> Path:
     path = tmp_path / "chats.db"
     asyncio.run(filled_store.fill(path))
     return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a store's file."""
+    return tmp_path / "chats.db"
+
+
+@pytest_asyncio.fixture
+async def store(path: Path) -> AsyncIterator[Store]:
+    """Open a new store whose writes give up soon."""
+    async with convostore.open(path, busy_timeout_s=0.3) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def database(store: Store) -> Database:
+    """Give the store's database, with its personal owner made."""
+    await store.create(title="first")
+    return (await store._opener.opened()).database
+
+
+@pytest.fixture
+def foreign(path: Path) -> Foreign:
+    """Hold the store as a program that is not ours would, without our lock."""
+
+    @contextmanager
+    def hold(*statements: str) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            for statement in statements or ("BEGIN IMMEDIATE",):
+                connection.execute(statement)
+            yield connection
+
+    return hold
