@@ -218,8 +218,9 @@ else:
 @pytest.fixture
 def open_folder(tmp_path: Path) -> Path:
     """Give a folder that an unprivileged user can reach."""
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder.stat().st_mode & 0o777 == 0o700:
+            folder.chmod(0o711)
     return tmp_path
 
 
