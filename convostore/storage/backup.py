@@ -130,17 +130,17 @@ def _copy(source: Path, part: Path, busy_timeout_s: float) -> str:
     """Copy *source* page by page, damage included, so that the check sees it; return its revision."""
     with our_errors(source), look(source, busy_timeout_s) as connection:
         revision = stored_revision(connection, source)
-        if revision == EMPTY:
-            raise _no_chats(source)
-        if not is_known(revision):
-            raise too_new(source, revision)
-        with closing(sqlite3.connect(part)) as copy:
-            try:
-                connection.backup(copy)
-            except sqlite3.Error as error:
-                if primary_code(error) in {FULL, IOERR}:
-                    raise translate(error, part) from error
-                raise
+    if revision == EMPTY:
+        raise _no_chats(source)
+    if not is_known(revision):
+        raise too_new(source, revision)
+    with look(source, busy_timeout_s) as connection, closing(sqlite3.connect(part)) as copy:
+        try:
+            connection.backup(copy)
+        except sqlite3.Error as error:
+            if primary_code(error) in {FULL, IOERR}:
+                raise  # it is the copy that failed
+            raise translate(error, source) from error
     return revision
 
 
@@ -206,5 +206,6 @@ def _set_aside(path: Path) -> Path | None:
     for ending in BESIDE:
         left = beside(path, ending)
         if left.exists():
-            left.rename(beside(kept or path.with_name(f"{path.name}.lost"), ending))
+            name_free(left, beside(kept or path.with_name(f"{path.name}.lost"), ending))
+            left.unlink(missing_ok=True)
     return kept

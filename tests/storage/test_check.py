@@ -58,7 +58,7 @@ def test_sqlite_with_the_wal_fault_is_a_remark_and_no_problem(
 
 
 def test_one_flipped_bit_in_a_text_is_found_by_the_hashes(filled: Path) -> None:
-    """A bit in a text, which SQLite cannot miss, is found by a deep check, and the message named."""
+    """A bit in a text, of which SQLite knows nothing, is found by a deep check, with its message."""
     text = b"You said: Tell me of Kyoto"
     at = filled.read_bytes().index(text)
     with filled.open("r+b") as file:
