@@ -30,6 +30,8 @@ class Journaling:
         self._lease = ""
         self._lease_ms = 0
         self._flush: asyncio.Task[None] | None = None
+        self._flying_bytes = 0
+        self._flying_since_s = 0.0
         self._error: ConvostoreError | None = None
 
     def begin(self, message_seq: int, lease: str) -> None:
@@ -44,11 +46,13 @@ class Journaling:
 
     def is_behind(self) -> bool:
         """Tell whether the next delta has to wait for the disk."""
-        if self._error is not None or self._buffer.unsaved_bytes >= FLUSH_BYTES:
+        unsaved_bytes = self._flying_bytes + self._buffer.unsaved_bytes
+        if self._error is not None or unsaved_bytes >= FLUSH_BYTES:
             return True
-        if self._buffer.unsaved_bytes == 0:
+        if unsaved_bytes == 0:
             return False
-        return clock.monotonic_s() - self._buffer.unsaved_since_s > FLUSH_AGE_S
+        since_s = self._flying_since_s if self._flying_bytes else self._buffer.unsaved_since_s
+        return clock.monotonic_s() - since_s > FLUSH_AGE_S
 
     async def catch_up(self) -> ConvostoreError | None:
         """Wait until everything taken is on disk; return what stood in the way, if anything."""
@@ -84,6 +88,9 @@ class Journaling:
         now_ms = clock.now_ms()
         if not 0 <= now_ms - self._lease_ms < RENEW_AFTER_MS:
             self._lease, self._lease_ms = new_lease(self._token, now_ms), now_ms
+        # What is on its way is not on disk yet: it counts until the write has returned.
+        self._flying_bytes = self._buffer.unsaved_bytes
+        self._flying_since_s = self._buffer.unsaved_since_s
         job = Flush(
             conversation_id=self._place.record.id,
             message_seq=self._seq,
@@ -96,3 +103,4 @@ class Journaling:
             await self._place.database.write(flush_journals, self._place.owner_id, job)
         except ConvostoreError as error:
             self._error = error
+        self._flying_bytes = 0

@@ -89,8 +89,10 @@ class Opener:
             if self._closed:
                 return
             self._closed = True
-        if self._opened is not None:
-            await self._opened.pulse.aclose()
-            await self._opened.database.aclose()
-        if self.provider is not None:
-            await self.provider.aclose()
+        try:
+            if self._opened is not None:
+                await self._opened.pulse.aclose()
+                await self._opened.database.aclose()
+        finally:
+            if self.provider is not None:
+                await self.provider.aclose()

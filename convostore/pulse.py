@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from convostore import clock
-from convostore.errors import ConvostoreError
+from convostore.errors import ConvostoreError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,8 +56,8 @@ class Pulse:
 
     async def aclose(self) -> None:
         """Stop the turns that still run, stop ticking, and try once more what is unwritten."""
-        for turn in tuple(self._turns):
-            await turn.stop()
+        # What cannot be written stays in the journal: the next reader sees it as interrupted.
+        await asyncio.gather(*(turn.stop() for turn in self._turns), return_exceptions=True)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -103,9 +103,8 @@ class Pulse:
                 await self._write_unwritten()
 
     async def _write_unwritten(self) -> None:
-        endings, self._unwritten = self._unwritten, []
-        for ending in endings:
-            try:
-                await ending()
-            except ConvostoreError:
-                self._unwritten.append(ending)
+        endings = tuple(self._unwritten)
+        outcomes = await asyncio.gather(*(one() for one in endings), return_exceptions=True)
+        for ending, outcome in zip(endings, outcomes, strict=True):
+            if not isinstance(outcome, ConvostoreError) or isinstance(outcome, NotFoundError):
+                self._unwritten.remove(ending)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from convostore.storage.database import Database
 
 Foreign: TypeAlias = "Callable[..., AbstractContextManager[sqlite3.Connection]]"
+Hold: TypeAlias = "Callable[[], AbstractContextManager[None]]"
 
 
 @pytest.fixture
@@ -50,6 +53,22 @@ async def database(store: Store) -> Database:
     """Give the store's database, with its personal owner made."""
     await store.create(title="first")
     return (await store._opener.opened()).database
+
+
+@pytest.fixture
+def lock(path: Path) -> Hold:
+    """Hold the lock between processes, as another process of ours that is writing."""
+
+    @contextmanager
+    def hold() -> Iterator[None]:
+        file = os.open(path.with_name(path.name + "-lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    return hold
 
 
 @pytest.fixture
