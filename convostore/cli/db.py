@@ -28,7 +28,7 @@ def upgrade(invocation: Invocation) -> None:
     """Bring the store to this program's schema; a backup is made first."""
     from convostore.store import upgrade as upgrade_store
 
-    revision = run(upgrade_store(invocation.url))
+    revision = run(upgrade_store(invocation.url), patient=True)
     click.echo(f"the store is at revision {revision}")
 
 
@@ -43,7 +43,7 @@ def check(invocation: Invocation, deep: bool) -> None:
     """
     from convostore.errors import StoreCorruptError
 
-    found = run(_check(invocation, deep))
+    found = run(_check(invocation, deep), patient=True)
     for problem in found.problems:
         click.echo(one_line(problem))
     for remark in found.remarks:
@@ -66,7 +66,7 @@ async def _check(invocation: Invocation, deep: bool) -> CheckReport:
 @pass_invocation
 def backup(invocation: Invocation, file: Path) -> None:
     """Write a copy of the whole store to FILE, also while it is in use."""
-    run(_backup(invocation, file))
+    run(_backup(invocation, file), patient=True)
     say(f"the backup is in {file}")
 
 
@@ -83,5 +83,5 @@ def restore(invocation: Invocation, file: Path) -> None:
     """Put the backup FILE in the store's place; what was there is kept beside it."""
     from convostore.store import restore as restore_store
 
-    run(restore_store(invocation.url, file))
+    run(restore_store(invocation.url, file), patient=True)
     say(f"the store is as in {file} again; what was there is kept beside it")

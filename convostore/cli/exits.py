@@ -87,9 +87,11 @@ def debugging() -> bool:
 
 def report(error: BaseException) -> None:
     """Say on stderr what happened, one line, and what to do next, one line each."""
+    if isinstance(error, EndedError):
+        return
     if debugging():
         _print_traceback(error)
-    if isinstance(error, EndedError | BrokenPipeError):
+    if isinstance(error, BrokenPipeError):
         return
     if isinstance(error, KeyboardInterrupt | click.Abort | SignalledError):
         say("convostore: interrupted")

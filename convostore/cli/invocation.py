@@ -113,14 +113,27 @@ def examples(*lines: str) -> str:
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
-def run(work: Coroutine[None, None, ResultT]) -> ResultT:
-    """Run *work* on an event loop of its own, without asyncio's own talk on stderr."""
+def run(work: Coroutine[None, None, ResultT], *, patient: bool = False) -> ResultT:
+    """Run *work* on an event loop of its own, without asyncio's own talk on stderr.
+
+    Args:
+        work: the command.
+        patient: wait at the end for what still runs in threads, such as the rest of a backup.
+            Else a host name that is still being looked up is left to itself.
+    """
     import asyncio
     import logging
+    from concurrent.futures import ThreadPoolExecutor
+
+    class Unwaited(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=wait and patient, cancel_futures=cancel_futures)
 
     # Whatever fails leaves by the one door; a logger would add a traceback of its own.
     logging.getLogger().addHandler(logging.NullHandler())
-    return asyncio.run(work)
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(Unwaited())
+        return runner.run(work)
 
 
 def needed_ref(ref: str | None, command: str) -> str:

@@ -200,3 +200,23 @@ def test_a_wrong_configuration_file_is_said(program: Program, toml: str) -> None
     Path(folder / "config.toml").write_text(toml)
     program.extra["CONVOSTORE_PROVIDER"] = ""
     _assert_one_line(program("chat", "Hi"), 2)
+
+
+def test_a_name_lookup_that_hangs_does_not_hold_up_the_end(
+    program: Program, tmp_path: Path
+) -> None:
+    """Looking up a host blocks a thread for long; the limit's expiry ends the program all the same."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\nsocket.getaddrinfo = lambda *names, **more: time.sleep(50)\n"
+    )
+    program.extra |= {
+        "PYTHONPATH": str(tmp_path),
+        "CONVOSTORE_PROVIDER": "playground",
+        "CONVOSTORE_PLAYGROUND_URL": "https://slow.example",
+        "CONVOSTORE_CONNECT_TIMEOUT_S": "1",
+    }
+    at = time.monotonic()
+    run = program("chat", "Hi")
+    assert time.monotonic() - at < 1 + 2 * SOON_S
+    assert run.code == 6
+    assert "slow.example" in run.err
