@@ -72,14 +72,15 @@ class Opener:
                 if self._closed:
                     raise StoreClosedError("the store is closed")
                 if self._opened is None:
+                    path = self.path.resolve()  # one lock file, whatever link it is reached by
                     await asyncio.to_thread(
                         schema.ensure_schema,
-                        self.path,
+                        path,
                         create=self._create,
                         migrate=self._migrate,
                         busy_timeout_s=self._busy_timeout_s,
                     )
-                    database = Database(self.path, busy_timeout_s=self._busy_timeout_s)
+                    database = Database(path, busy_timeout_s=self._busy_timeout_s)
                     self._opened = Opened(database, Pulse(), self._limits)
         return self._opened
 

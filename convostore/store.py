@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
+    from convostore.storage.backup import RestoreReport
     from convostore.storage.check import CheckReport
     from convostore.storage.database import Database
 
@@ -85,7 +86,7 @@ async def upgrade(url: str | Path | None) -> str:
     return await asyncio.to_thread(migrate.upgrade, file_of(url))
 
 
-async def restore(url: str | Path | None, source: Path) -> None:
+async def restore(url: str | Path | None, source: Path) -> RestoreReport:
     """Put the backup *source* in the store's place; what was there is kept beside it.
 
     Raises:
@@ -93,7 +94,7 @@ async def restore(url: str | Path | None, source: Path) -> None:
     """
     from convostore.storage import backup
 
-    await asyncio.to_thread(backup.restore, file_of(url), source)
+    return await asyncio.to_thread(backup.restore, file_of(url), source)
 
 
 class Store:

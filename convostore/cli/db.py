@@ -83,5 +83,9 @@ def restore(invocation: Invocation, file: Path) -> None:
     """Put the backup FILE in the store's place; what was there is kept beside it."""
     from convostore.store import restore as restore_store
 
-    run(restore_store(invocation.url, file), patient=True)
-    say(f"the store is as in {file} again; what was there is kept beside it")
+    report = run(restore_store(invocation.url, file), patient=True)
+    say(f"the store is as in {file} again")
+    if report.kept is not None:
+        say(f"what was there is kept in {report.kept}")
+    if report.needs_upgrade:
+        say(f"its schema is older: go on with {invocation.command('db', 'upgrade')}")

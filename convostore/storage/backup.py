@@ -10,6 +10,15 @@ from pathlib import Path  # the report's fields are read at run time
 import msgspec
 
 from convostore.errors import StoreBusyError, StoreCorruptError, StoreOpenError
+from convostore.storage.access import (
+    BUSY_TIMEOUT_S,
+    EMPTY,
+    locked,
+    look,
+    our_errors,
+    stored_revision,
+    tries,
+)
 from convostore.storage.check import check
 from convostore.storage.copies import (
     BESIDE,
@@ -24,15 +33,6 @@ from convostore.storage.database import connect_writer
 from convostore.storage.faults import BUSY, CORRUPT, FULL, IOERR, NOTADB, primary_code, translate
 from convostore.storage.files import prepare, refuse_network_share
 from convostore.storage.migrate import is_known, too_new
-from convostore.storage.opening import (
-    BUSY_TIMEOUT_S,
-    EMPTY,
-    locked,
-    look,
-    our_errors,
-    stored_revision,
-    tries,
-)
 from convostore.storage.tables import REVISION
 
 _OTHERS_WAIT_S = 1.0  # a program that only looks is gone by then; one that stays open is not

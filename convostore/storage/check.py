@@ -14,9 +14,9 @@ from sqlalchemy.dialects import sqlite
 
 from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
+from convostore.storage.access import BUSY_TIMEOUT_S, look, our_errors, stored_revision
 from convostore.storage.faults import CORRUPT, NOTADB, primary_code
 from convostore.storage.files import prepare
-from convostore.storage.opening import BUSY_TIMEOUT_S, look, our_errors, stored_revision
 from convostore.storage.rows import (
     CONVERSATION_COLUMNS,
     content_hash,

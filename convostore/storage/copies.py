@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from convostore import ids
 from convostore.errors import StoreFullError, StoreOpenError
+from convostore.storage.access import NOT_ALLOWED
 from convostore.storage.faults import translate
-from convostore.storage.opening import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -39,6 +39,9 @@ def connect_writer(path: Path) -> sqlite3.Connection:
 
     FULL is what makes an acknowledgement survive a power cut.
     Source: SQLite, "PRAGMA synchronous" and "Write-Ahead Logging", performance considerations.
+
+    Raises:
+        StoreOpenError: the file lies where there can be no write-ahead log.
     """
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000

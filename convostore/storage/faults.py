@@ -52,12 +52,20 @@ _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
+# What SQLite says when a file cannot grow: a full disk while opening, or a limit on file sizes.
+_NO_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+def _extended(error: BaseException) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0))
+
+
 def _ours(error: BaseException, path: Path | None) -> StoreError:  # noqa: PLR0911 - one a kind
     code = primary_code(error)
     number = error.errno if isinstance(error, OSError) else None
     if code in {BUSY, LOCKED}:
         return StoreBusyError(f"another program holds {path}", hint=_BUSY_HINT)
-    if code == FULL or number in _DISK_FULL:
+    if code == FULL or number in _DISK_FULL or _extended(error) in _NO_ROOM:
         return StoreFullError(f"the disk that holds {path} is full", hint=_FULL_HINT)
     if code == CORRUPT:
         return StoreCorruptError(f"{path} is damaged ({error})", hint=_DAMAGED_HINT)

@@ -20,9 +20,7 @@ from convostore.errors import (
     StoreCorruptError,
     StoreOpenError,
 )
-from convostore.storage.copies import copy_whole, name_free, unfinished
-from convostore.storage.files import prepare
-from convostore.storage.opening import (
+from convostore.storage.access import (
     BUSY_TIMEOUT_S,
     EMPTY,
     alone,
@@ -30,6 +28,8 @@ from convostore.storage.opening import (
     our_errors,
     stored_revision,
 )
+from convostore.storage.copies import copy_whole, name_free, unfinished
+from convostore.storage.files import prepare
 from convostore.storage.tables import REVISION
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command  # warm, before the forks
 
-from convostore.storage import database, migrate, opening
+from convostore.storage import access, database, migrate
 
 if TYPE_CHECKING:
     import sqlite3
@@ -43,7 +43,7 @@ def kill_at(statement: int, *, middle: bool) -> None:
         elif seen == statement:
             die()
 
-    opening.connect_writer = connect_traced  # type: ignore[attr-defined] # the name it was imported by
+    access.connect_writer = connect_traced  # type: ignore[attr-defined] # the name it was imported by
 
 
 def die() -> None:

@@ -12,10 +12,10 @@ from schemas import (  # type: ignore[import-not-found] # pytest puts this folde
     schema,
 )
 
+from convostore.storage.access import look, stored_revision
 from convostore.storage.backup import backup
 from convostore.storage.check import check
 from convostore.storage.migrate import ensure_schema
-from convostore.storage.opening import look, stored_revision
 from convostore.storage.tables import REVISION
 
 HERE = Path(__file__).parent
@@ -73,7 +73,7 @@ import os, sys
 from pathlib import Path
 from alembic import command
 from convostore.storage.migrate import ensure_schema
-from convostore.storage.opening import look, stored_revision
+from convostore.storage.access import look, stored_revision
 for number in range(20):
     path = Path(sys.argv[1]) / f"{number}.db"
     gate, opened = os.pipe()

@@ -209,7 +209,7 @@ def test_backup_without_room_leaves_nothing(
 KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from convostore.storage import opening
+from convostore.storage import access
 from convostore.storage.backup import backup
 
 def die():

@@ -195,7 +195,7 @@ MAY_OPEN = {
     ("files.py", "_create"),  # the new, empty file, before SQLite knows it
     ("files.py", "_file_system"),  # what the system says of its mounts
     ("files.py", "__enter__"),  # the lock beside the store
-    ("opening.py", "__enter__"),  # the same
+    ("access.py", "__enter__"),  # the same
     ("copies.py", "unfinished"),  # a new, empty file
     ("copies.py", "sync"),  # a finished copy, or a folder
     ("leases.py", "_boot_id"),  # what the system says of itself
