@@ -40,8 +40,8 @@ async def test_what_is_on_its_way_to_the_disk_counts_as_unsaved(path: Path, lock
         shown = 0
         async with chat.stream("go") as turn:
             with lock():
-                shown += len((await anext(turn)).text)  # type: ignore[union-attr] # text only
-                shown += len((await anext(turn)).text)  # type: ignore[union-attr] # text only
+                shown += len((await anext(turn)).text)
+                shown += len((await anext(turn)).text)
                 turn.tick()
                 await asyncio.sleep(0)
                 waiting = asyncio.ensure_future(anext(turn))

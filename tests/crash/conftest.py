@@ -1,0 +1,52 @@
+"""What the crash tests share: a child that is killed, and what it had told before."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    Child = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a store's file."""
+    return tmp_path / "chats.db"
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Give random numbers whose seed a failing test prints."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+@pytest.fixture
+def child() -> Child:
+    """Start a program of this folder; it is killed when the block is left."""
+
+    @contextmanager
+    def start(program: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, str(HERE / program), *map(str, arguments)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+
+    return start
