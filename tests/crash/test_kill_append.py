@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
+    from convostore import ConversationRecord
+
 TIMES = 12
 
 
@@ -45,7 +47,8 @@ async def created(path: Path) -> dict[str, list[str]]:
     """Return the system texts of all conversations by title, and look for damage."""
     async with convostore.open(path, create=False) as store:
         assert (await store.check(deep=True)).problems == ()
-        records, cursor = [], None
+        records: list[ConversationRecord] = []
+        cursor = None
         while True:
             page = await store.list(limit=200, cursor=cursor)
             records += page.items
