@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError, StoreOpenError
-from convostore.storage.faults import translate
+from convostore.storage.faults import DRIVERS, translate
 from convostore.storage.files import FileLock
 from convostore.storage.writer import Waiting, Writer
 
@@ -128,7 +128,7 @@ class Database:
         try:
             reader = await self._reader()
             return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
-        except (sqlite3.Error, OSError) as error:
+        except DRIVERS as error:
             raise translate(error, self.path) from error
 
     async def aclose(self) -> None:

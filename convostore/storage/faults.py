@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from convostore.errors import (
-    ConvostoreError,
+    InvalidTextError,
     StoreBusyError,
     StoreCorruptError,
     StoreError,
@@ -29,6 +29,13 @@ def primary_code(error: BaseException) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
 
 
+DRIVERS = (
+    sqlite3.Error,
+    OSError,
+    UnicodeEncodeError,
+)  # what the driver raises, and the lock's file
+
+
 def translate(error: BaseException, path: Path | None) -> BaseException:
     """Return *error* as one of ours where it is the driver's; anything else as it is.
 
@@ -36,7 +43,7 @@ def translate(error: BaseException, path: Path | None) -> BaseException:
         error: what the driver, or the code around it, raised.
         path: the store's file, to name it in the message.
     """
-    if isinstance(error, ConvostoreError) or not isinstance(error, (sqlite3.Error, OSError)):
+    if not isinstance(error, DRIVERS):
         return error
     ours = _ours(error, path)
     ours.__cause__ = error
@@ -61,6 +68,11 @@ def _extended(error: BaseException) -> int:
 
 
 def _ours(error: BaseException, path: Path | None) -> StoreError:  # noqa: PLR0911 - one a kind
+    if isinstance(error, UnicodeEncodeError):
+        return InvalidTextError(
+            "a text holds half a character (a lone surrogate)",
+            hint="decode the input as UTF-8 before it comes here",
+        )
     code = primary_code(error)
     number = error.errno if isinstance(error, OSError) else None
     if code in {BUSY, LOCKED}:

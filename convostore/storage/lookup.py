@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from sqlalchemy import bindparam, select, tuple_, union_all
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 MOST_CANDIDATES = 10  # of an ambiguous handle: more help nobody
 MOST_IN_A_PAGE = 200
+_MOST_DIGITS = 9  # of `@n`: nobody counts as far, and it stays far below 64 bits
+
+_Stored = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_cursor = msgspec.json.Decoder(tuple[_Stored, _Stored, str])
 
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
 _KEPT = conversation.c.deleted_at_ms.is_(None)
@@ -107,6 +111,8 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
     ref = ref.strip()
     if ref.startswith("@"):
         return await _nth_newest(database, owner_id, ref)
+    if not _is_storable(ref):
+        raise _not_found(ref)
     for hot, name in ((_BY_ID, "id"), (_BY_KEY, "key")):
         rows = await database.read(hot, owner_id=owner_id, **{name: ref})
         if rows:
@@ -130,12 +136,17 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
 
 async def _nth_newest(database: Database, owner_id: str, ref: str) -> ConversationRecord:
     number = ref[1:] or "1"
-    if not (number.isascii() and number.isdigit()) or not 0 < int(number[:9]) < 10**8:
+    if not (number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS and int(number)):
         raise _not_found(ref)
     rows = await database.read(_NTH, owner_id=owner_id, nth=int(number), skip=int(number) - 1)
     if not rows:
         raise _not_found(ref)
     return await conversation_by_id(database, owner_id, rows[0][0])
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether *text* can be in the database at all: lone surrogates cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _not_found(ref: str) -> ConversationNotFoundError:
@@ -173,7 +184,7 @@ def _encode_cursor(record: ConversationRecord) -> str:
 def _decode_cursor(cursor: str) -> tuple[int, int, str]:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=tuple[int, int, str])
+        return _cursor.decode(raw)
     except (ValueError, binascii.Error, msgspec.DecodeError) as error:
         raise FormatError(
             "the cursor is none that a page of this list gave",

@@ -29,7 +29,14 @@ from convostore.storage.rows import (
     usage_from,
 )
 from convostore.storage.statements import Hot, json_rows
-from convostore.storage.tables import conversation, journal, message, remote_thread, usage
+from convostore.storage.tables import (
+    IS_RUNNING,
+    conversation,
+    journal,
+    message,
+    remote_thread,
+    usage,
+)
 
 if TYPE_CHECKING:
     from convostore.storage.database import Database
@@ -85,7 +92,7 @@ _CONVERSATION_IDS = Hot(
 )
 _RUNNING = Hot(
     select(message.c.conversation_id, message.c.seq, message.c.lease).where(
-        message.c.owner_id == bindparam("owner_id"), message.c.status == "streaming"
+        message.c.owner_id == bindparam("owner_id"), IS_RUNNING
     )
 )
 _usages = (

@@ -17,7 +17,7 @@ from convostore.storage.journal import DeadReply, interrupt_replies, parent_hash
 from convostore.storage.leases import is_dead
 from convostore.storage.rows import content_hash, to_json
 from convostore.storage.statements import Hot, Tx, one_of
-from convostore.storage.tables import conversation, message
+from convostore.storage.tables import IS_RUNNING, conversation, message
 
 
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ _RUNNING = Hot(
     select(message.c.conversation_id, message.c.seq, message.c.lease).where(
         message.c.owner_id == bindparam("owner_id"),
         one_of(message.c.conversation_id, "ids"),
-        message.c.status == "streaming",
+        IS_RUNNING,
     )
 )
 ADD_MESSAGE = Hot(insert(message))

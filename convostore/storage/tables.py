@@ -49,7 +49,8 @@ _IN_LISTS = text("deleted_at_ms IS NULL AND archived_at_ms IS NULL")
 _ARCHIVED = text("deleted_at_ms IS NULL AND archived_at_ms IS NOT NULL")
 _KEYED = text("key IS NOT NULL")
 _ONCE = text("idempotency_key IS NOT NULL")
-_RUNNING = text("status = 'streaming'")
+# Written out, for a value given apart from the statement does not find a partial index.
+IS_RUNNING: Final = text("status = 'streaming'")
 
 conversation = Table(
     "conversation",
@@ -148,8 +149,8 @@ message = Table(
         "owner_id",
         "conversation_id",
         "seq",
-        sqlite_where=_RUNNING,
-        postgresql_where=_RUNNING,
+        sqlite_where=IS_RUNNING,
+        postgresql_where=IS_RUNNING,
     ),
 )
 

@@ -182,6 +182,7 @@ import convostore
 async def main():
     async with convostore.open(sys.argv[1]) as store:
         chat = await store.create(title="parent")
+        await chat.append(convostore.Message.user("before"))
         if os.fork() == 0:
             try:
                 for verb in (chat.append(convostore.Message.user("child")), chat.history()):
@@ -196,7 +197,7 @@ async def main():
                 os._exit(3)
         assert os.waitstatus_to_exitcode(os.wait()[1]) == 7
         await chat.append(convostore.Message.user("parent"))
-        assert [one.text for one in await chat.history()] == ["parent"]
+        assert [one.text for one in await chat.history()] == ["before", "parent"]
 asyncio.run(main())
 """
 

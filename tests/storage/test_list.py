@@ -1,0 +1,173 @@
+"""The list: its order, its pages, its cursors, and how its rows are found."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convostore.errors import FormatError
+from convostore.records import Message
+from convostore.storage import lookup, reads, standing
+from convostore.testing import ManualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convostore import Store
+    from convostore.storage.database import Database
+    from convostore.storage.statements import Hot
+
+
+@pytest.fixture
+def manual() -> Iterator[ManualClock]:
+    """Stop the wall clock."""
+    with ManualClock() as manual:
+        yield manual
+
+
+def tick(manual: ManualClock) -> None:
+    """Let a millisecond pass."""
+    manual.set_wall(manual.now_ms() + 1)
+
+
+async def all_titles(store: Store, limit: int) -> list[str | None]:
+    """Page through the whole list."""
+    titles: list[str | None] = []
+    cursor = None
+    while True:
+        page = await store.list(limit=limit, cursor=cursor)
+        assert len(page.items) <= limit
+        titles += [one.title for one in page.items]
+        if (cursor := page.next_cursor) is None:
+            return titles
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 20])
+async def test_pages_with_equal_times_skip_and_repeat_nothing(
+    store: Store, manual: ManualClock, limit: int
+) -> None:
+    """Twenty conversations of the same millisecond come once each, newest id first."""
+    for number in range(20):
+        await store.create(title=str(number))
+    tick(manual)
+    await store.create(title="newest")
+    titles = await all_titles(store, limit)
+    assert titles == ["newest", *map(str, reversed(range(20)))]
+
+
+@pytest.mark.asyncio
+async def test_what_is_made_between_two_pages_moves_none_of_the_rest(
+    store: Store, manual: ManualClock
+) -> None:
+    """A new conversation between two pages is on neither, and nothing else is skipped."""
+    for number in range(6):
+        tick(manual)
+        await store.create(title=str(number))
+    first = await store.list(limit=3)
+    tick(manual)
+    await store.create(title="in between")
+    second = await store.list(limit=3, cursor=first.next_cursor)
+    assert [one.title for one in first.items + second.items] == ["5", "4", "3", "2", "1", "0"]
+    assert second.next_cursor is None
+
+
+@pytest.mark.asyncio
+async def test_activity_moves_up_and_a_clock_set_back_moves_nothing_down(
+    store: Store, manual: ManualClock
+) -> None:
+    """The list follows the newest activity, and its time never goes down."""
+    old = await store.create(title="old")
+    tick(manual)
+    await store.create(title="new")
+    tick(manual)
+    await old.append(Message.user("hello"))
+    was = (await store.find("@")).updated_at_ms
+    manual.set_wall(manual.now_ms() - 3_600_000)
+    await old.append(Message.user("again"))
+    assert [one.title for one in (await store.list()).items] == ["old", "new"]
+    assert (await store.find("@")).updated_at_ms >= was
+
+
+def cursor_of(value: object) -> str:
+    """Make a cursor of any value, as ours are made."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "====", "Wz", "é", "\udce9", "A" * 100_000, "x\n"]
+    + [cursor_of(one) for one in (None, [], [0, 1], [0, "1", "x"], ["0", 1, "x"], [0, 1, 2])]
+    + [cursor_of([0, 2**63, "x"]), cursor_of([-(2**70), 1, "x"]), cursor_of([0.5, 1, "x"])],
+)
+async def test_a_cursor_that_is_none_of_ours_is_refused(store: Store, cursor: str) -> None:
+    """Any tampered cursor gives the one typed error, and never the database's own."""
+    await store.create()
+    with pytest.raises(FormatError):
+        await store.list(cursor=cursor)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("limit", "found"), [(-1, 1), (0, 1), (1, 1), (3, 3), (10**30, 4)])
+async def test_a_limit_outside_of_the_range_is_brought_into_it(
+    store: Store, limit: int, found: int
+) -> None:
+    """A page has between 1 and 200 items, whatever was asked for."""
+    for _ in range(4):
+        await store.create()
+    assert len((await store.list(limit=limit)).items) == found
+
+
+def plan(database: Database, hot: Hot) -> list[str]:
+    """Return how SQLite would run a statement."""
+    sql, _ = hot.on(database._dialect)
+    with closing(sqlite3.connect(database.path)) as connection:
+        rows = connection.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?")).fetchall()
+    return [str(row[3]) for row in rows]
+
+
+SERVED: dict[str, tuple[Any, str]] = {
+    "the list": (lookup._PAGE, "conversation_list"),
+    "the next page": (lookup._NEXT_PAGE, "conversation_list"),
+    "a handle": (lookup._BY_HANDLE, "conversation_handle"),
+    "a key": (lookup._BY_KEY, "conversation_key"),
+    "a conversation": (lookup._BY_ID, "autoindex_conversation"),
+    "a history": (reads._UP_TO, "autoindex_message"),
+    "a part of a history": (reads._BETWEEN, "autoindex_message"),
+    "answers": (reads._CHILDREN, "autoindex_message"),
+    "running replies": (reads._RUNNING, "message_running"),
+    "running replies of some conversations": (standing._RUNNING, "message_running"),
+    "a message's place": (reads._SEQ_OF, "message_id"),
+    "a dossier": (reads._DOSSIER, "usage_message"),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", SERVED)
+async def test_an_index_serves_each_read(database: Database, name: str) -> None:
+    """No read walks a whole table or sorts what an index has in order."""
+    hot, index = SERVED[name]
+    steps = plan(database, hot)
+    assert any(index in step for step in steps), steps
+    assert not [step for step in steps if _walks(step)], steps
+
+
+@pytest.mark.asyncio
+async def test_the_nth_newest_is_merged_from_three_index_ranges(database: Database) -> None:
+    """`@n` reads n entries of each range, already in order, and sorts no more than those."""
+    steps = plan(database, lookup._NTH)
+    searches = [step for step in steps if step.startswith("SEARCH")]
+    assert len(searches) == 3
+    assert all("conversation_list" in one or "conversation_archive" in one for one in searches)
+    assert not [step for step in steps if step.startswith("SCAN conversation")], steps
+
+
+def _walks(step: str) -> bool:
+    """Tell whether a step reads a whole table, or sorts; a list given with the call is no table."""
+    return (step.startswith("SCAN") and "json_each" not in step) or "TEMP B-TREE" in step
