@@ -110,6 +110,10 @@ class Answer:
         try:
             return await limits.wait(self._response.content.readany())
         except (aiohttp.ClientError, OSError) as error:
+            # The reader raises before it hands over what had arrived with the break.
+            rest: bytes = self._response.content._read_nowait(-1)  # noqa: SLF001 - no public way
+            if rest:
+                return rest  # the next read meets the break again
             raise BrokenBodyError("the connection broke") from error
 
     async def whole(self, limits: Limits) -> bytes:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+import aiohttp.base_protocol
 import pytest
 
 from convostore import errors
 from convostore.events import Finished
 from convostore.providers.playground import Playground
+from convostore.providers.playground_http import Answer, BrokenBodyError, Limits
 from tests.providers.far import (
     THREADS,
     USER,
@@ -22,7 +27,6 @@ from tests.providers.far import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from tests.providers.conftest import RawServer, Recording
@@ -206,3 +210,18 @@ async def test_lines_of_the_older_limits_are_read(
     assert max(map(len, body.split(b"\n"))) > 1_000_000
     raw_server.answer("POST", THREADS, ok_answer(body))
     assert text_of(await collect(Playground(raw_server.url), ask())) == text
+
+
+@pytest.mark.asyncio
+async def test_bytes_that_arrived_with_the_break_are_read_before_it() -> None:
+    """What the connection brought together with its break is handed over, then the break."""
+    body = aiohttp.StreamReader(
+        aiohttp.base_protocol.BaseProtocol(asyncio.get_running_loop()), limit=2**16
+    )
+    body.feed_data(b"half a line")
+    body.set_exception(aiohttp.ClientPayloadError("cut"))
+    answer = Answer(SimpleNamespace(content=body, status=200, headers={}))  # type: ignore[arg-type]  # the three that are read
+    limits = Limits(idle_s=1, total_s=1)
+    assert await answer.read(limits) == b"half a line"
+    with pytest.raises(BrokenBodyError):
+        await answer.read(limits)
