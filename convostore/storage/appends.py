@@ -71,6 +71,8 @@ def append_messages(
             outcomes.append(no_conversation(job.conversation_id))
         elif any(new.id in known for new in job.messages):
             outcomes.append(_stored_before(job, known))
+        elif len({new.id for new in job.messages}) < len(job.messages):
+            outcomes.append(_twice())
         else:
             outcome = _append(tx, owner_id, job, stands, rows)
             outcomes.append(outcome)
@@ -91,6 +93,10 @@ def _stored_before(
     )
     if same:
         return tuple(at[1] for at in found if at is not None)
+    return _twice()
+
+
+def _twice() -> DuplicateKeyError:
     return DuplicateKeyError(
         "a message with the same id is stored already, with other content or elsewhere",
         hint="make a new message (Message.user, Message.assistant) for each append",

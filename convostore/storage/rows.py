@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from convostore.errors import StoreCorruptError
+from convostore.errors import InvalidTextError, StoreCorruptError
 from convostore.records import (
     ConversationRecord,
     ErrorRecord,
@@ -65,8 +65,18 @@ USAGE_COLUMNS = (
 
 
 def to_json(value: object) -> str:
-    """Write a value as canonical JSON: keys sorted, no spaces."""
-    return _json.encode(value).decode()
+    """Write a value as canonical JSON: keys sorted, no spaces.
+
+    Raises:
+        InvalidTextError: a text in it holds half a character.
+    """
+    try:
+        return _json.encode(value).decode()
+    except UnicodeEncodeError as error:
+        raise InvalidTextError(
+            "a value holds half a character (a lone surrogate)",
+            hint="decode the input as UTF-8 before it comes here",
+        ) from error
 
 
 def encode_parts(parts: Sequence[Part]) -> tuple[str, str | None]:
