@@ -69,6 +69,8 @@ def is_dead(lease: str | None, now_ms: int) -> bool:
     if len(fields) != 6:  # noqa: PLR2004 - the six fields of the module's docstring
         return True
     _, boot, namespace, pid, started, renewed_ms = fields
+    if not (pid.isdecimal() and renewed_ms.isdecimal()):
+        return True  # not written by us
     here = boot != _NO_PLACE and boot == _boot_id() and namespace == _pid_namespace()
     if here:
         return _start_time(int(pid)) != started
