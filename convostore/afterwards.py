@@ -3,39 +3,96 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
-from convostore.errors import ConvostoreError, ProviderError
+from convostore.errors import (
+    ConvostoreError,
+    IncompleteReplyError,
+    ProviderError,
+    ProviderTimeoutError,
+    StoreError,
+)
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.records import ErrorRecord
+from convostore.reply import storable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from convostore.events import Event
+    from convostore.place import Limits
+    from convostore.records import Message
 
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
+_CLASSES: Final[dict[str, type[ProviderError]]] = {
+    ProviderError.code: ProviderError,
+    **{one.code: one for one in ProviderError.__subclasses__()},
+}
 
 
-def error_record(error: ConvostoreError | None) -> ErrorRecord | None:
-    """Return an error as it is kept in the record."""
-    if error is None:
+def error_record(error: Exception | None) -> ErrorRecord | None:
+    """Return an error as it is kept in the record; one that is not ours has no place there."""
+    if not isinstance(error, ConvostoreError):
         return None
-    return ErrorRecord(
-        code=error.code, message=error.message, hint=error.hint, retryable=error.retryable
+    return storable(
+        ErrorRecord(
+            code=error.code, message=error.message, hint=error.hint, retryable=error.retryable
+        )
+    )
+
+
+def error_of(reply: Message) -> ConvostoreError | None:
+    """Return the error to raise for a reply that somebody else's turn made; None if it is whole."""
+    provider, kept = reply.provider or "", reply.error
+    error: ProviderError
+    if reply.status == "interrupted":
+        error = IncompleteReplyError(
+            "the program that wrote this reply died on the way",
+            provider=provider,
+            hint="what arrived is kept; ask again with the same key",
+            retryable=True,
+        )
+    elif reply.status != "failed" or kept is None:
+        return None
+    elif kept.code not in _CLASSES:
+        return StoreError(kept.message, hint=kept.hint)
+    else:
+        error = _CLASSES[kept.code](kept.message, provider=provider, hint=kept.hint)
+        error.retryable = kept.retryable
+    error.reply = reply
+    return error
+
+
+def broke_off(provider: str) -> IncompleteReplyError:
+    """Return the error for a stream that ended without its end mark."""
+    return IncompleteReplyError(
+        "the answer broke off before its end",
+        provider=provider,
+        hint="what arrived is kept; ask again to have another",
+    )
+
+
+def too_late(provider: str, limits: Limits, *, whole: bool) -> ProviderTimeoutError:
+    """Return the error for a limit that passed: of the whole answer, or of one silence."""
+    seconds = limits.total_timeout_s if whole else limits.idle_timeout_s
+    what = "the answer took longer than" if whole else "nothing came for"
+    name = "total_timeout_s" if whole else "idle_timeout_s"
+    return ProviderTimeoutError(
+        f"{what} {seconds:g} s",
+        provider=provider,
+        hint=f"what arrived is kept; ask again, or raise {name}",
     )
 
 
 def fault(provider: str, raised: Exception) -> ProviderError:
     """Return the error for an exception that a provider should not have let out."""
-    error = ProviderError(
+    return ProviderError(
         f"the provider {provider} failed: {type(raised).__name__}: {raised}",
         provider=provider,
         hint="this is a fault in the provider; what arrived is kept",
     )
-    error.__cause__ = raised
-    return error
 
 
 async def rest_of(whole: Finished, shown: str) -> AsyncGenerator[Event]:
@@ -49,10 +106,19 @@ async def rest_of(whole: Finished, shown: str) -> AsyncGenerator[Event]:
 
 
 async def close(events: object) -> None:
-    """Let a provider's iterator go, with its connection."""
+    """Let a provider's iterator go, with its connection.
+
+    How the reply ended is decided by now: a fault on this way changes nothing of it.
+    """
     aclose = getattr(events, "aclose", None)
     if aclose is not None:
-        await in_spite_of_cancel(aclose(), LAST_WRITE_S)
+        with suppress(Exception):
+            await in_spite_of_cancel(_bounded(aclose()), LAST_WRITE_S)
+
+
+async def _bounded(work: Awaitable[None]) -> None:
+    async with clock.timeout(LAST_WRITE_S):
+        await work
 
 
 async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:

@@ -186,8 +186,8 @@ class Conversation:
         """
         place = self._place
         if place.owner_id not in place.opened.swept:
-            place.opened.swept.add(place.owner_id)
             await close_dead_replies(place.database, place.owner_id)
+            place.opened.swept.add(place.owner_id)
         first_user = next((one.text for one in messages if one.role == "user"), "")
         job = Append(
             conversation_id=self.id,

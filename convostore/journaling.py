@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
-from convostore.errors import ConvostoreError
 from convostore.storage.journal import Flush, flush_journals
 from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 
@@ -32,7 +31,7 @@ class Journaling:
         self._flush: asyncio.Task[None] | None = None
         self._flying_bytes = 0
         self._flying_since_s = 0.0
-        self._error: ConvostoreError | None = None
+        self._error: Exception | None = None
 
     def begin(self, message_seq: int, lease: str) -> None:
         """Journal the reply *message_seq*, whose row holds *lease*, from now on."""
@@ -54,13 +53,13 @@ class Journaling:
         since_s = self._flying_since_s if self._flying_bytes else self._buffer.unsaved_since_s
         return clock.monotonic_s() - since_s > FLUSH_AGE_S
 
-    async def catch_up(self) -> ConvostoreError | None:
+    async def catch_up(self) -> Exception | None:
         """Wait until everything taken is on disk; return what stood in the way, if anything."""
         while self._error is None and (self._buffer.unsaved_bytes or not self._is_idle()):
             await asyncio.shield(self._flush_soon() if self._is_idle() else self._running())
         return self._error
 
-    async def keep_remote(self, remote: RemoteThread) -> ConvostoreError | None:
+    async def keep_remote(self, remote: RemoteThread) -> Exception | None:
         """Put a remote thread on disk; return what stood in the way, if anything."""
         await asyncio.shield(self._flush_soon(remote))
         return self._error
@@ -101,6 +100,7 @@ class Journaling:
         try:
             # It answers False when somebody took this writer for dead: write 2 will settle it.
             await self._place.database.write(flush_journals, self._place.owner_id, job)
-        except ConvostoreError as error:
+        except Exception as error:  # noqa: BLE001 - the turn raises it where its caller sees it
             self._error = error
-        self._flying_bytes = 0
+        finally:
+            self._flying_bytes = 0

@@ -76,6 +76,7 @@ class _Written(msgspec.Struct, frozen=True):
     begun: Begun
     reply: NewMessage
     lease: str
+    now_ms: int
 
 
 class Opening:
@@ -104,14 +105,16 @@ class Opening:
             ProviderError, InvalidTextError, ConflictError, StoreError: see `Turn.__aenter__`.
         """
         gate(self._ask.text)
+        for value, what in ((self._ask.author, "the author"), (self._ask.model, "the model")):
+            gate(value or "", what)
         keyed = place.record.key is not None
         wait_s = self._ask.wait_s
         deadline_s = clock.monotonic_s() + (
             (KEYED_WAIT_S if keyed else 0.0) if wait_s is None else wait_s
         )
         if place.owner_id not in place.opened.swept:
-            place.opened.swept.add(place.owner_id)
             await close_dead_replies(place.database, place.owner_id)
+            place.opened.swept.add(place.owner_id)
         if keyed:
             await self._enter(place, deadline_s)
         try:
@@ -258,13 +261,13 @@ class Opening:
             outcome: Begun | KnownKey = await asyncio.shield(write)
         except asyncio.CancelledError:
             write.add_done_callback(lambda done: _forsake_written(place, done, self.token))
+            place.pulse.see_through(write)
             raise
-        return outcome if isinstance(outcome, KnownKey) else _Written(outcome, reply, lease)
+        return outcome if isinstance(outcome, KnownKey) else _Written(outcome, reply, lease, now_ms)
 
     def _begun(
         self, place: Place, path: tuple[Message, ...], new: NewMessage, written: _Written
     ) -> BegunTurn:
-        now_ms = clock.now_ms()
         parent = path[-1] if path else None
         user = Message(
             role="user",
@@ -276,8 +279,8 @@ class Opening:
             seq=written.begun.user_seq,
             author=new.author,
             idempotency_key=new.idempotency_key,
-            created_at_ms=now_ms,
-            finished_at_ms=now_ms,
+            created_at_ms=written.now_ms,
+            finished_at_ms=written.now_ms,
             content_hash=written.begun.user_hash,
         )
         return BegunTurn(
@@ -289,18 +292,18 @@ class Opening:
 
     def _running(self, place: Place, user: Message, written: _Written, more: int) -> Message:
         """Return the running reply, and note in the place what write 1 changed."""
-        now_ms = clock.now_ms()
         record = place.record
+        title = record.title or fallback_title(self._ask.text)
         place.record = msgspec.structs.replace(
             record,
-            title=record.title or fallback_title(self._ask.text),
-            title_source=record.title_source or "fallback",
+            title=title,
+            title_source=record.title_source or (None if title is None else "fallback"),
             provider=self.provider.name,
             model=self.request.model,
             head_seq=record.head_seq if written.begun.branched else written.begun.reply_seq,
             last_seq=written.begun.reply_seq,
             message_count=record.message_count + more,
-            updated_at_ms=max(record.updated_at_ms, now_ms),
+            updated_at_ms=max(record.updated_at_ms, written.now_ms),
         )
         place.head_seq, place.remote = written.begun.reply_seq, None
         return Message(
@@ -313,7 +316,7 @@ class Opening:
             seq=written.begun.reply_seq,
             provider=written.reply.provider,
             model=written.reply.model,
-            created_at_ms=now_ms,
+            created_at_ms=written.now_ms,
         )
 
     async def _known(self, place: Place, known: KnownKey) -> BegunTurn:
@@ -332,21 +335,31 @@ class Opening:
             self.reply = found[-1]
             self.leave(place)
             return BegunTurn(user=user, reply=found[-1], known=self._followed(place, found[-1].seq))
-        return await self._answer_again(place, user)
+        return await self._answer_again(place, user, replies)
 
-    async def _answer_again(self, place: Place, user: Message) -> BegunTurn:
-        """Ask for another answer to a stored question whose own was lost or failed."""
+    async def _answer_again(
+        self, place: Place, user: Message, replies: tuple[Message, ...]
+    ) -> BegunTurn:
+        """Ask for another answer to a stored question whose own was lost or failed.
+
+        Where the conversation has gone on since, its head stays: nothing goes out of sight.
+        """
+        record = await lookup.conversation_by_id(place.database, place.owner_id, place.record.id)
+        gone_on = record.head_seq not in {user.seq, *(one.seq for one in replies)}
         path = await reads.path(place.database, place.owner_id, place.record.id, user.seq)
         place.head_seq = user.seq
         above = path[-2].seq if len(path) > 1 else None
         place.remote = await reads.remote_of(place.database, place.owner_id, place.record.id, above)
         self.request = self._request(place, path[:-1], user.text)
         self.provider.check(self.request)
-        outcome = await self._write(place, None, "follow")
+        outcome = await self._write(place, None, "branch" if gone_on else "follow")
         if isinstance(outcome, KnownKey):
             raise TypeError("a reply alone has no key")
         return BegunTurn(
-            user=user, reply=self._running(place, user, outcome, 1), lease=outcome.lease
+            user=user,
+            reply=self._running(place, user, outcome, 1),
+            branched=outcome.begun.branched,
+            lease=outcome.lease,
         )
 
     async def _followed(self, place: Place, seq: int) -> AsyncGenerator[Delta]:

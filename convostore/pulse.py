@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convostore import clock
-from convostore.errors import ConvostoreError, NotFoundError
+from convostore.errors import ConvostoreError, NotFoundError, StoreClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,11 +37,19 @@ class Pulse:
     def __init__(self) -> None:
         self._turns: set[Ticked] = set()
         self._unwritten: list[Callable[[], Awaitable[object]]] = []
+        self._writes: set[asyncio.Future[Any]] = set()
+        self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._doors: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
 
     def add(self, turn: Ticked) -> None:
-        """Tick *turn* from now on."""
+        """Tick *turn* from now on.
+
+        Raises:
+            StoreClosedError: the store is closed.
+        """
+        if self._closed:
+            raise StoreClosedError("the store is closed")
         self._turns.add(turn)
         self._beat()
 
@@ -54,10 +62,23 @@ class Pulse:
         self._unwritten.append(ending)
         self._beat()
 
+    def see_through(self, write: asyncio.Future[Any]) -> None:
+        """Hold the closing up until *write* is done, though nobody may wait for it any more."""
+        self._writes.add(write)
+        write.add_done_callback(self._seen_through)
+
+    def _seen_through(self, write: asyncio.Future[Any]) -> None:
+        self._writes.discard(write)
+        if not write.cancelled():
+            write.exception()  # its caller has it, or is gone
+
     async def aclose(self) -> None:
         """Stop the turns that still run, stop ticking, and try once more what is unwritten."""
         # What cannot be written stays in the journal: the next reader sees it as interrupted.
+        self._closed = True
         await asyncio.gather(*(turn.stop() for turn in self._turns), return_exceptions=True)
+        while self._writes:
+            await asyncio.wait(self._writes)
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from convostore import clock
-from convostore.errors import ProviderError
 from convostore.ids import new_id
 from convostore.records import Part, ReasoningPart, TextPart
-from convostore.reply import cleaned
+from convostore.reply import cleaned, storable
 from convostore.storage import reads
 from convostore.storage.endings import Adopt, adopt_replies
 from convostore.storage.journal import DeadReply, interrupt_replies
@@ -18,8 +17,10 @@ from convostore.storage.rows import encode_parts
 if TYPE_CHECKING:
     from convostore.events import Finished
     from convostore.providers.provider import Provider
-    from convostore.records import ConversationRecord, Message
+    from convostore.records import ConversationRecord, Message, RemoteThread
     from convostore.storage.database import Database
+
+PATIENCE_S: Final = 60.0  # for the far side's word on a broken reply
 
 
 async def close_dead_replies(database: Database, owner_id: str) -> int:
@@ -35,6 +36,22 @@ async def close_dead_replies(database: Database, owner_id: str) -> int:
         if is_dead(lease, now_ms)
     ]
     return sum([await database.write(interrupt_replies, owner_id, job) for job in dead])
+
+
+async def ask_for_the_whole(
+    provider: Provider, remote: RemoteThread, anonymous_user_id: str
+) -> Finished | None:
+    """Ask the far side for the whole of a reply that broke off; None when that is not to be had.
+
+    Whatever keeps the far side from answering, the error that broke the reply, or the send that
+    follows, tells more.
+    """
+    try:
+        async with clock.timeout(PATIENCE_S):
+            whole = await provider.recover(remote, anonymous_user_id)
+    except Exception:  # noqa: BLE001 - a fault in a provider must not keep the reply from its end
+        return None
+    return storable(whole) if whole is not None and whole.text else None
 
 
 async def adopt(
@@ -57,11 +74,8 @@ async def adopt(
     remote = await reads.remote_of(database, owner_id, record.id, broken.seq)
     if remote is None or broken.provider != provider.name:
         return None
-    try:
-        whole = await provider.recover(remote, record.anonymous_user_id or "")
-    except ProviderError:
-        return None  # the send that follows will tell what is wrong with the far side
-    if whole is None or not whole.text:
+    whole = await ask_for_the_whole(provider, remote, record.anonymous_user_id or "")
+    if whole is None:
         return None
     text, shape = encode_parts(parts_of(whole))
     job = Adopt(

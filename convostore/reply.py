@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from convostore.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultDelta
 from convostore.records import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
 
 REPLACEMENT = "\ufffd"
 JournalRow = tuple[int, str, str]
+StructT = TypeVar("StructT", bound=msgspec.Struct)
+_MOST_COST = 2**63 // 10**9  # costs are kept as billionths in a column of 64 bits
 
 
 def cleaned(text: str) -> str:
@@ -26,6 +31,26 @@ def cleaned(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def storable(struct: StructT) -> StructT:
+    """Return a far side's values as they can be stored: texts cleaned, absurd numbers left out."""
+    changed: dict[str, object] = {}
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if isinstance(value, str):
+            changed[name] = cleaned(value)
+        elif isinstance(value, msgspec.Struct):
+            changed[name] = storable(value)
+        elif isinstance(value, float | int) and not _fits(value):
+            changed[name] = None
+    return msgspec.structs.replace(struct, **changed)
+
+
+def _fits(number: float) -> bool:
+    if isinstance(number, int):
+        return -(2**63) <= number < 2**63
+    return math.isfinite(number) and abs(number) < _MOST_COST
 
 
 class _Call:

@@ -17,24 +17,26 @@ import msgspec
 from convostore import clock
 from convostore.afterwards import (
     LAST_WRITE_S,
+    broke_off,
     close,
+    error_of,
     error_record,
     fault,
     in_spite_of_cancel,
     rest_of,
+    too_late,
 )
 from convostore.errors import (
     ConvostoreError,
-    IncompleteReplyError,
     ProviderError,
-    ProviderTimeoutError,
     RemoteThreadGoneError,
     TurnStateError,
 )
 from convostore.events import Finished, RemoteUpdate
 from convostore.ids import new_id
 from convostore.journaling import Journaling
-from convostore.reply import ReplyBuffer, with_final_text
+from convostore.recovery import ask_for_the_whole
+from convostore.reply import ReplyBuffer, storable, with_final_text
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
 from convostore.storage.rows import encode_parts, to_json
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from convostore.events import Delta, Event
     from convostore.opening import Opening
     from convostore.place import Place
-    from convostore.records import Message, RemoteThread, Status, Usage
+    from convostore.records import ErrorRecord, Message, RemoteThread, Status, Usage
 
 
 class Turn:
@@ -77,8 +79,10 @@ class Turn:
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
         self._deadline_s = 0.0
-        self._stopping = self._ended = self._entered = self._known = False
+        self._entered = self._begun = self._known = False
+        self._stopping = self._ended = False
         self._done = asyncio.Event()
+        self._unwritten: ConvostoreError | None = None
         self.usage: Usage | None = None
         self.branched = self.rehydrated = False
         self.dropped_turns = 0
@@ -100,23 +104,30 @@ class Turn:
             HeadMovedError: the head moved, and `on_moved` is "error".
             DuplicateKeyError: the idempotency key belongs to another text.
             StoreError: the store cannot be read or written.
-            TurnStateError: entered twice.
+            TurnStateError: entered twice, or stopped before it began.
+            StoreClosedError: the store is closed.
         """
         if self._entered:
             raise TurnStateError("a turn is entered once; call stream() again for another")
         self._entered = True
-        begun = await self._opening.begin(self._place)  # write 1
+        self._place.pulse.add(self)
+        self._puller = asyncio.current_task()
+        try:
+            begun = await self._opening.begin(self._place)  # write 1
+        except BaseException as error:
+            self._place.pulse.remove(self)
+            self._done.set()
+            if isinstance(error, asyncio.CancelledError) and self._was_stopped():
+                raise TurnStateError("the turn was stopped before it began") from None
+            raise
+        self._puller, self._begun = None, True
         self.user, self.reply, self.branched = begun.user, begun.reply, begun.branched
         if begun.known is not None:  # asked before, with the same key: no model call
-            self._events, self._ended, self._known = begun.known, True, True
+            self._events, self._known = begun.known, True
+            self._place.pulse.remove(self)
             return self
         self._journal.begin(self.reply.seq, begun.lease)
         self._deadline_s = clock.monotonic_s() + self._place.limits.total_timeout_s
-        self._place.pulse.add(self)
-        try:
-            self._events = self._opening.provider.stream(self._opening.request)
-        except Exception as raised:  # noqa: BLE001 - a fault in a provider must not lose the reply
-            await self._fail(fault(self._opening.provider.name, raised))
         return self
 
     def __aiter__(self) -> Self:
@@ -132,12 +143,12 @@ class Turn:
             StoreError: the store failed on the way; what it could keep is kept.
             TurnStateError: the turn was not entered, or is being read by two at once.
         """
-        if self._events is None:
+        if not self._begun:
             raise TurnStateError("enter the turn first: async with chat.stream(...) as turn")
         if self._known:
             return await self._known_delta()
         while not self._ended:
-            event = await self._pull()
+            event = await self._next_event()
             if event is None:
                 break
             if isinstance(event, Finished):
@@ -149,6 +160,7 @@ class Turn:
                 if self._journal.is_behind():
                     await self._catch_up()
                 return delta
+        await self._done.wait()  # where another task ends the reply
         raise StopAsyncIteration
 
     async def __aexit__(
@@ -162,8 +174,12 @@ class Turn:
         Raises:
             StoreError: the end could not be written yet; it is tried again while the store is open.
         """
-        if not self._ended:
-            await self._end("stopped")
+        try:
+            if not self._known:
+                await self._end("stopped")
+        except (Exception, asyncio.CancelledError):  # else a generator that may wait no more
+            await close(self._events)
+            raise
         await close(self._events)
 
     # -- for callers -----------------------------------------------------------------------------
@@ -182,88 +198,93 @@ class Turn:
     async def stop(self) -> Message:
         """Stop the reply, from this task or another, and return it as stored.
 
+        A reply that is only followed, for its key was known, goes on: whoever asked can stop it.
+
         Raises:
             StoreError: the end could not be written yet.
-            TurnStateError: the turn was not entered.
+            TurnStateError: the turn was not entered, or had not begun.
         """
-        if self._events is None:
+        if not self._entered:
             raise TurnStateError("a turn can be stopped once it is entered")
-        if not self._ended:
+        if self._known:
+            return self.reply
+        if not self._ended and not self._stopping:
             self._stopping = True
             if self._puller is None:
                 await self._end("stopped")
             else:
                 self._puller.cancel()
         await self._done.wait()
+        if not self._begun:
+            raise TurnStateError("the turn was stopped before it began")
+        if self._unwritten is not None:
+            raise self._unwritten
         return self.reply
 
     # -- events ----------------------------------------------------------------------------------
 
-    async def _pull(self) -> Event | None:
-        """Return the provider's next event; None when the turn was stopped meanwhile."""
+    async def _next_event(self) -> Event | None:
+        """Return the next event; None when the turn was stopped meanwhile."""
         if self._puller is not None:
             raise TurnStateError("a turn is read by one task at a time")
         self._puller = asyncio.current_task()
         try:
-            async with clock.timeout(self._patience_s()):
-                return await anext(self._events)  # type: ignore[arg-type]  # entered, so not None
+            return await self._event()
         except asyncio.CancelledError:
-            if not self._stopping or self._puller is None or self._puller.uncancel():
+            if not self._was_stopped():
                 raise
-            self._puller = None
-            await self._end("stopped")
-            return None
-        except RemoteThreadGoneError as gone:
-            self._puller = None
-            return await self._ask_anew(gone)
-        except TimeoutError:
-            failure: ProviderError = self._too_late()
-        except StopAsyncIteration:
-            failure = IncompleteReplyError(
-                "the answer broke off before its end",
-                provider=self._opening.provider.name,
-                hint="what arrived is kept; ask again to have another",
-            )
-        except ProviderError as raised:
-            failure = raised
-        except Exception as raised:  # noqa: BLE001 - a fault in a provider must not lose the reply
-            failure = fault(self._opening.provider.name, raised)
         finally:
             self._puller = None
-        return await self._mended(failure)
+        await self._end("stopped")
+        return None
 
-    async def _ask_anew(self, gone: RemoteThreadGoneError) -> Event | None:
-        """Ask once more without the remote thread: the request carries the whole history."""
-        request = self._opening.request
-        if request.remote is None or self._buffer.seq:
-            return await self._mended(gone)
+    def _was_stopped(self) -> bool:
+        """Tell whether `stop` alone has cancelled the task that reads; then it is not cancelled."""
+        me = asyncio.current_task()
+        return self._stopping and me is not None and me.uncancel() == 0
+
+    async def _event(self) -> Event:
+        """Return the next event, asking once more where the far side forgot the remote thread."""
+        try:
+            return await self._pull()
+        except RemoteThreadGoneError as gone:
+            if self._opening.request.remote is None or self._buffer.seq:
+                return await self._mended(gone)
+        except ProviderError as error:
+            return await self._mended(error)
         await close(self._events)
-        self._opening.request = msgspec.structs.replace(request, remote=None)
-        self._events = self._opening.provider.stream(self._opening.request)
-        return await self._pull()
+        self._events = None
+        self._opening.request = msgspec.structs.replace(self._opening.request, remote=None)
+        return await self._event()  # the request carries the whole history
 
-    def _patience_s(self) -> float:
+    async def _pull(self) -> Event:
+        """Return the provider's next event; whatever goes wrong becomes a ProviderError."""
+        limits, provider = self._place.limits, self._opening.provider
         left_s = self._deadline_s - clock.monotonic_s()
-        return max(0.0, min(self._place.limits.idle_timeout_s, left_s))
-
-    def _too_late(self) -> ProviderTimeoutError:
-        limits = self._place.limits
-        whole = clock.monotonic_s() >= self._deadline_s
-        seconds = limits.total_timeout_s if whole else limits.idle_timeout_s
-        what = "the answer took longer than" if whole else "nothing came for"
-        name = "total_timeout_s" if whole else "idle_timeout_s"
-        return ProviderTimeoutError(
-            f"{what} {seconds:g} s",
-            provider=self._opening.provider.name,
-            hint=f"what arrived is kept; ask again, or raise {name}",
-        )
+        if left_s <= 0:
+            raise too_late(provider.name, limits, whole=True)
+        limit = clock.timeout(min(limits.idle_timeout_s, left_s))
+        try:
+            if self._events is None:
+                self._events = provider.stream(self._opening.request)
+            async with limit:
+                return await anext(self._events)
+        except ProviderError:
+            raise
+        except StopAsyncIteration:
+            raise broke_off(provider.name) from None
+        except Exception as raised:
+            if not limit.expired():
+                raise fault(provider.name, raised) from raised
+            raise too_late(provider.name, limits, whole=limits.idle_timeout_s > left_s) from None
 
     async def _known_delta(self) -> Delta:
         """Return a delta of a reply that is followed, not made."""
         try:
             return await anext(self._events)  # type: ignore[arg-type]  # entered, and a followed reply has deltas only
         except StopAsyncIteration:
-            self._done.set()
+            if (error := error_of(self._opening.reply)) is not None:
+                raise error from None
             raise
         finally:
             self.reply = self._opening.reply
@@ -272,7 +293,8 @@ class Turn:
 
     def tick(self) -> None:
         """Begin a flush, if one is due (from the pulse)."""
-        self._journal.tick()
+        if self._begun and not self._ended:
+            self._journal.tick()
 
     async def _catch_up(self) -> None:
         """Wait until what was shown is on disk."""
@@ -281,15 +303,15 @@ class Turn:
 
     async def _keep_remote(self, update: RemoteUpdate) -> None:
         """Put the far side's ids on disk, before any text is shown."""
-        self._remote = update.remote
+        self._remote = storable(update.remote)
         self.rehydrated = self.rehydrated or update.rehydrated
         self.dropped_turns = max(self.dropped_turns, update.dropped_turns)
-        if (error := await self._journal.keep_remote(update.remote)) is not None:
+        if (error := await self._journal.keep_remote(self._remote)) is not None:
             await self._fail(error)
 
     # -- the end ---------------------------------------------------------------------------------
 
-    async def _fail(self, error: ConvostoreError) -> NoReturn:
+    async def _fail(self, error: Exception) -> NoReturn:
         """Store the failure, then raise it."""
         await self._end("failed", error=error)
         if isinstance(error, ProviderError):
@@ -299,44 +321,38 @@ class Turn:
     async def _mended(self, error: ProviderError) -> Event:
         """Go on with what the far side kept of a broken stream; fail if that is nothing.
 
-        This check comes before any repeat: the far side may have finished the reply.
-        """
-        whole = await self._recovered(error)
-        if whole is None:
-            await self._fail(error)
-        shown = self._buffer.text()
-        self._events = rest_of(whole, shown)
-        return await anext(self._events)
-
-    async def _recovered(self, error: ProviderError) -> Finished | None:
-        """Ask the far side for the whole of a reply whose stream broke; None if it has none.
-
         An error with a status is the far side's own word that the reply ended so.
         """
-        if error.status is not None or self._remote is None or self._remote.same_text:
-            return None
-        await close(self._events)
-        try:
-            whole = await self._opening.provider.recover(
-                self._remote, self._place.record.anonymous_user_id or ""
-            )
-        except ProviderError:
-            return None  # the far side cannot be asked: the first error tells why
-        return whole if whole is not None and whole.text else None
+        whole = None
+        if error.status is None and self._remote is not None and not self._remote.same_text:
+            await close(self._events)
+            user_id = self._place.record.anonymous_user_id or ""
+            whole = await ask_for_the_whole(self._opening.provider, self._remote, user_id)
+        if whole is None:
+            await self._fail(error)
+        self._events = rest_of(whole, self._buffer.text())
+        return await anext(self._events)
 
     async def _end(
-        self,
-        status: Status,
-        *,
-        error: ConvostoreError | None = None,
-        finished: Finished | None = None,
+        self, status: Status, *, error: Exception | None = None, finished: Finished | None = None
     ) -> None:
-        """Write 2, which a cancellation cannot stop."""
-        self._ended = True
-        self._place.pulse.remove(self)
-        finished = finished or Finished()
+        """Write 2, which a cancellation cannot stop; once, whoever ends the reply first."""
+        if not self._ended:
+            self._ended = True
+            try:
+                job = self._ending(status, error_record(error), storable(finished or Finished()))
+                write = asyncio.ensure_future(self._write_end(job))
+                self._place.pulse.see_through(write)
+                await in_spite_of_cancel(write, LAST_WRITE_S)
+            finally:
+                self._place.pulse.remove(self)
+                self._opening.leave(self._place)
+                self._done.set()
+        await self._done.wait()
+
+    def _ending(self, status: Status, error: ErrorRecord | None, finished: Finished) -> FinishTurn:
+        """Return the job of write 2, and show its outcome in `reply`."""
         parts = with_final_text(self._buffer.parts(), finished.text)
-        record = error_record(error)
         self.usage = finished.usage
         self._remote = finished.remote or self._remote
         text, shape = encode_parts(parts)
@@ -353,7 +369,7 @@ class Turn:
             provider=self._opening.provider.name,
             model=finished.model or self._opening.request.model,
             finish_reason=finished.finish_reason,
-            error=None if record is None else to_json(record),
+            error=None if error is None else to_json(error),
             usage=finished.usage,
             remote=self._remote,
         )
@@ -364,21 +380,18 @@ class Turn:
             parts=parts,
             model=job.model,
             finish_reason=job.finish_reason,
-            error=record,
+            error=error,
             finished_at_ms=job.now_ms,
         )
-        try:
-            await in_spite_of_cancel(self._write_end(job), LAST_WRITE_S)
-        finally:
-            self._opening.leave(self._place)
-            self._done.set()
+        return job
 
     async def _write_end(self, job: FinishTurn) -> None:
         await self._journal.settled()
         place = self._place
         try:
             ended: Ended = await place.database.write(finish_turns, place.owner_id, job)
-        except ConvostoreError:
+        except ConvostoreError as error:
+            self._unwritten = error
             place.pulse.write_later(lambda: place.database.write(finish_turns, place.owner_id, job))
             raise
         if ended.sibling:

@@ -37,7 +37,7 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         head_seq: where the caller believes the conversation to stand; None is empty.
-        on_moved: what to do when it stands elsewhere.
+        on_moved: what to do when it stands elsewhere; for a reply alone, "branch" leaves the head.
         one_at_a_time: refuse while any reply of the conversation runs, not only the parent.
         user: None adds a reply under the message `head_seq`, as its sibling answer.
         reply: with status `streaming` and the writer's lease.
@@ -154,7 +154,7 @@ def _begin(
         one_at_a_time=job.one_at_a_time,
     ):
         return conflict
-    branched = moved and job.on_moved == "branch"
+    branched = job.on_moved == "branch" and (moved or job.user is None)
     add = Adding(tx, owner_id, stands, now_ms=job.now_ms, rows=rows)
     user_seq = parent_seq if job.user is None else add.message(job.user, parent_seq)
     if user_seq is None:
