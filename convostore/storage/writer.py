@@ -7,7 +7,7 @@ commit, and only then acknowledge all of them. No timer: a lone job commits at o
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -118,7 +118,12 @@ class Writer:
             return
         self._drain(batch)
         batch[:] = [waiting for waiting in batch if waiting.claim()]
-        tx = Tx(connection.cursor(), self._dialect)
+        # Closed by hand: an error keeps this frame, and an open cursor its closed connection.
+        with closing(connection.cursor()) as cursor:
+            self._run(connection, Tx(cursor, self._dialect), batch)
+
+    def _run(self, connection: sqlite3.Connection, tx: Tx, batch: list[Waiting]) -> None:
+        """Run *batch* in the transaction that has begun; if it fails, once more, each job apart."""
         try:
             self._run_groups(tx, batch)
             connection.execute("COMMIT")

@@ -1,0 +1,93 @@
+"""A disk without room: what was acknowledged stays, the error says so, and room mends it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import convostore
+from convostore.errors import StoreFullError
+from convostore.records import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def test_a_file_that_cannot_grow_costs_an_error_and_no_message(path: Path) -> None:
+    """Under a limit on file sizes: typed errors, reads go on, and all works again afterwards."""
+    program = Path(__file__).parent / "filling.py"
+    done = subprocess.run(
+        [sys.executable, str(program), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told: list[list[Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    errors = [one for one in told if one[0] == "error"]
+    assert errors
+    assert {name for _, name, *_ in errors} == {"StoreFullError"}
+    assert all("free some space" in hint for *_, hint in errors)
+    results = {name: rest for name, *rest in told if name != "error"}
+    assert results["read"][0]
+    assert results["read"][1] > 3
+    assert results["again"] == [True]
+    assert results["check"] == [[]]
+    assert results["reopened"] == [True]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 2 MiB; only root may make one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if not made or made.returncode:
+        pytest.skip("mounting a small file system is not allowed here; the limit above stands in")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.asyncio
+async def test_a_full_disk_costs_an_error_and_no_message(small_disk: Path) -> None:
+    """On a file system that is really full: typed error, reads go on, room mends it."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"b" * 600_000)
+    path = small_disk / "chats.db"
+    kept: list[str] = []
+    async with convostore.open(path) as store:
+        chat = await store.create()
+        with pytest.raises(StoreFullError, match="full"):
+            await _fill(chat, kept)
+        opened = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(10):
+            with pytest.raises(StoreFullError):
+                await chat.append(Message.user("y" * 200_000))
+        assert len(list(Path("/proc/self/fd").iterdir())) <= opened, "failures leave files open"
+        assert [one.text for one in await chat.history()] == kept
+        ballast.unlink()
+        await chat.append(Message.user("room again"))
+        assert [one.text for one in await chat.history()] == [*kept, "room again"]
+        assert (await store.check(deep=True)).problems == ()
+    async with convostore.open(path) as store:
+        chat = await store.resume("@")
+        assert [one.text for one in await chat.history()] == [*kept, "room again"]
+
+
+async def _fill(chat: convostore.Conversation, kept: list[str]) -> None:
+    """Append until the disk is full, noting what was acknowledged."""
+    while True:
+        (stored,) = await chat.append(Message.user(f"{len(kept)} " + "x" * 20_000))
+        kept.append(stored.text)
