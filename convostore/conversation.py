@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from convostore.storage.turns import OnMoved
 
 ANYWHERE: Final = ""  # no message has an empty id
+_TEXTS: Final = (
+    *("text", "id", "author", "provider", "model"),
+    *("finish_reason", "idempotency_key", "source_id"),
+)
 
 
 class Conversation:
@@ -259,7 +263,8 @@ class Conversation:
 
 def _new(message: Message) -> NewMessage:
     """Return a caller's message as it will be stored."""
-    gate(message.text)
+    for name in _TEXTS:
+        gate(getattr(message, name) or "", f"the message's {name}")
     text, shape = encode_parts(message.parts) if message.parts else (message.text, None)
     if shape is not None:
         gate(shape, "a part of the message")

@@ -1,0 +1,185 @@
+"""Cancelling at every await of every verb: nothing is half stored, nothing runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from watching import cancelled_at  # type: ignore[import-not-found] # pytest puts this folder on the path
+
+import convostore
+from convostore import Message
+from convostore.events import Finished
+from convostore.testing import Silence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from watching import Watch
+
+    from convostore import Conversation, Store
+    from convostore.testing import ScriptedProvider
+
+MOST_STEPS = 400  # far more than any verb has awaits
+LATE = pytest.mark.parametrize("late", [False, True])
+
+
+async def stream(chat: Conversation) -> None:
+    """Read a turn to its end."""
+    async with chat.stream("Hi") as turn:
+        await turn.drain()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("cold", [False, True])
+@LATE
+async def test_cancel_at_every_await_of_a_turn_leaves_it_whole_or_not_there(
+    late: bool, keyed: bool, cold: bool, path: Path, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """The question is stored with its reply or not at all; no reply stays running; the next goes on.
+
+    Cold: the cancelled turn is also the one that meets the store's first use by its owner.
+    """
+    provider.otherwise = ("Hel", "lo", Finished())
+    store = convostore.open(path, provider=provider)
+    ids = []
+    for nth in range(1, MOST_STEPS):
+        if cold:
+            await store.aclose()
+            store = convostore.open(path, provider=provider)
+        chat = await store.create(key=f"room:{nth}" if keyed else None)
+        ids.append(chat.id)
+        reached = await cancelled_at(stream(chat), nth, late=late)
+        after = await store.resume(chat.id)
+        reply = await after.send("After", wait_s=5.0)
+        assert (reply.status, reply.text) == ("completed", "Hello")
+        if not reached:
+            break
+    else:
+        raise AssertionError("the turn never ended by itself")
+    assert len(ids) > 3
+    await store.aclose()
+    for id_ in ids:
+        kept = watch.messages(id_)
+        assert [seq for seq, *_ in kept] == list(range(1, len(kept) + 1))
+        assert [row[2] for row in kept] == ["user", "assistant"] * (len(kept) // 2)
+        assert {row[3] for row in kept} <= {"completed", "stopped"}
+        # A write that was still on its way when the next turn read its path is a branch beside it.
+        assert [row[1] for row in kept] in ([None, 1, 2, 3][: len(kept)], [None, 1, None, 3])
+        assert kept[-1][3:] == ("completed", "Hello")
+        assert watch.heads()[id_] == (2 if kept[2:] and kept[2][1] is None else kept[-1][0])
+    assert watch.journal() == []
+
+
+@pytest.mark.asyncio
+@LATE
+async def test_cancel_at_every_await_while_another_branch_is_followed(
+    late: bool, path: Path, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """The reading between write 1 and the request, where the head has moved, is no gap."""
+    provider.otherwise = ("Hel", "lo", Finished())
+    async with convostore.open(path, provider=provider) as store:
+        for nth in range(1, MOST_STEPS):
+            chat = await store.create()
+            elsewhere = await store.resume(chat.id)
+            await elsewhere.append(Message.user("Elsewhere"))
+
+            async def follow(chat: Conversation = chat) -> None:
+                await chat.send("Hi", on_moved="follow")
+
+            if not await cancelled_at(follow(), nth, late=late):
+                break
+    assert "streaming" not in watch.statuses()
+
+
+@pytest.mark.asyncio
+@LATE
+async def test_cancel_at_every_await_of_an_append_stores_all_or_nothing(
+    late: bool, path: Path, watch: Watch
+) -> None:
+    """Two messages in one append are both there or neither is; repeating it stores them once."""
+    async with convostore.open(path) as store:
+        for nth in range(1, MOST_STEPS):
+            chat = await store.create()
+            pair = (Message.user("Q"), Message.assistant("A"))
+
+            async def append(
+                chat: Conversation = chat, pair: tuple[Message, Message] = pair
+            ) -> None:
+                await chat.append(*pair)
+
+            reached = await cancelled_at(append(), nth, late=late)
+            kept = [row[4] for row in watch.messages(chat.id)]
+            assert kept in ([], ["Q", "A"])
+            again = await (await store.resume(chat.id)).append(*pair)
+            assert [one.text for one in again] == ["Q", "A"]
+            assert [row[4] for row in watch.messages(chat.id)] == ["Q", "A"]
+            if not reached:
+                return
+    raise AssertionError("the append never ended by itself")
+
+
+@pytest.mark.asyncio
+async def test_cancelled_task_sees_the_cancellation_after_the_commit(
+    chat: Conversation, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """When CancelledError comes out, the reply is stored as stopped, with its text."""
+    provider.script("Hel", provider.gate("half"), Silence())
+    task = asyncio.create_task(chat.send("Hi"))
+    await provider.gate("half").arrive()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert watch.messages()[1][3:] == ("stopped", "Hel")
+    assert (await chat.history())[-1].status == "stopped"
+
+
+@pytest.mark.asyncio
+async def test_second_cancel_does_not_lose_the_end(
+    chat: Conversation, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """Ctrl-C twice in a row: write 2 goes on and is on disk when the task has ended."""
+    provider.script("Hel", provider.gate("half"), Silence())
+    task = asyncio.create_task(chat.send("Hi"))
+    await provider.gate("half").arrive()
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert watch.messages()[1][3:] == ("stopped", "Hel")
+
+
+@pytest.mark.asyncio
+async def test_stop_and_cancel_together_are_a_cancellation(
+    store: Store, chat: Conversation, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """A stop does not swallow somebody else's cancel."""
+    provider.script("Hel", provider.gate("half"), Silence())
+    turn = chat.stream("Hi")
+
+    async def read() -> None:
+        async with turn:
+            await turn.drain()
+
+    task = asyncio.create_task(read())
+    await provider.gate("half").arrive()
+    stopping = asyncio.create_task(turn.stop())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await stopping).status == "stopped"
+    assert watch.statuses() == ["stopped"]
+
+
+@pytest.mark.asyncio
+async def test_timeout_around_a_turn_works(chat: Conversation, provider: ScriptedProvider) -> None:
+    """`asyncio.timeout` of the caller's own gives TimeoutError, and the reply is stopped."""
+    provider.script("Hel", Silence())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await chat.send("Hi")
+    assert [one.status for one in await chat.history()] == ["completed", "stopped"]
