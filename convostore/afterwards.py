@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from convostore import clock
 from convostore.errors import (
@@ -15,15 +17,16 @@ from convostore.errors import (
     StoreError,
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta
-from convostore.records import ErrorRecord
+from convostore.records import ErrorRecord, TextPart
 from convostore.reply import storable
+from convostore.storage.rows import encode_parts, to_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from convostore.events import Event
     from convostore.place import Limits
-    from convostore.records import Message
+    from convostore.records import Message, Part, Status
 
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
 _CLASSES: Final[dict[str, type[ProviderError]]] = {
@@ -63,6 +66,41 @@ def error_of(reply: Message) -> ConvostoreError | None:
         error.retryable = kept.retryable
     error.reply = reply
     return error
+
+
+def ended_reply(
+    reply: Message,
+    parts: tuple[Part, ...],
+    status: Status,
+    error: ErrorRecord | None,
+    finished: Finished,
+) -> Message:
+    """Return a running reply as it stands once it has ended."""
+    return msgspec.structs.replace(
+        reply,
+        status=status,
+        text="".join(part.text for part in parts if isinstance(part, TextPart)),
+        parts=parts,
+        model=finished.model or reply.model,
+        finish_reason=finished.finish_reason,
+        error=error,
+        finished_at_ms=clock.now_ms(),
+    )
+
+
+def columns_of(reply: Message) -> dict[str, Any]:
+    """Return what write 2 puts into the columns of an ended reply."""
+    text, shape = encode_parts(reply.parts)
+    return {
+        "status": reply.status,
+        "text": text,
+        "shape": shape,
+        "now_ms": reply.finished_at_ms,
+        "provider": reply.provider,
+        "model": reply.model,
+        "finish_reason": reply.finish_reason,
+        "error": None if reply.error is None else to_json(reply.error),
+    }
 
 
 def broke_off(provider: str) -> IncompleteReplyError:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from convostore import clock
 from convostore.errors import InvalidTextError, MessageNotFoundError, TurnStateError
 from convostore.ids import new_id
 from convostore.opening import Ask, Opening, fallback_title
 from convostore.recovery import close_dead_replies
 from convostore.storage import lookup, reads
-from convostore.storage.appends import ANY_HEAD, Append, append_messages
-from convostore.storage.rows import encode_parts, to_json
+from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
+from convostore.storage.rows import decode_parts, encode_parts, to_json
 from convostore.storage.standing import NewMessage
 from convostore.text import gate
 from convostore.turn import Turn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
@@ -200,19 +204,13 @@ class Conversation:
             head_seq=await self._expected(expected_head),
             title=fallback_title(first_user),
         )
-        seqs: tuple[int, ...] = await place.database.write(append_messages, place.owner_id, job)
-        await self._refresh()
-        if not seqs:
-            return ()
-        stored = await reads.messages_between(
-            place.database,
-            place.owner_id,
-            self.id,
-            after=seqs[0] - 1,
-            last=seqs[-1],
-            most=seqs[-1] - seqs[0] + 1,
-        )
-        return tuple(one for one in stored if one.seq in set(seqs))
+        done: Appended = await place.database.write(append_messages, place.owner_id, job)
+        if done.change is not None:
+            place.changed(done.change)
+            return tuple(_stored(messages, job, done))
+        await self._refresh()  # an earlier try had stored them, and more may have come since
+        stored = await self._between(done.seqs[0] - 1, done.seqs[-1]) if done.seqs else ()
+        return tuple(one for one in stored if one.seq in set(done.seqs))
 
     async def history(self, limit: int | None = None) -> tuple[Message, ...]:
         """Read the messages from the root to the head, oldest first.
@@ -235,10 +233,12 @@ class Conversation:
         Raises:
             StoreError: the store cannot be read.
         """
+        return await self._between(0, 2**31 - 1)
+
+    async def _between(self, after: int, last: int) -> tuple[Message, ...]:
         place = self._place
-        most = 2**31 - 1
         return await reads.messages_between(
-            place.database, place.owner_id, self.id, after=0, last=most, most=most
+            place.database, place.owner_id, self.id, after=after, last=last, most=last - after
         )
 
     async def _expected(self, message_id: str | None) -> int | None:
@@ -259,6 +259,26 @@ class Conversation:
         place.remote = await reads.remote_of(
             place.database, place.owner_id, self.id, place.head_seq
         )
+
+
+def _stored(messages: tuple[Message, ...], job: Append, done: Appended) -> Iterator[Message]:
+    """Yield the messages of an append as they are stored."""
+    above_seq, above_id = done.parent_seq, done.parent_id
+    for message, new, seq, hash_ in zip(
+        messages, job.messages, done.seqs, done.hashes, strict=True
+    ):
+        yield msgspec.structs.replace(
+            message,
+            id=new.id,
+            seq=seq,
+            parent_seq=above_seq,
+            parent_id=above_id,
+            parts=message.parts or decode_parts(new.text, None),
+            created_at_ms=job.now_ms,
+            finished_at_ms=job.now_ms,
+            content_hash=hash_,
+        )
+        above_seq, above_id = seq, new.id
 
 
 def _new(message: Message) -> NewMessage:

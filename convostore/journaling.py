@@ -19,7 +19,11 @@ FLUSH_AGE_S: Final = 0.25  # and no longer than this
 
 
 class Journaling:
-    """Puts one reply's unsaved pieces on disk, and renews its lease on the way."""
+    """Puts one reply's unsaved pieces on disk, and renews its lease on the way.
+
+    Attributes:
+        used: a flush was begun, so that there may be journal rows.
+    """
 
     def __init__(self, place: Place, buffer: ReplyBuffer, token: str) -> None:
         self._place = place
@@ -32,6 +36,7 @@ class Journaling:
         self._flying_bytes = 0
         self._flying_since_s = 0.0
         self._error: Exception | None = None
+        self.used = False
 
     def begin(self, message_seq: int, lease: str) -> None:
         """Journal the reply *message_seq*, whose row holds *lease*, from now on."""
@@ -77,6 +82,7 @@ class Journaling:
 
     def _flush_soon(self, remote: RemoteThread | None = None) -> asyncio.Task[None]:
         """Begin a flush behind the one in flight."""
+        self.used = True
         before = None if self._is_idle() else self._flush
         self._flush = asyncio.get_running_loop().create_task(self._write(before, remote))
         return self._flush

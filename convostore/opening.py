@@ -285,27 +285,15 @@ class Opening:
         )
         return BegunTurn(
             user=user,
-            reply=self._running(place, user, written, 2),
+            reply=self._running(place, user, written),
             branched=written.begun.branched,
             lease=written.lease,
         )
 
-    def _running(self, place: Place, user: Message, written: _Written, more: int) -> Message:
-        """Return the running reply, and note in the place what write 1 changed."""
-        record = place.record
-        title = record.title or fallback_title(self._ask.text)
-        place.record = msgspec.structs.replace(
-            record,
-            title=title,
-            title_source=record.title_source or (None if title is None else "fallback"),
-            provider=self.provider.name,
-            model=self.request.model,
-            head_seq=record.head_seq if written.begun.branched else written.begun.reply_seq,
-            last_seq=written.begun.reply_seq,
-            message_count=record.message_count + more,
-            updated_at_ms=max(record.updated_at_ms, written.now_ms),
-        )
-        place.head_seq, place.remote = written.begun.reply_seq, None
+    def _running(self, place: Place, user: Message, written: _Written) -> Message:
+        """Return the running reply, and stand at it."""
+        place.changed(written.begun.change)
+        place.head_seq = written.begun.reply_seq  # on a branch, the record's own head is elsewhere
         return Message(
             role="assistant",
             id=written.reply.id,
@@ -357,7 +345,7 @@ class Opening:
             raise TypeError("a reply alone has no key")
         return BegunTurn(
             user=user,
-            reply=self._running(place, user, outcome, 1),
+            reply=self._running(place, user, outcome),
             branched=outcome.begun.branched,
             lease=outcome.lease,
         )

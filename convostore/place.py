@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from convostore.pulse import Pulse
     from convostore.records import ConversationRecord, Message, RemoteThread
     from convostore.storage.database import Database
+    from convostore.storage.standing import Change
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,11 @@ class Place:
         self.record = record
         self.head_seq = record.head_seq
         self.remote = remote
+
+    def changed(self, change: Change) -> None:
+        """Stand where a write has left the conversation's own head."""
+        self.record = msgspec.structs.replace(self.record, **msgspec.structs.asdict(change))
+        self.head_seq, self.remote = change.head_seq, None
 
     def moved_to(self, message: Message, remote: RemoteThread | None) -> None:
         """Stand at *message*, which was just stored."""

@@ -9,7 +9,7 @@ from convostore.ids import new_id
 from convostore.records import Part, ReasoningPart, TextPart
 from convostore.reply import cleaned, storable
 from convostore.storage import reads
-from convostore.storage.endings import Adopt, adopt_replies
+from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.journal import DeadReply, interrupt_replies
 from convostore.storage.leases import is_dead
 from convostore.storage.rows import encode_parts

@@ -19,6 +19,8 @@ from convostore.afterwards import (
     LAST_WRITE_S,
     broke_off,
     close,
+    columns_of,
+    ended_reply,
     error_of,
     error_record,
     fault,
@@ -38,7 +40,6 @@ from convostore.journaling import Journaling
 from convostore.recovery import ask_for_the_whole
 from convostore.reply import ReplyBuffer, storable, with_final_text
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
-from convostore.storage.rows import encode_parts, to_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -352,38 +353,21 @@ class Turn:
 
     def _ending(self, status: Status, error: ErrorRecord | None, finished: Finished) -> FinishTurn:
         """Return the job of write 2, and show its outcome in `reply`."""
-        parts = with_final_text(self._buffer.parts(), finished.text)
         self.usage = finished.usage
         self._remote = finished.remote or self._remote
-        text, shape = encode_parts(parts)
-        job = FinishTurn(
+        parts = with_final_text(self._buffer.parts(), finished.text)
+        self.reply = ended_reply(self.reply, parts, status, error, finished)
+        return FinishTurn(
             conversation_id=self._place.record.id,
             message_seq=self.reply.seq,
             token=self._opening.token,
             spare_id=new_id(),
             usage_id=new_id(),
-            status=status,
-            text=text,
-            shape=shape,
-            now_ms=clock.now_ms(),
-            provider=self._opening.provider.name,
-            model=finished.model or self._opening.request.model,
-            finish_reason=finished.finish_reason,
-            error=None if error is None else to_json(error),
             usage=finished.usage,
             remote=self._remote,
+            journaled=self._journal.used,
+            **columns_of(self.reply),
         )
-        self.reply = msgspec.structs.replace(
-            self.reply,
-            status=status,
-            text=text,
-            parts=parts,
-            model=job.model,
-            finish_reason=job.finish_reason,
-            error=error,
-            finished_at_ms=job.now_ms,
-        )
-        return job
 
     async def _write_end(self, job: FinishTurn) -> None:
         await self._journal.settled()

@@ -12,9 +12,11 @@ from convostore.storage.rows import to_json
 from convostore.storage.standing import (
     ADD_MESSAGE,
     Adding,
+    Change,
     NewMessage,
     Standing,
     head_moved,
+    keep_standings,
     no_conversation,
     refuse_running,
     standings,
@@ -42,6 +44,24 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     title: str | None = None
 
 
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """Finished messages are on disk.
+
+    Attributes:
+        seqs: of the messages, in the order given.
+        hashes: their content hashes, likewise.
+        parent_seq: the message that the first one stands below.
+        parent_id: its id.
+        change: what became of the conversation; None when an earlier try had stored them all.
+    """
+
+    seqs: tuple[int, ...]
+    hashes: tuple[str | None, ...] = ()
+    parent_seq: int | None = None
+    parent_id: str | None = None
+    change: Change | None = None
+
+
 _BY_ID = Hot(
     select(message.c.id, message.c.conversation_id, message.c.seq, message.c.text).where(
         message.c.owner_id == bindparam("owner_id"), one_of(message.c.id, "ids")
@@ -51,8 +71,8 @@ _BY_ID = Hot(
 
 def append_messages(
     tx: Tx, owner_id: str, jobs: Sequence[Append]
-) -> list[tuple[int, ...] | ConvostoreError]:
-    """Store finished messages and move the head; return their seqs.
+) -> list[Appended | ConvostoreError]:
+    """Store finished messages and move the head.
 
     Message ids are the caller's: an append that is repeated finds its messages stored and
     returns the same seqs.
@@ -63,7 +83,7 @@ def append_messages(
         id_: (conversation_id, seq, text)
         for id_, conversation_id, seq, text in tx.rows(_BY_ID, owner_id=owner_id, ids=to_json(ids))
     }
-    outcomes: list[tuple[int, ...] | ConvostoreError] = []
+    outcomes: list[Appended | ConvostoreError] = []
     rows: list[dict[str, Any]] = []
     for job in jobs:
         stands = standing.get(job.conversation_id)
@@ -76,23 +96,24 @@ def append_messages(
         else:
             outcome = _append(tx, owner_id, job, stands, rows)
             outcomes.append(outcome)
-            if isinstance(outcome, tuple):
-                for new, seq in zip(job.messages, outcome, strict=True):
+            if isinstance(outcome, Appended):
+                for new, seq in zip(job.messages, outcome.seqs, strict=True):
                     known[new.id] = (job.conversation_id, seq, new.text)
     tx.many(ADD_MESSAGE, rows)
+    keep_standings(tx, owner_id, standing.values())
     return outcomes
 
 
 def _stored_before(
     job: Append, known: dict[str, tuple[str, int, str]]
-) -> tuple[int, ...] | ConvostoreError:
+) -> Appended | ConvostoreError:
     found = [known.get(new.id) for new in job.messages]
     same = all(
         at is not None and at[0] == job.conversation_id and at[2] == new.text
         for at, new in zip(found, job.messages, strict=True)
     )
     if same:
-        return tuple(at[1] for at in found if at is not None)
+        return Appended(seqs=tuple(at[1] for at in found if at is not None))
     return _twice()
 
 
@@ -105,18 +126,23 @@ def _twice() -> DuplicateKeyError:
 
 def _append(
     tx: Tx, owner_id: str, job: Append, stands: Standing, rows: list[dict[str, Any]]
-) -> tuple[int, ...] | ConvostoreError:
-    if job.head_seq not in {ANY_HEAD, stands.head_seq}:
+) -> Appended | ConvostoreError:
+    above = stands.head_seq
+    if job.head_seq not in {ANY_HEAD, above}:
         return head_moved()
     if conflict := refuse_running(
-        tx, owner_id, stands, parent_seq=stands.head_seq, now_ms=job.now_ms, one_at_a_time=False
+        tx, owner_id, stands, parent_seq=above, now_ms=job.now_ms, one_at_a_time=False
     ):
         return conflict
     add = Adding(tx, owner_id, stands, now_ms=job.now_ms, rows=rows)
-    seqs = []
-    parent_seq = stands.head_seq
+    seqs: list[int] = []
     for new in job.messages:
-        parent_seq = add.message(new, parent_seq)
-        seqs.append(parent_seq)
-    add.advance(parent_seq, len(seqs), job.title)
-    return tuple(seqs)
+        seqs.append(add.message(new, seqs[-1] if seqs else above))
+    add.advance(seqs[-1] if seqs else above, len(seqs), job.title)
+    return Appended(
+        seqs=tuple(seqs),
+        hashes=tuple(stands.hashes[seq] for seq in seqs),
+        parent_seq=above,
+        parent_id=stands.ids.get(above),
+        change=stands.change(),
+    )

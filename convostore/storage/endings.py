@@ -9,15 +9,11 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.records import RemoteThread, Usage
-from convostore.storage.journal import (
-    clear_journal,
-    count_interrupted,
-    keep_remote,
-    parent_hash,
-)
+from convostore.storage.journal import clear_journals, count_interrupted, keep_remote
 from convostore.storage.leases import token_of
+from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
 from convostore.storage.rows import NANO, content_hash
-from convostore.storage.standing import ADD_MESSAGE, no_conversation
+from convostore.storage.standing import ADD_MESSAGE
 from convostore.storage.statements import Hot, Tx
 from convostore.storage.tables import conversation, message, usage
 
@@ -36,6 +32,7 @@ class FinishTurn(msgspec.Struct, frozen=True, kw_only=True):
         shape: the parts as stored, or None when the text says it all.
         error: as JSON.
         remote: the remote thread at the end, if it is newer than what was flushed.
+        journaled: False where no flush of this writer has reached the disk: nothing to clear.
     """
 
     conversation_id: str
@@ -53,6 +50,7 @@ class FinishTurn(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     usage: Usage | None = None
     remote: RemoteThread | None = None
+    journaled: bool = True
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,34 +67,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: str | None
 
 
-class Adopt(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole reply that the far side had kept of a broken one: becomes its sibling and the head.
-
-    Attributes:
-        broken_seq: the reply that broke off; nothing is adopted once it has an answer below it
-            or is no longer the head.
-    """
-
-    conversation_id: str
-    broken_seq: int
-    id: str
-    text: str
-    shape: str | None
-    now_ms: int
-    model: str | None = None
-    finish_reason: str | None = None
-    remote: RemoteThread | None = None
-
-
-_REPLY = Hot(
-    select(
-        message.c.status, message.c.lease, message.c.parent_seq, message.c.role, message.c.provider
-    ).where(
-        message.c.owner_id == bindparam("owner_id"),
-        message.c.conversation_id == bindparam("conversation_id"),
-        message.c.seq == bindparam("seq"),
-    )
-)
 _CHILD = Hot(
     select(message.c.seq)
     .where(
@@ -138,24 +108,6 @@ _TOUCH = Hot(
         provider=func.coalesce(conversation.c.provider, bindparam("new_provider")),
     )
 )
-_STAND = Hot(
-    select(conversation.c.head_seq, conversation.c.last_seq).where(
-        conversation.c.owner_id == bindparam("owner_id"),
-        conversation.c.id == bindparam("conversation_id"),
-    )
-)
-_ADD_SIBLING = Hot(
-    update(conversation)
-    .where(
-        conversation.c.owner_id == bindparam("of_owner_id"),
-        conversation.c.id == bindparam("of_id"),
-    )
-    .values(
-        head_seq=bindparam("new_head_seq"),
-        last_seq=bindparam("new_last_seq"),
-        message_count=conversation.c.message_count + 1,
-    )
-)
 _ADD_USAGE = Hot(insert(usage).prefix_with("OR IGNORE", dialect="sqlite"))
 
 
@@ -168,64 +120,95 @@ def finish_turns(
     it; otherwise the text is stored as a sibling, so that nothing that was shown is lost. A
     repeat of a finish that is stored already changes nothing.
     """
-    return [_finish(tx, owner_id, job) for job in jobs]
+    places = [(job.conversation_id, job.message_seq) for job in jobs]
+    if len(set(places)) < len(places):  # a repeat has to see what the first one did
+        return [outcome for job in jobs for outcome in finish_turns(tx, owner_id, [job])]
+    found = replies(tx, owner_id, places)
+    ends: list[dict[str, Any]] = []
+    outcomes = [
+        _finish(tx, owner_id, job, found.get(place), ends)
+        for job, place in zip(jobs, places, strict=True)
+    ]
+    ended = [
+        (job, outcome)
+        for job, outcome in zip(jobs, outcomes, strict=True)
+        if isinstance(outcome, Ended) and outcome.content_hash is not None
+    ]
+    tx.many(_END, ends)
+    clear_journals(
+        tx,
+        owner_id,
+        [
+            (job.conversation_id, job.message_seq)
+            for job, end in ended
+            if job.journaled and not end.sibling
+        ],
+    )
+    for job, end in ended:
+        if job.remote is not None:
+            keep_remote(tx, owner_id, job.conversation_id, end.message_seq, job.remote)
+    tx.many(_ADD_USAGE, [_usage_row(owner_id, job, end) for job, end in ended if job.usage])
+    tx.many(
+        _TOUCH,
+        [
+            {
+                "of_owner_id": owner_id,
+                "of_id": job.conversation_id,
+                "now_ms": job.now_ms,
+                "new_model": job.model,
+                "new_provider": job.provider,
+            }
+            for job, _ in ended
+        ],
+    )
+    return outcomes
 
 
-def _finish(tx: Tx, owner_id: str, job: FinishTurn) -> Ended | ConvostoreError:
-    at = {"owner_id": owner_id, "conversation_id": job.conversation_id, "seq": job.message_seq}
-    found = tx.rows(_REPLY, **at)
-    if not found:
+def _finish(
+    tx: Tx, owner_id: str, job: FinishTurn, reply: Reply | None, ends: list[dict[str, Any]]
+) -> Ended | ConvostoreError:
+    if reply is None:
         return MessageNotFoundError("the reply was removed while it ran")
-    status, lease, parent_seq, role, _ = found[0]
-    ours = token_of(lease) == job.token
     seq = job.message_seq
-    late = ours and status == "interrupted" and not tx.rows(_CHILD, **at)
-    if ours and status not in {"streaming", "interrupted"}:
-        return Ended(
+    ours = token_of(reply.lease) == job.token
+    if ours and reply.status not in {"streaming", "interrupted"}:
+        return Ended(  # stored by an earlier try of this same write
             message_seq=seq, sibling=False, content_hash=None
-        )  # stored by an earlier try of this same write
-    above = parent_hash(tx, owner_id, job.conversation_id, parent_seq)
-    hash_ = content_hash(above, role, job.text, job.shape)
-    sibling = not (late or (ours and status == "streaming"))
-    if sibling:
-        seq = _sibling(tx, owner_id, job, parent_seq, hash_)
-    else:
-        tx.run(
-            _END,
-            of_owner_id=owner_id,
-            of_conversation_id=job.conversation_id,
-            of_seq=seq,
-            new_status=job.status,
-            new_text=job.text,
-            new_parts=job.shape,
-            new_model=job.model,
-            new_finish_reason=job.finish_reason,
-            new_error=job.error,
-            new_lease=job.token,
-            now_ms=job.now_ms,
-            new_hash=hash_,
         )
-        clear_journal(tx, owner_id, job.conversation_id, seq)
+    late = ours and reply.status == "interrupted" and not _has_child(tx, owner_id, job)
+    hash_ = content_hash(reply.above, reply.role, job.text, job.shape)
+    if not (late or (ours and reply.status == "streaming")):
+        seq = _sibling(tx, owner_id, job, reply.parent_seq, hash_)
+        return Ended(message_seq=seq, sibling=True, content_hash=hash_)
     if late:
         count_interrupted(tx, owner_id, job.conversation_id, -1)
-    if job.remote is not None:
-        keep_remote(tx, owner_id, job.conversation_id, seq, job.remote)
-    if job.usage is not None:
-        _add_usage(tx, owner_id, job, seq, job.usage)
-    tx.run(
-        _TOUCH,
-        of_owner_id=owner_id,
-        of_id=job.conversation_id,
-        now_ms=job.now_ms,
-        new_model=job.model,
-        new_provider=job.provider,
+    ends.append(
+        {
+            "of_owner_id": owner_id,
+            "of_conversation_id": job.conversation_id,
+            "of_seq": seq,
+            "new_status": job.status,
+            "new_text": job.text,
+            "new_parts": job.shape,
+            "new_model": job.model,
+            "new_finish_reason": job.finish_reason,
+            "new_error": job.error,
+            "new_lease": job.token,
+            "now_ms": job.now_ms,
+            "new_hash": hash_,
+        }
     )
-    return Ended(message_seq=seq, sibling=sibling, content_hash=hash_)
+    return Ended(message_seq=seq, sibling=False, content_hash=hash_)
+
+
+def _has_child(tx: Tx, owner_id: str, job: FinishTurn) -> bool:
+    at = {"conversation_id": job.conversation_id, "seq": job.message_seq}
+    return bool(tx.rows(_CHILD, owner_id=owner_id, **at))
 
 
 def _sibling(tx: Tx, owner_id: str, job: FinishTurn, parent_seq: int | None, hash_: str) -> int:
-    head_seq, last_seq = tx.rows(_STAND, owner_id=owner_id, conversation_id=job.conversation_id)[0]
-    row = _sibling_row(owner_id, job.conversation_id, last_seq + 1, job.now_ms)
+    head_seq, last_seq = tx.rows(STAND, owner_id=owner_id, conversation_id=job.conversation_id)[0]
+    row = sibling_row(owner_id, job.conversation_id, last_seq + 1, job.now_ms)
     tx.run(
         ADD_MESSAGE,
         **row
@@ -243,91 +226,23 @@ def _sibling(tx: Tx, owner_id: str, job: FinishTurn, parent_seq: int | None, has
             "content_hash": hash_,
         },
     )
-    _advance(tx, owner_id, job.conversation_id, head_seq, last_seq + 1)
+    advance(tx, owner_id, job.conversation_id, head_seq, last_seq + 1)
     return int(last_seq) + 1
 
 
-def _sibling_row(owner_id: str, conversation_id: str, seq: int, now_ms: int) -> dict[str, Any]:
-    empty: dict[str, Any] = dict.fromkeys(column.name for column in message.c)
-    return empty | {
+def _usage_row(owner_id: str, job: FinishTurn, end: Ended) -> dict[str, Any]:
+    used = job.usage or Usage()
+    return {
         "owner_id": owner_id,
-        "conversation_id": conversation_id,
-        "seq": seq,
-        "role": "assistant",
-        "created_at_ms": now_ms,
-        "finished_at_ms": now_ms,
+        "id": job.usage_id,
+        "conversation_id": job.conversation_id,
+        "message_seq": end.message_seq,
+        "provider": job.provider,
+        "model": job.model,
+        "created_at_ms": job.now_ms,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "cached_tokens": used.cached_tokens,
+        "reasoning_tokens": used.reasoning_tokens,
+        "cost_nano": None if used.cost is None else round(used.cost * NANO),
     }
-
-
-def _advance(
-    tx: Tx, owner_id: str, conversation_id: str, head_seq: int | None, last_seq: int
-) -> None:
-    tx.run(
-        _ADD_SIBLING,
-        of_owner_id=owner_id,
-        of_id=conversation_id,
-        new_head_seq=head_seq,
-        new_last_seq=last_seq,
-    )
-
-
-def _add_usage(tx: Tx, owner_id: str, job: FinishTurn, seq: int, used: Usage) -> None:
-    tx.run(
-        _ADD_USAGE,
-        owner_id=owner_id,
-        id=job.usage_id,
-        conversation_id=job.conversation_id,
-        message_seq=seq,
-        provider=job.provider,
-        model=job.model,
-        created_at_ms=job.now_ms,
-        input_tokens=used.input_tokens,
-        output_tokens=used.output_tokens,
-        cached_tokens=used.cached_tokens,
-        reasoning_tokens=used.reasoning_tokens,
-        cost_nano=None if used.cost is None else round(used.cost * NANO),
-    )
-
-
-def adopt_replies(tx: Tx, owner_id: str, jobs: Sequence[Adopt]) -> list[int | ConvostoreError]:
-    """Store what the far side had kept of broken replies, each as a sibling and the new head.
-
-    Returns:
-        For each job the seq at which the conversation now stands.
-    """
-    return [_adopt(tx, owner_id, job) for job in jobs]
-
-
-def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError:
-    at = {"owner_id": owner_id, "conversation_id": job.conversation_id}
-    standing = tx.rows(_STAND, **at)
-    broken = tx.rows(_REPLY, seq=job.broken_seq, **at)
-    if not standing or not broken:
-        return no_conversation(job.conversation_id)
-    head_seq, last_seq = standing[0]
-    if head_seq != job.broken_seq:
-        return int(head_seq)  # somebody went on meanwhile: theirs is the newer word
-    _, _, parent_seq, role, provider = broken[0]
-    seq = int(last_seq) + 1
-    above = parent_hash(tx, owner_id, job.conversation_id, parent_seq)
-    row = _sibling_row(owner_id, job.conversation_id, seq, job.now_ms)
-    tx.run(
-        ADD_MESSAGE,
-        **row
-        | {
-            "id": job.id,
-            "parent_seq": parent_seq,
-            "role": role,
-            "status": "completed",
-            "text": job.text,
-            "parts": job.shape,
-            "provider": provider,
-            "model": job.model,
-            "finish_reason": job.finish_reason,
-            "content_hash": content_hash(above, role, job.text, job.shape),
-        },
-    )
-    _advance(tx, owner_id, job.conversation_id, seq, seq)
-    if job.remote is not None:
-        keep_remote(tx, owner_id, job.conversation_id, seq, job.remote)
-    return seq

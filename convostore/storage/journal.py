@@ -10,8 +10,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from convostore.records import RemoteThread
 from convostore.storage.leases import is_dead, token_of
-from convostore.storage.rows import content_hash, encode_parts, fold_journal
-from convostore.storage.statements import Hot
+from convostore.storage.rows import content_hash, encode_parts, fold_journal, to_json
+from convostore.storage.statements import Hot, pair_of
 from convostore.storage.tables import conversation, journal, message, remote_thread
 
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ def _reply(table: Any = message) -> tuple[Any, ...]:
     )
 
 
-_WRITER = Hot(select(message.c.status, message.c.lease).where(*_reply()))
+_WRITERS = Hot(
+    select(message.c.conversation_id, message.c.seq, message.c.status, message.c.lease).where(
+        message.c.owner_id == bindparam("owner_id"),
+        pair_of(message.c.conversation_id, message.c.seq, "places"),
+    )
+)
 _RENEW = Hot(
     update(message)
     .where(
@@ -134,15 +139,18 @@ def flush_journals(tx: Tx, owner_id: str, jobs: Sequence[Flush]) -> list[bool]:
     outcomes = []
     pieces: list[dict[str, Any]] = []
     leases: list[dict[str, Any]] = []
+    places = to_json([(job.conversation_id, job.message_seq) for job in jobs])
+    found = {
+        (id_, seq): (status, lease)
+        for id_, seq, status, lease in tx.rows(_WRITERS, owner_id=owner_id, places=places)
+    }
     for job in jobs:
-        found = tx.rows(
-            _WRITER, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.message_seq
-        )
-        ours = bool(found) and found[0][0] == "streaming" and _same(found[0][1], job.lease)
+        status, lease = found.get((job.conversation_id, job.message_seq), ("", None))
+        ours = status == "streaming" and token_of(lease) == token_of(job.lease)
         outcomes.append(ours)
         if not ours:
             continue
-        if found[0][1] != job.lease:
+        if lease != job.lease:
             leases.append(
                 {
                     "of_owner_id": owner_id,
@@ -169,10 +177,6 @@ def flush_journals(tx: Tx, owner_id: str, jobs: Sequence[Flush]) -> list[bool]:
     return outcomes
 
 
-def _same(stored: str | None, lease: str) -> bool:
-    return token_of(stored) == token_of(lease)
-
-
 def keep_remote(
     tx: Tx, owner_id: str, conversation_id: str, message_seq: int, remote: RemoteThread
 ) -> None:
@@ -192,9 +196,12 @@ def keep_remote(
     )
 
 
-def clear_journal(tx: Tx, owner_id: str, conversation_id: str, message_seq: int) -> None:
-    """Remove a reply's journal, now that its record holds everything."""
-    tx.run(_CLEAR, owner_id=owner_id, conversation_id=conversation_id, seq=message_seq)
+def clear_journals(tx: Tx, owner_id: str, places: Sequence[tuple[str, int]]) -> None:
+    """Remove the journals of replies (conversation id, seq), whose records now hold everything."""
+    tx.many(
+        _CLEAR,
+        [{"owner_id": owner_id, "conversation_id": id_, "seq": seq} for id_, seq in places],
+    )
 
 
 def count_interrupted(tx: Tx, owner_id: str, conversation_id: str, more: int) -> None:
@@ -250,6 +257,6 @@ def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[
             now_ms=job.now_ms,
             new_hash=content_hash(above, role, text, shape),
         )
-        clear_journal(tx, owner_id, job.conversation_id, job.message_seq)
+        clear_journals(tx, owner_id, [(job.conversation_id, job.message_seq)])
         count_interrupted(tx, owner_id, job.conversation_id, 1)
     return outcomes

@@ -38,6 +38,7 @@ _piece = msgspec.json.Decoder(ToolCallPart | ToolResultPart | OpaquePart)
 _object = msgspec.json.Decoder(dict[str, Any])
 _error = msgspec.json.Decoder(ErrorRecord)
 _journal = msgspec.json.Decoder(list[tuple[int, str, str]])
+_leases = msgspec.json.Decoder(list[tuple[int, str | None]])
 
 CONVERSATION_COLUMNS = tuple(c for c in conversation.c if c.name != "owner_id")
 MESSAGE_COLUMNS = tuple(c for c in message.c if c.name not in {"owner_id", "conversation_id"})
@@ -143,6 +144,11 @@ def content_hash(parent_hash: str | None, role: str, text: str, shape: str | Non
     """Return the sha256, in hex, over the canonical JSON of a message and its parent's hash."""
     raw = None if shape is None else msgspec.Raw(shape.encode())
     return hashlib.sha256(_json.encode([parent_hash, role, text, raw])).hexdigest()
+
+
+def leases_from(running: str | None) -> dict[int, str | None]:
+    """Return seq to lease of a JSON array of such pairs, as `json_rows` makes it."""
+    return {} if running in {None, "[]"} else dict(_decode(_leases, running or "", "lease"))
 
 
 def conversation_from(row: Row) -> ConversationRecord:

@@ -1,11 +1,15 @@
-"""How conversations stand while a group of writes is decided, and adding messages to them."""
+"""How conversations stand while a group of writes is decided, and adding messages to them.
+
+A group reads all its conversations in one statement, decides in Python, and writes each of them
+once, however many of its jobs went to the same one.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import and_, bindparam, insert, select, update
 
 from convostore.errors import (
     ConversationBusyError,
@@ -15,9 +19,12 @@ from convostore.errors import (
 )
 from convostore.storage.journal import DeadReply, interrupt_replies, parent_hash
 from convostore.storage.leases import is_dead
-from convostore.storage.rows import content_hash, to_json
-from convostore.storage.statements import Hot, Tx, one_of
+from convostore.storage.rows import content_hash, leases_from, to_json
+from convostore.storage.statements import Hot, Tx, json_rows, one_of
 from convostore.storage.tables import IS_RUNNING, conversation, message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,61 +50,156 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     source_id: str | None = None
 
 
-class Standing(msgspec.Struct):
-    """How a conversation stands while a group of jobs is being decided."""
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a write made of a conversation's row: the fields of its record that writes move."""
+
+    head_seq: int | None
+    last_seq: int
+    message_count: int
+    updated_at_ms: int
+    title: str | None
+    title_source: str | None
+    provider: str | None
+    model: str | None
+
+
+class Standing(msgspec.Struct, kw_only=True):
+    """How a conversation stands while a group of jobs is being decided.
+
+    Attributes:
+        running: seq to lease of the replies that run.
+        hashes: content hashes by seq: the head's, and those of messages made by this group.
+        ids: message ids by seq, likewise.
+        moved: something was decided that has to be written.
+    """
 
     conversation_id: str
     head_seq: int | None
     last_seq: int
+    message_count: int
+    updated_at_ms: int
+    title: str | None
+    title_source: str | None
+    provider: str | None
+    model: str | None
     running: dict[int, str | None]
-    """seq to lease of the replies that run"""
-    hashes: dict[int, str | None]
-    """content hashes of messages made by this group"""
+    hashes: dict[int | None, str | None]
+    ids: dict[int | None, str | None]
+    moved: bool = False
+
+    def change(self) -> Change:
+        """Return how the conversation stands by now."""
+        return Change(
+            head_seq=self.head_seq,
+            last_seq=self.last_seq,
+            message_count=self.message_count,
+            updated_at_ms=self.updated_at_ms,
+            title=self.title,
+            title_source=self.title_source,
+            provider=self.provider,
+            model=self.model,
+        )
 
 
-_STANDINGS = Hot(
-    select(conversation.c.id, conversation.c.head_seq, conversation.c.last_seq).where(
-        conversation.c.owner_id == bindparam("owner_id"),
-        one_of(conversation.c.id, "ids"),
-        conversation.c.deleted_at_ms.is_(None),
-    )
-)
-_RUNNING = Hot(
-    select(message.c.conversation_id, message.c.seq, message.c.lease).where(
-        message.c.owner_id == bindparam("owner_id"),
-        one_of(message.c.conversation_id, "ids"),
+_head = message.alias("head")
+_running = (
+    select(json_rows(message.c.seq, message.c.lease))
+    .where(
+        message.c.owner_id == conversation.c.owner_id,
+        message.c.conversation_id == conversation.c.id,
         IS_RUNNING,
     )
+    .scalar_subquery()
 )
+_standing = (
+    select(
+        conversation.c.id,
+        conversation.c.head_seq,
+        conversation.c.last_seq,
+        conversation.c.message_count,
+        conversation.c.updated_at_ms,
+        conversation.c.title,
+        conversation.c.title_source,
+        conversation.c.provider,
+        conversation.c.model,
+        _head.c.id,
+        _head.c.content_hash,
+        _running,
+    )
+    .select_from(
+        conversation.outerjoin(
+            _head,
+            and_(
+                _head.c.owner_id == conversation.c.owner_id,
+                _head.c.conversation_id == conversation.c.id,
+                _head.c.seq == conversation.c.head_seq,
+            ),
+        )
+    )
+    .where(conversation.c.owner_id == bindparam("owner_id"), conversation.c.deleted_at_ms.is_(None))
+)
+_ONE = Hot(_standing.where(conversation.c.id == bindparam("id")))
+_SEVERAL = Hot(_standing.where(one_of(conversation.c.id, "ids")))
 ADD_MESSAGE = Hot(insert(message))
-ADVANCE = Hot(
+_ADVANCE = Hot(
     update(conversation)
     .where(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
     )
-    .values(
-        head_seq=bindparam("new_head_seq"),
-        last_seq=bindparam("new_last_seq"),
-        message_count=conversation.c.message_count + bindparam("more"),
-        updated_at_ms=func.max(conversation.c.updated_at_ms, bindparam("now_ms")),
-        title=func.coalesce(conversation.c.title, bindparam("new_title")),
-        title_source=func.coalesce(conversation.c.title_source, bindparam("new_title_source")),
-    )
+    .values({name: bindparam(f"new_{name}") for name in Change.__struct_fields__})
 )
 
 
 def standings(tx: Tx, owner_id: str, ids: list[str]) -> dict[str, Standing]:
     """Read how the named conversations stand; missing and deleted ones are left out."""
-    names = to_json(sorted(set(ids)))
-    found = {
-        id_: Standing(conversation_id=id_, head_seq=head, last_seq=last, running={}, hashes={})
-        for id_, head, last in tx.rows(_STANDINGS, owner_id=owner_id, ids=names)
-    }
-    for id_, seq, lease in tx.rows(_RUNNING, owner_id=owner_id, ids=names):
-        if id_ in found:
-            found[id_].running[seq] = lease
+    rows = (
+        tx.rows(_ONE, owner_id=owner_id, id=ids[0])
+        if len(ids) == 1
+        else tx.rows(_SEVERAL, owner_id=owner_id, ids=to_json(sorted(set(ids))))
+    )
+    found = {}
+    for row in rows:
+        id_, head, last, count, updated, title, source, provider, model = row[:9]
+        head_id, head_hash, running = row[9:]
+        found[id_] = Standing(
+            conversation_id=id_,
+            head_seq=head,
+            last_seq=last,
+            message_count=count,
+            updated_at_ms=updated,
+            title=title,
+            title_source=source,
+            provider=provider,
+            model=model,
+            running=leases_from(running),
+            hashes={None: None, head: head_hash},
+            ids={None: None, head: head_id},
+        )
     return found
+
+
+def keep_standings(tx: Tx, owner_id: str, standing: Iterable[Standing]) -> None:
+    """Write the conversations that a group has moved."""
+    tx.many(
+        _ADVANCE,
+        [
+            {
+                "of_owner_id": owner_id,
+                "of_id": one.conversation_id,
+                "new_head_seq": one.head_seq,
+                "new_last_seq": one.last_seq,
+                "new_message_count": one.message_count,
+                "new_updated_at_ms": one.updated_at_ms,
+                "new_title": one.title,
+                "new_title_source": one.title_source,
+                "new_provider": one.provider,
+                "new_model": one.model,
+            }
+            for one in standing
+            if one.moved
+        ],
+    )
 
 
 class Adding:
@@ -111,17 +213,18 @@ class Adding:
 
     def message(self, new: NewMessage, parent_seq: int | None) -> int:
         """Add a row below *parent_seq* and return its seq."""
-        self.stands.last_seq += 1
-        seq = self.stands.last_seq
+        stands = self.stands
+        stands.last_seq += 1
+        seq = stands.last_seq
         final = new.status != "streaming"
         hash_ = (
             content_hash(self._hash(parent_seq), new.role, new.text, new.shape) if final else None
         )
-        self.stands.hashes[seq] = hash_
+        stands.hashes[seq], stands.ids[seq] = hash_, new.id
         self.rows.append(
             {
                 "owner_id": self.owner_id,
-                "conversation_id": self.stands.conversation_id,
+                "conversation_id": stands.conversation_id,
                 "seq": seq,
                 "id": new.id,
                 "parent_seq": parent_seq,
@@ -145,24 +248,21 @@ class Adding:
         return seq
 
     def _hash(self, seq: int | None) -> str | None:
-        if seq in self.stands.hashes:
-            return self.stands.hashes[seq]
-        return parent_hash(self.tx, self.owner_id, self.stands.conversation_id, seq)
+        hashes = self.stands.hashes
+        if seq not in hashes:
+            conversation_id = self.stands.conversation_id
+            hashes[seq] = parent_hash(self.tx, self.owner_id, conversation_id, seq)
+        return hashes[seq]
 
     def advance(self, head_seq: int | None, more: int, title: str | None) -> None:
         """Move the head, count *more* messages, and give a title where there is none."""
-        self.stands.head_seq = head_seq
-        self.tx.run(
-            ADVANCE,
-            of_owner_id=self.owner_id,
-            of_id=self.stands.conversation_id,
-            new_head_seq=head_seq,
-            new_last_seq=self.stands.last_seq,
-            more=more,
-            now_ms=self.now_ms,
-            new_title=title,
-            new_title_source=None if title is None else "fallback",
-        )
+        stands = self.stands
+        stands.head_seq = head_seq
+        stands.message_count += more
+        stands.updated_at_ms = max(stands.updated_at_ms, self.now_ms)
+        if stands.title is None and title is not None:
+            stands.title, stands.title_source = title, "fallback"
+        stands.moved = True
 
 
 def refuse_running(
@@ -180,6 +280,7 @@ def refuse_running(
             dead = DeadReply(conversation_id=stands.conversation_id, message_seq=seq, now_ms=now_ms)
             interrupt_replies(tx, owner_id, [dead])
             del stands.running[seq]
+            stands.hashes.pop(seq, None)  # it has one now
         elif one_at_a_time or seq == parent_seq:
             return ConversationBusyError(
                 "a reply of this conversation is still running",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Boolean, Text, bindparam
+from sqlalchemy import Text, bindparam
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -63,6 +65,8 @@ class Hot:
 def _picker(compiled: SQLCompiler) -> Callable[[dict[str, Any]], Row]:
     names = tuple(compiled.positiontup or ())
     fixed = {name: value for name, value in compiled.params.items() if value is not None}
+    if len(names) > 1 and not fixed:
+        return itemgetter(*names)  # the fast way, and a tuple only for two names and more
 
     def pick(values: dict[str, Any]) -> Row:
         return tuple([values[name] if name in values else fixed[name] for name in names])
@@ -99,11 +103,17 @@ class Tx:
             self.cursor.executemany(sql, values)
 
 
-class _OneOf(FunctionElement[bool]):
+class _Condition(FunctionElement[bool]):
+    """A condition without a type: Core would append `= 1` to a Boolean, and no index served it."""
+
+    inherit_cache = True
+    type = NullType()  # type: ignore[assignment]  # a condition, by its place in a WHERE
+
+
+class _OneOf(_Condition):
     """A column, compared with the items of a JSON array of texts."""
 
     inherit_cache = True
-    type = Boolean()
 
 
 @compiles(_OneOf, "sqlite")
@@ -115,6 +125,29 @@ def _one_of_sqlite(element: _OneOf, compiler: SQLCompiler, **kwargs: Any) -> str
 def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
     """Compare *column* with any of a list, given at run time as a JSON array named *name*."""
     return _OneOf(column, bindparam(name, type_=Text))
+
+
+class _PairOf(_Condition):
+    """Two columns, compared with the items of a JSON array of [text, integer] pairs."""
+
+    inherit_cache = True
+
+
+@compiles(_PairOf, "sqlite")
+def _pair_of_sqlite(element: _PairOf, compiler: SQLCompiler, **kwargs: Any) -> str:
+    first, second, items = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    # Without the casts the values have no affinity, and the index serves the first column only.
+    pairs = (
+        f"SELECT CAST(value ->> 0 AS TEXT), CAST(value ->> 1 AS INTEGER) FROM json_each({items})"  # noqa: S608 - compiled by SQLAlchemy
+    )
+    return f"({first}, {second}) IN ({pairs})"
+
+
+def pair_of(
+    first: ColumnElement[Any], second: ColumnElement[Any], name: str
+) -> ColumnElement[bool]:
+    """Compare two columns with any of a list of [text, integer] pairs, a JSON array *name*."""
+    return _PairOf(first, second, bindparam(name, type_=Text))
 
 
 class _JsonRows(FunctionElement[str]):

@@ -9,22 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.storage.rows import to_json
 from convostore.storage.standing import (
     ADD_MESSAGE,
     Adding,
+    Change,
     NewMessage,
     Standing,
     head_moved,
+    keep_standings,
     no_conversation,
     refuse_running,
     standings,
 )
 from convostore.storage.statements import Hot, Tx, one_of
-from convostore.storage.tables import conversation, message
+from convostore.storage.tables import message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +68,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
         reply_seq: the running reply.
         branched: the head had moved, and this turn made a sibling branch.
         user_hash: the user message's content hash.
+        change: what became of the conversation.
     """
 
     parent_seq: int | None
@@ -73,6 +76,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     reply_seq: int
     branched: bool
     user_hash: str | None
+    change: Change
 
 
 class KnownKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,14 +91,6 @@ _BY_KEY = Hot(
     select(
         message.c.idempotency_key, message.c.conversation_id, message.c.seq, message.c.text
     ).where(message.c.owner_id == bindparam("owner_id"), one_of(message.c.idempotency_key, "keys"))
-)
-ANSWERED_BY = Hot(
-    update(conversation)
-    .where(
-        conversation.c.owner_id == bindparam("of_owner_id"),
-        conversation.c.id == bindparam("of_id"),
-    )
-    .values(provider=bindparam("new_provider"), model=bindparam("new_model"))
 )
 
 
@@ -123,6 +119,7 @@ def begin_turns(
                     text=job.user.text,
                 )
     tx.many(ADD_MESSAGE, rows)
+    keep_standings(tx, owner_id, standing.values())
     return outcomes
 
 
@@ -162,17 +159,12 @@ def _begin(
     reply_seq = add.message(job.reply, user_seq)
     stands.running[reply_seq] = job.reply.lease
     add.advance(stands.head_seq if branched else reply_seq, 1 if job.user is None else 2, job.title)
-    tx.run(
-        ANSWERED_BY,
-        of_owner_id=owner_id,
-        of_id=job.conversation_id,
-        new_provider=job.reply.provider,
-        new_model=job.model,
-    )
+    stands.provider, stands.model = job.reply.provider, job.model
     return Begun(
         parent_seq=parent_seq,
         user_seq=user_seq,
         reply_seq=reply_seq,
         branched=branched,
         user_hash=stands.hashes.get(user_seq),
+        change=stands.change(),
     )

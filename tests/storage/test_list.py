@@ -12,7 +12,16 @@ import pytest
 
 from convostore.errors import FormatError
 from convostore.records import Message
-from convostore.storage import lookup, reads, standing
+from convostore.storage import (
+    appends,
+    conversations,
+    journal,
+    lookup,
+    reads,
+    replies,
+    standing,
+    turns,
+)
 from convostore.testing import ManualClock
 
 if TYPE_CHECKING:
@@ -142,9 +151,27 @@ SERVED: dict[str, tuple[Any, str]] = {
     "a part of a history": (reads._BETWEEN, "autoindex_message"),
     "answers": (reads._CHILDREN, "autoindex_message"),
     "running replies": (reads._RUNNING, "message_running"),
-    "running replies of some conversations": (standing._RUNNING, "message_running"),
+    "how a conversation stands": (standing._ONE, "message_running"),
+    "how several conversations stand": (
+        standing._SEVERAL,
+        "autoindex_conversation_1 (owner_id=? AND id=?)",
+    ),
     "a message's place": (reads._SEQ_OF, "message_id"),
     "a dossier": (reads._DOSSIER, "usage_message"),
+    "messages by a list of ids": (appends._BY_ID, "message_id (owner_id=? AND id=?)"),
+    "a list of idempotency keys": (
+        turns._BY_KEY,
+        "message_once (owner_id=? AND idempotency_key=?)",
+    ),
+    "a list of keys": (conversations._BY_KEY, "conversation_key (owner_id=? AND key=?)"),
+    "a list of replies": (
+        replies._REPLIES,
+        "autoindex_message_1 (owner_id=? AND conversation_id=? AND seq=?)",
+    ),
+    "a list of writers": (
+        journal._WRITERS,
+        "autoindex_message_1 (owner_id=? AND conversation_id=? AND seq=?)",
+    ),
 }
 
 

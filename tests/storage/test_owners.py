@@ -12,8 +12,9 @@ from convostore.errors import ConversationNotFoundError, ConvostoreError
 from convostore.place import Place
 from convostore.records import Message
 from convostore.storage import reads
+from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.appends import Append, append_messages
-from convostore.storage.endings import Adopt, FinishTurn, adopt_replies, finish_turns
+from convostore.storage.endings import FinishTurn, finish_turns
 from convostore.storage.journal import DeadReply, Flush, flush_journals, interrupt_replies
 from convostore.storage.leases import new_lease
 from convostore.storage.standing import NewMessage
