@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from convostore.events import Event
     from convostore.place import Limits
-    from convostore.records import Message, Part, Status
+    from convostore.records import Message, Part, RemoteThread, Status
 
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
 _CLASSES: Final[dict[str, type[ProviderError]]] = {
@@ -35,15 +35,27 @@ _CLASSES: Final[dict[str, type[ProviderError]]] = {
 }
 
 
-def error_record(error: Exception | None) -> ErrorRecord | None:
+def error_record(error: Exception | None, remote: RemoteThread | None) -> ErrorRecord | None:
     """Return an error as it is kept in the record; one that is not ours has no place there."""
     if not isinstance(error, ConvostoreError):
         return None
     return storable(
         ErrorRecord(
-            code=error.code, message=error.message, hint=error.hint, retryable=error.retryable
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            retryable=error.retryable,
+            unsettled=isinstance(error, ProviderError) and may_be_whole(error, remote),
         )
     )
+
+
+def may_be_whole(error: ProviderError, remote: RemoteThread | None) -> bool:
+    """Tell whether the far side may have the whole of a reply that broke off.
+
+    An error with a status is the far side's own word that the reply ended so.
+    """
+    return error.status is None and remote is not None and not remote.same_text
 
 
 def error_of(reply: Message) -> ConvostoreError | None:

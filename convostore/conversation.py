@@ -256,7 +256,7 @@ class Conversation:
         place = self._place
         place.record = await lookup.conversation_by_id(place.database, place.owner_id, self.id)
         place.head_seq = place.record.head_seq
-        place.remote = await reads.remote_of(
+        place.remote, place.home_url = await reads.far_side(
             place.database, place.owner_id, self.id, place.head_seq
         )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import sys
+from uuid import UUID
 
 if sys.version_info >= (3, 14):
     from uuid import uuid7
@@ -40,6 +42,18 @@ def _random(length: int) -> str:
     """Return random characters; the alphabet has 32, so five bits of a byte choose evenly."""
     # One call for all of them: each lets go of the interpreter, and waits to have it back.
     return "".join([ALPHABET[byte & 31] for byte in os.urandom(length)])
+
+
+def identity_at(anonymous_user_id: str, home_url: str | None, server_url: str) -> str:
+    """Return who to be at *server_url*: at home the id itself, elsewhere one made from it.
+
+    The id is a password to all that the home server keeps of the conversation. What another
+    server is told is always the same, and does not lead back to it.
+    """
+    if home_url in {None, server_url}:
+        return anonymous_user_id
+    made = hmac.digest(anonymous_user_id.encode(), server_url.encode(), "sha256")
+    return str(UUID(bytes=made[:16], version=4))
 
 
 def fold_handle(typed: str) -> str:

@@ -15,7 +15,7 @@ from convostore.following import follow
 from convostore.ids import new_id, new_token
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, TextPart
-from convostore.recovery import adopt, close_dead_replies
+from convostore.recovery import adopt, close_dead_replies, is_unsettled
 from convostore.storage import lookup, reads
 from convostore.storage.endings import FinishTurn, finish_turns
 from convostore.storage.leases import new_lease
@@ -192,8 +192,8 @@ class Opening:
     async def _path(self, place: Place) -> tuple[Message, ...]:
         """Read what was said so far; of a broken reply, first what the far side kept of it."""
         path = await reads.path(place.database, place.owner_id, place.record.id, place.head_seq)
-        if path and path[-1].status == "interrupted":
-            seq = await adopt(place.database, place.owner_id, place.record, path[-1], self.provider)
+        if path and is_unsettled(path[-1]):
+            seq = await adopt(place, path[-1], self.provider)
             if seq is not None:
                 place.head_seq = seq
                 place.remote = await reads.remote_of(
@@ -228,6 +228,8 @@ class Opening:
             settings={**({} if other else place.record.settings), **(self._ask.settings or {})},
             remote=place.remote if usable and last is not None and last.text else None,
             anonymous_user_id=place.record.anonymous_user_id or "",
+            home_url=place.home_url,
+            question=text or "",
         )
 
     async def _write(
@@ -317,6 +319,9 @@ class Opening:
         at = (place.database, place.owner_id, place.record.id)
         user = (await reads.path(*at, known.user_seq))[-1]
         replies = await reads.answers(*at, known.user_seq)
+        if replies and is_unsettled(replies[-1]):
+            await adopt(place, replies[-1], self.provider)
+            replies = await reads.answers(*at, known.user_seq)
         ended = [one for one in replies if one.status in {"completed", "stopped"}]
         running = [one for one in replies if one.status == "streaming"]
         if found := (ended or running):

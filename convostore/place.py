@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from convostore.ids import identity_at
+
 if TYPE_CHECKING:
     from convostore.pulse import Pulse
     from convostore.records import ConversationRecord, Message, RemoteThread
@@ -46,6 +48,8 @@ class Place:
         record: replaced after each verb.
         head_seq: where this caller goes on; the stored head may be elsewhere by now.
         remote: what the far side keeps of the message at the head.
+        home_url: the server that knows the conversation's anonymous user id, which goes to no
+            other one; None while no server does.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Place:
         owner_id: str,
         record: ConversationRecord,
         remote: RemoteThread | None,
+        home_url: str | None,
     ) -> None:
         self.opened = opened
         self.database, self.pulse, self.limits = opened.database, opened.pulse, opened.limits
@@ -61,6 +66,11 @@ class Place:
         self.record = record
         self.head_seq = record.head_seq
         self.remote = remote
+        self.home_url = home_url
+
+    def identity_at(self, server_url: str) -> str:
+        """Return who this conversation is at a server."""
+        return identity_at(self.record.anonymous_user_id or "", self.home_url, server_url)
 
     def changed(self, change: Change) -> None:
         """Stand where a write has left the conversation's own head."""

@@ -98,12 +98,15 @@ class ErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
         message: one line.
         hint: what to do next, or empty.
         retryable: whether the same request may succeed later.
+        unsettled: the far side may still have the whole reply: it did not say how it ended. It
+            is asked again before anything more is sent.
     """
 
     code: str
     message: str
     hint: str = ""
     retryable: bool = False
+    unsettled: bool = False
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
+from convostore.errors import ProviderError, ProviderTimeoutError
 from convostore.ids import new_id
 from convostore.records import Part, ReasoningPart, TextPart
 from convostore.reply import cleaned, storable
@@ -16,11 +17,13 @@ from convostore.storage.rows import encode_parts
 
 if TYPE_CHECKING:
     from convostore.events import Finished
+    from convostore.place import Place
     from convostore.providers.provider import Provider
-    from convostore.records import ConversationRecord, Message, RemoteThread
+    from convostore.records import Message, RemoteThread
     from convostore.storage.database import Database
 
-PATIENCE_S: Final = 60.0  # for the far side's word on a broken reply
+PATIENCE_S: Final = 10.0  # for the far side's word on a broken reply, before the next turn
+SHORT_PATIENCE_S: Final = 1.5  # the same right after it broke, with a caller waiting for the error
 
 
 async def close_dead_replies(database: Database, owner_id: str) -> int:
@@ -38,30 +41,46 @@ async def close_dead_replies(database: Database, owner_id: str) -> int:
     return sum([await database.write(interrupt_replies, owner_id, job) for job in dead])
 
 
-async def ask_for_the_whole(
-    provider: Provider, remote: RemoteThread, anonymous_user_id: str
-) -> Finished | None:
-    """Ask the far side for the whole of a reply that broke off; None when that is not to be had.
+def is_unsettled(reply: Message) -> bool:
+    """Tell whether the far side may have the whole of a reply that broke off here."""
+    if reply.status == "failed":
+        return reply.error is not None and reply.error.unsettled
+    return reply.status == "interrupted"
 
-    Whatever keeps the far side from answering, the error that broke the reply, or the send that
-    follows, tells more.
+
+async def ask_for_the_whole(
+    provider: Provider, remote: RemoteThread, identity: str, *, patience_s: float = PATIENCE_S
+) -> Finished | None:
+    """Ask the far side for the whole of a reply that broke off; None when it has none.
+
+    Args:
+        provider: whom to ask.
+        remote: what the far side keeps of the reply.
+        identity: who the conversation is at that server.
+        patience_s: how long to wait for the answer.
+
+    Raises:
+        ProviderError: it could not be asked.
     """
     try:
-        async with clock.timeout(PATIENCE_S):
-            whole = await provider.recover(remote, anonymous_user_id)
+        async with clock.timeout(patience_s):
+            whole = await provider.recover(remote, identity)
+    except ProviderError:
+        raise
+    except TimeoutError:
+        raise ProviderTimeoutError(
+            "the far side does not say whether it has the rest of the last answer",
+            provider=provider.name,
+            hint="try again in a moment",
+            retryable=True,
+        ) from None
     except Exception:  # noqa: BLE001 - a fault in a provider must not keep the reply from its end
         return None
     return storable(whole) if whole is not None and whole.text else None
 
 
-async def adopt(
-    database: Database,
-    owner_id: str,
-    record: ConversationRecord,
-    broken: Message,
-    provider: Provider,
-) -> int | None:
-    """Ask the far side for the whole of a reply that a crash broke off, and store it.
+async def adopt(place: Place, broken: Message, provider: Provider) -> int | None:
+    """Ask the far side for the whole of a reply that broke off unsettled, and store it.
 
     The broken reply stays as it is; what the far side had kept becomes its sibling and the head.
 
@@ -69,12 +88,19 @@ async def adopt(
         The seq at which the conversation now stands; None when nothing was to be had.
 
     Raises:
+        ProviderError: it could not be asked now, but may be later; till then nothing may be sent.
         StoreError: the store cannot be read or written.
     """
+    database, owner_id, record = place.database, place.owner_id, place.record
     remote = await reads.remote_of(database, owner_id, record.id, broken.seq)
-    if remote is None or broken.provider != provider.name:
+    if remote is None or broken.provider != provider.name or _is_over(remote):
         return None
-    whole = await ask_for_the_whole(provider, remote, record.anonymous_user_id or "")
+    try:
+        whole = await ask_for_the_whole(provider, remote, place.identity_at(remote.server_url))
+    except ProviderError as error:
+        if error.retryable:
+            raise
+        return None  # it will not answer this question, today or tomorrow
     if whole is None:
         return None
     text, shape = encode_parts(parts_of(whole))
@@ -91,6 +117,11 @@ async def adopt(
     )
     seq: int = await database.write(adopt_replies, owner_id, job)
     return seq
+
+
+def _is_over(remote: RemoteThread) -> bool:
+    """Tell whether the far side has forgotten a thread by now."""
+    return remote.expires_at_ms is not None and remote.expires_at_ms <= clock.now_ms()
 
 
 def parts_of(whole: Finished) -> tuple[Part, ...]:

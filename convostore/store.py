@@ -353,8 +353,8 @@ class Store:
     async def _conversation(self, record: ConversationRecord) -> Conversation:
         opened = await self._opener.opened()
         owner_id = await self._owner_for_writing()
-        remote = await reads.remote_of(opened.database, owner_id, record.id, record.head_seq)
-        return Conversation(Place(opened, owner_id, record, remote), self._opener.provider)
+        far = await reads.far_side(opened.database, owner_id, record.id, record.head_seq)
+        return Conversation(Place(opened, owner_id, record, *far), self._opener.provider)
 
     async def _owner_for_reading(self) -> str | None:
         if self._owner_id is None:

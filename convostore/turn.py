@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -25,6 +26,7 @@ from convostore.afterwards import (
     error_record,
     fault,
     in_spite_of_cancel,
+    may_be_whole,
     rest_of,
     too_late,
 )
@@ -37,7 +39,7 @@ from convostore.errors import (
 from convostore.events import Finished, RemoteUpdate
 from convostore.ids import new_id
 from convostore.journaling import Journaling
-from convostore.recovery import ask_for_the_whole
+from convostore.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.reply import ReplyBuffer, storable, with_final_text
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
 
@@ -305,6 +307,7 @@ class Turn:
     async def _keep_remote(self, update: RemoteUpdate) -> None:
         """Put the far side's ids on disk, before any text is shown."""
         self._remote = storable(update.remote)
+        self._place.home_url = self._place.home_url or self._remote.server_url
         self.rehydrated = self.rehydrated or update.rehydrated
         self.dropped_turns = max(self.dropped_turns, update.dropped_turns)
         if (error := await self._journal.keep_remote(self._remote)) is not None:
@@ -320,15 +323,15 @@ class Turn:
         raise error
 
     async def _mended(self, error: ProviderError) -> Event:
-        """Go on with what the far side kept of a broken stream; fail if that is nothing.
-
-        An error with a status is the far side's own word that the reply ended so.
-        """
+        """Go on with what the far side kept of a broken stream; fail if that is nothing."""
         whole = None
-        if error.status is None and self._remote is not None and not self._remote.same_text:
+        if self._remote is not None and may_be_whole(error, self._remote):
             await close(self._events)
-            user_id = self._place.record.anonymous_user_id or ""
-            whole = await ask_for_the_whole(self._opening.provider, self._remote, user_id)
+            identity = self._place.identity_at(self._remote.server_url)
+            with suppress(ProviderError):  # the one that broke the reply tells more
+                whole = await ask_for_the_whole(
+                    self._opening.provider, self._remote, identity, patience_s=SHORT_PATIENCE_S
+                )
         if whole is None:
             await self._fail(error)
         self._events = rest_of(whole, self._buffer.text())
@@ -341,7 +344,9 @@ class Turn:
         if not self._ended:
             self._ended = True
             try:
-                job = self._ending(status, error_record(error), storable(finished or Finished()))
+                job = self._ending(
+                    status, error_record(error, self._remote), storable(finished or Finished())
+                )
                 write = asyncio.ensure_future(self._write_end(job))
                 self._place.pulse.see_through(write)
                 await in_spite_of_cancel(write, LAST_WRITE_S)

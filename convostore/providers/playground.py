@@ -31,6 +31,7 @@ from convostore.providers.playground_request import (
     FIELD_LIMIT_BYTES,
     check_request,
     form_fields,
+    parted,
 )
 from convostore.providers.playground_stream import ReplyDecoder
 from convostore.providers.rehydrate import CONTEXT_CHARS, FirstContent, first_content
@@ -117,6 +118,7 @@ class Playground:
             ProviderError: any kind; RemoteThreadGoneError only before the first delta.
         """
         self.check(request)
+        identity = request.identity_at(self.server_url)
         limits = Limits(self._idle_timeout_s, self._total_timeout_s)
         model = await self._model(request, limits)
         sent = await self._post(request, model, limits)
@@ -126,11 +128,9 @@ class Playground:
                 dialect=sent.dialect,
                 continued=sent.continued,
                 first=sent.first,
-                secret=request.anonymous_user_id,
+                secret=identity,
             )
-            async with aclosing(
-                _events(answer, reply, limits, request.anonymous_user_id)
-            ) as events:
+            async with aclosing(_events(answer, reply, limits, identity)) as events:
                 async for event in events:
                     yield event
 
@@ -219,12 +219,13 @@ class Playground:
     def _first_content(self, request: ChatRequest) -> FirstContent:
         check_request(request, starts_thread=True)
         return first_content(
-            request.messages, context_chars=self._context_chars, limit_bytes=FIELD_LIMIT_BYTES
+            parted(request), context_chars=self._context_chars, limit_bytes=FIELD_LIMIT_BYTES
         )
 
     async def _post(self, request: ChatRequest, model: ModelInfo, limits: Limits) -> _Sent:
         """Send the request by the first dialect that the server knows."""
         refused: ProviderError | None = None
+        identity = request.identity_at(self.server_url)
         for dialect in self._dialects(request):
             continued = self._usable(request, dialect)
             first = None if continued is not None else self._first_content(request)
@@ -237,16 +238,14 @@ class Playground:
                     settings=request.settings,
                 ),
                 limits,
-                anonymous_user_id=request.anonymous_user_id,
+                anonymous_user_id=identity,
             )
             if answer.status == 200:  # noqa: PLR2004 - a status is its own name
                 self._spoken = dialect
                 return _Sent(answer, dialect, continued, first)
             async with answer:
                 body = await answer.error_body(limits)
-            refused = http_error(
-                answer.status, answer.headers, body, secret=request.anonymous_user_id
-            )
+            refused = http_error(answer.status, answer.headers, body, secret=identity)
             if answer.status not in _WRONG_PATH:
                 self._listed = None  # it may be the model that the server no longer has
                 break

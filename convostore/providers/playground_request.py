@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostore.errors import ContextLengthError, ProviderAuthError, ProviderError
 from convostore.providers.playground_errors import NAME
+from convostore.providers.provider import ChatMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +32,25 @@ def check_request(request: ChatRequest, *, starts_thread: bool) -> None:
     if not request.messages or request.messages[-1].role != "user":
         raise ProviderError("the last message must be the user's", provider=NAME)
     _check_identity(request.anonymous_user_id)
-    text = request.messages[-1].text
+    text = request.question or request.messages[-1].text
     if starts_thread and len(request.messages) > 1 and request.messages[0].role == "system":
         text = f"{request.messages[0].text}\n{text}"
     _check_text(text)
     for name, value in request.settings.items():
         _check_option(name, value)
+
+
+def parted(request: ChatRequest) -> list[ChatMessage]:
+    """Return the messages with the new text apart from earlier ones that were never answered.
+
+    Those may be told, or left out, like any earlier turn.
+    """
+    *earlier, last = request.messages
+    question = request.question or last.text
+    unanswered = last.text.removesuffix(question).rstrip("\n")
+    if unanswered:
+        earlier.append(ChatMessage("user", unanswered))
+    return [*earlier, ChatMessage(last.role, question)]
 
 
 def form_fields(

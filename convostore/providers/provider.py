@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
+from convostore.ids import identity_at
 from convostore.records import RemoteThread, Role
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         settings: options by the provider's own names, such as temperature; only those set.
         remote: the remote thread to continue; None starts a new one. It always belongs to the
             message right before the last one.
-        anonymous_user_id: who to be on the far side; a secret.
+        anonymous_user_id: who to be on the far side; a secret of the server at *home_url*.
+        home_url: the server that knows the anonymous user id; None while no server does.
+        question: the user's new text alone, where the last message also holds earlier ones that
+            were never answered; empty is the last message's whole text.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -39,6 +43,12 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     remote: RemoteThread | None = None
     anonymous_user_id: str = ""
+    home_url: str | None = None
+    question: str = ""
+
+    def identity_at(self, server_url: str) -> str:
+        """Return who to be at *server_url*; the anonymous user id itself goes home alone."""
+        return identity_at(self.anonymous_user_id, self.home_url, server_url)
 
     def __repr__(self) -> str:
         """Show the size, and neither text nor secrets."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, case, select
+from sqlalchemy import and_, bindparam, case, select
 
 from convostore import clock
 from convostore.errors import (
@@ -83,6 +83,31 @@ _REMOTE = Hot(
         remote_thread.c.conversation_id == bindparam("conversation_id"),
         remote_thread.c.message_seq == bindparam("seq"),
     )
+)
+_home = (
+    select(remote_thread.c.server_url)
+    .where(
+        remote_thread.c.owner_id == conversation.c.owner_id,
+        remote_thread.c.conversation_id == conversation.c.id,
+    )
+    .order_by(remote_thread.c.message_seq)
+    .limit(1)
+    .correlate(conversation)
+    .scalar_subquery()
+)
+_FAR_SIDE = Hot(
+    select(_home, *REMOTE_COLUMNS)
+    .select_from(
+        conversation.outerjoin(
+            remote_thread,
+            and_(
+                remote_thread.c.owner_id == conversation.c.owner_id,
+                remote_thread.c.conversation_id == conversation.c.id,
+                remote_thread.c.message_seq == bindparam("seq"),
+            ),
+        )
+    )
+    .where(_OWNED, conversation.c.id == bindparam("conversation_id"))
 )
 _CONVERSATION_IDS = Hot(
     select(conversation.c.id)
@@ -221,6 +246,21 @@ async def remote_of(
         return None
     rows = await database.read(_REMOTE, owner_id=owner_id, conversation_id=conversation_id, seq=seq)
     return remote_from(rows[0]) if rows else None
+
+
+async def far_side(
+    database: Database, owner_id: str, conversation_id: str, seq: int | None
+) -> tuple[RemoteThread | None, str | None]:
+    """Read what the far side keeps of one reply, and the server that knows the conversation."""
+    if seq is None:
+        return None, None
+    rows = await database.read(
+        _FAR_SIDE, owner_id=owner_id, conversation_id=conversation_id, seq=seq
+    )
+    if not rows:
+        return None, None
+    home_url, *columns = rows[0]
+    return remote_from(tuple(columns)) if columns[0] is not None else None, home_url
 
 
 async def running_replies(database: Database, owner_id: str) -> list[tuple[str, int, str]]:

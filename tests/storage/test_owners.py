@@ -74,7 +74,7 @@ async def test_every_write_to_another_owners_conversation_is_refused(path: Path)
         before = await chat.messages()
         bob = await store.for_owner("bob").create()
         database = bob._place.database
-        place = Place(bob._place.opened, bob._place.owner_id, chat.record, None)
+        place = Place(bob._place.opened, bob._place.owner_id, chat.record, None, None)
         stolen = type(chat)(place, ScriptedProvider())
         with pytest.raises(ConversationNotFoundError):
             await stolen.append(Message.user("forged"))
