@@ -13,7 +13,6 @@ from convostore.errors import (
     ConvostoreError,
     IncompleteReplyError,
     ProviderError,
-    ProviderTimeoutError,
     StoreError,
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from convostore.events import Event
-    from convostore.place import Limits
     from convostore.records import Message, Part, RemoteThread, Status
 
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
@@ -113,36 +111,6 @@ def columns_of(reply: Message) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "error": None if reply.error is None else to_json(reply.error),
     }
-
-
-def broke_off(provider: str) -> IncompleteReplyError:
-    """Return the error for a stream that ended without its end mark."""
-    return IncompleteReplyError(
-        "the answer broke off before its end",
-        provider=provider,
-        hint="what arrived is kept; ask again to have another",
-    )
-
-
-def too_late(provider: str, limits: Limits, *, whole: bool) -> ProviderTimeoutError:
-    """Return the error for a limit that passed: of the whole answer, or of one silence."""
-    seconds = limits.total_timeout_s if whole else limits.idle_timeout_s
-    what = "the answer took longer than" if whole else "nothing came for"
-    name = "total_timeout_s" if whole else "idle_timeout_s"
-    return ProviderTimeoutError(
-        f"{what} {seconds:g} s",
-        provider=provider,
-        hint=f"what arrived is kept; ask again, or raise {name}",
-    )
-
-
-def fault(provider: str, raised: Exception) -> ProviderError:
-    """Return the error for an exception that a provider should not have let out."""
-    return ProviderError(
-        f"the provider {provider} failed: {type(raised).__name__}: {raised}",
-        provider=provider,
-        hint="this is a fault in the provider; what arrived is kept",
-    )
 
 
 async def rest_of(whole: Finished, shown: str) -> AsyncGenerator[Event]:

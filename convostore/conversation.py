@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from convostore import clock
+from convostore.asking import Ask, fallback_title
 from convostore.errors import InvalidTextError, MessageNotFoundError, TurnStateError
 from convostore.ids import new_id
-from convostore.opening import Ask, Opening, fallback_title
+from convostore.opening import Opening
 from convostore.recovery import close_dead_replies
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages

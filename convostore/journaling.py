@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
+from convostore.errors import IncompleteReplyError
 from convostore.storage.journal import Flush, flush_journals
 from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 
@@ -104,9 +105,18 @@ class Journaling:
             remote=remote,
         )
         try:
-            # It answers False when somebody took this writer for dead: write 2 will settle it.
-            await self._place.database.write(flush_journals, self._place.owner_id, job)
+            if not await self._place.database.write(flush_journals, self._place.owner_id, job):
+                self._error = _taken_for_dead(self._place.record.provider or "")
         except Exception as error:  # noqa: BLE001 - the turn raises it where its caller sees it
             self._error = error
         finally:
             self._flying_bytes = 0
+
+
+def _taken_for_dead(provider: str) -> IncompleteReplyError:
+    """Return the error that ends a turn whose reply was closed: no journal takes its text any more."""
+    return IncompleteReplyError(
+        "the reply was closed from elsewhere, where its writer was taken for dead",
+        provider=provider,
+        hint="what arrived is kept; ask again to have another",
+    )

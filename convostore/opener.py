@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convostore.errors import StoreClosedError, StoreOpenError
-from convostore.place import Limits, Opened
+from convostore.place import Opened, Patience
 from convostore.pulse import Pulse
 from convostore.storage import migrate as schema
 from convostore.storage.database import Database
@@ -51,11 +51,11 @@ class Opener:
         migrate: bool,
         create: bool,
         busy_timeout_s: float,
-        limits: Limits,
+        patience: Patience,
     ) -> None:
         self.path, self.provider = path, provider
         self._migrate, self._create = migrate, create
-        self._busy_timeout_s, self._limits = busy_timeout_s, limits
+        self._busy_timeout_s, self._patience = busy_timeout_s, patience
         self._opened: Opened | None = None
         self._closed = False
         self._lock = asyncio.Lock()
@@ -81,7 +81,7 @@ class Opener:
                         busy_timeout_s=self._busy_timeout_s,
                     )
                     database = Database(path, busy_timeout_s=self._busy_timeout_s)
-                    self._opened = Opened(database, Pulse(), self._limits)
+                    self._opened = Opened(database, Pulse(), self._patience)
         return self._opened
 
     async def aclose(self) -> None:

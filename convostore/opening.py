@@ -4,56 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from convostore import clock
+from convostore.asking import Ask, fallback_title
 from convostore.errors import ConversationBusyError, DuplicateKeyError
 from convostore.events import Delta
 from convostore.following import follow
+from convostore.forsaking import forsaken
 from convostore.ids import new_id, new_token
-from convostore.providers.provider import ChatRequest
 from convostore.records import Message, TextPart
-from convostore.recovery import adopt, close_dead_replies, is_unsettled
+from convostore.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 from convostore.storage import lookup, reads
-from convostore.storage.endings import FinishTurn, finish_turns
 from convostore.storage.leases import new_lease
 from convostore.storage.standing import NewMessage
 from convostore.storage.turns import BeginTurn, Begun, KnownKey, OnMoved, begin_turns
-from convostore.text import gate
-from convostore.views import view
 
 if TYPE_CHECKING:
     from convostore.place import Place
-    from convostore.providers.provider import Provider
+    from convostore.providers.provider import ChatRequest, Provider
 
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.2
-LONGEST_TITLE: Final = 80  # characters of the first line that become the title
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller said.
-
-    Attributes:
-        text: the question.
-        author: who asks, where a room has several people.
-        model: None is the conversation's.
-        settings: over the conversation's own.
-        idempotency_key: repeating with the same one asks only once.
-        wait_s: for a running reply of the same conversation; None is 60 with a key, else 0.
-        on_moved: what to do when the head has moved; None is "follow" with a key, else "branch".
-    """
-
-    text: str
-    author: str | None = None
-    model: str | None = None
-    settings: dict[str, Any] | None = None
-    idempotency_key: str | None = None
-    wait_s: float | None = None
-    on_moved: OnMoved | None = None
 
 
 class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +79,8 @@ class Opening:
         Raises:
             ProviderError, InvalidTextError, ConflictError, StoreError: see `Turn.__aenter__`.
         """
-        gate(self._ask.text)
-        for value, what in ((self._ask.author, "the author"), (self._ask.model, "the model")):
-            gate(value or "", what)
+        self._ask.check()
+        await place.settled()
         keyed = place.record.key is not None
         wait_s = self._ask.wait_s
         deadline_s = clock.monotonic_s() + (
@@ -162,21 +136,27 @@ class Opening:
                 place.database, place.owner_id, place.record.id, place.head_seq
             )
         path = await self._path(place)
-        user = self._user(place)
-        self.request = self._request(place, path, user.text)
+        self.request = self._ask.request(place, self.provider.name, path, place.remote)
         self.provider.check(self.request)
-        outcome = await self._write(place, user, on_moved)
+        user = NewMessage(
+            id=new_id(),
+            role="user",
+            text=self._ask.text,
+            author=self._ask.author,
+            idempotency_key=self._ask.once_key(place),
+        )
+        outcome = await self._write(place, user, on_moved, place.head_seq)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         try:
-            path = await self._path_again(place, path, user.text, outcome.begun.parent_seq)
+            path = await self._path_again(place, path, outcome.begun.parent_seq)
         except BaseException:
-            _forsake(place, outcome.begun, self.token)
+            place.forsake(forsaken(place, outcome.begun, self.token))
             raise
         return self._begun(place, path, user, outcome)
 
     async def _path_again(
-        self, place: Place, path: tuple[Message, ...], text: str, parent_seq: int | None
+        self, place: Place, path: tuple[Message, ...], parent_seq: int | None
     ) -> tuple[Message, ...]:
         """Read the path once more, where it moved or ended between the reading and write 1."""
         last = path[-1] if path else None
@@ -186,7 +166,7 @@ class Opening:
             return path
         at = (place.database, place.owner_id, place.record.id, parent_seq)
         path, place.remote = await reads.path(*at), await reads.remote_of(*at)
-        self.request = self._request(place, path, text)
+        self.request = self._ask.request(place, self.provider.name, path, place.remote)
         return path
 
     async def _path(self, place: Place) -> tuple[Message, ...]:
@@ -202,38 +182,12 @@ class Opening:
                 path = await reads.path(place.database, place.owner_id, place.record.id, seq)
         return path
 
-    def _user(self, place: Place) -> NewMessage:
-        key = self._ask.idempotency_key
-        if key is not None:
-            key = f"{place.record.key or place.record.id}:{gate(key, 'the idempotency key')}"
-        return NewMessage(
-            id=new_id(),
-            role="user",
-            text=self._ask.text,
-            author=self._ask.author,
-            idempotency_key=key,
-        )
-
-    def _request(self, place: Place, path: tuple[Message, ...], text: str | None) -> ChatRequest:
-        """Return the model call after *path*; its last message is *text*, or the path's own."""
-        last = path[-1] if path else None
-        usable = last is not None and (
-            last.status == "completed" or (place.remote is not None and place.remote.same_text)
-        )
-        said = (*path, Message.user(text)) if text is not None else path
-        other = place.record.provider not in {None, self.provider.name}
-        return ChatRequest(
-            messages=view(said).messages,
-            model=self._ask.model or (None if other else place.record.model),
-            settings={**({} if other else place.record.settings), **(self._ask.settings or {})},
-            remote=place.remote if usable and last is not None and last.text else None,
-            anonymous_user_id=place.record.anonymous_user_id or "",
-            home_url=place.home_url,
-            question=text or "",
-        )
-
     async def _write(
-        self, place: Place, user: NewMessage | None, on_moved: OnMoved
+        self,
+        place: Place,
+        user: NewMessage | None,
+        on_moved: OnMoved,
+        head_seq: int | None,
     ) -> _Written | KnownKey:
         """Write 1; a caller who is cancelled meanwhile leaves no running reply behind."""
         now_ms = clock.now_ms()
@@ -249,7 +203,7 @@ class Opening:
         )
         job = BeginTurn(
             conversation_id=place.record.id,
-            head_seq=place.head_seq,
+            head_seq=head_seq,
             on_moved=on_moved,
             one_at_a_time=place.record.key is not None,
             user=user,
@@ -262,8 +216,7 @@ class Opening:
         try:
             outcome: Begun | KnownKey = await asyncio.shield(write)
         except asyncio.CancelledError:
-            write.add_done_callback(lambda done: _forsake_written(place, done, self.token))
-            place.pulse.see_through(write)
+            place.forsake(forsaken(place, write, self.token))
             raise
         return outcome if isinstance(outcome, KnownKey) else _Written(outcome, reply, lease, now_ms)
 
@@ -322,13 +275,16 @@ class Opening:
         if replies and is_unsettled(replies[-1]):
             await adopt(place, replies[-1], self.provider)
             replies = await reads.answers(*at, known.user_seq)
-        ended = [one for one in replies if one.status in {"completed", "stopped"}]
         running = [one for one in replies if one.status == "streaming"]
-        if found := (ended or running):
-            self.reply = found[-1]
-            self.leave(place)
-            return BegunTurn(user=user, reply=found[-1], known=self._followed(place, found[-1].seq))
-        return await self._answer_again(place, user, replies)
+        found = [one for one in replies if is_answer(one)] or running
+        if not found:
+            return await self._answer_again(place, user, replies)
+        self.reply = found[-1]
+        if place.head_seq is None or place.head_seq < self.reply.seq:
+            place.head_seq = self.reply.seq
+            place.remote, place.home_url = await reads.far_side(*at, self.reply.seq)
+        self.leave(place)
+        return BegunTurn(user=user, reply=self.reply, known=self._followed(place, self.reply.seq))
 
     async def _answer_again(
         self, place: Place, user: Message, replies: tuple[Message, ...]
@@ -337,17 +293,16 @@ class Opening:
 
         Where the conversation has gone on since, its head stays: nothing goes out of sight.
         """
-        record = await lookup.conversation_by_id(place.database, place.owner_id, place.record.id)
+        at = (place.database, place.owner_id, place.record.id)
+        record = await lookup.conversation_by_id(*at)
         gone_on = record.head_seq not in {user.seq, *(one.seq for one in replies)}
-        path = await reads.path(place.database, place.owner_id, place.record.id, user.seq)
-        place.head_seq = user.seq
-        above = path[-2].seq if len(path) > 1 else None
-        place.remote = await reads.remote_of(place.database, place.owner_id, place.record.id, above)
-        self.request = self._request(place, path[:-1], user.text)
+        *path, _ = await reads.path(*at, user.seq)
+        remote = await reads.remote_of(*at, path[-1].seq) if path else None
+        self.request = self._ask.request(place, self.provider.name, tuple(path), remote)
         self.provider.check(self.request)
-        outcome = await self._write(place, None, "branch" if gone_on else "follow")
+        outcome = await self._write(place, None, "branch" if gone_on else "follow", user.seq)
         if isinstance(outcome, KnownKey):
-            raise TypeError("a reply alone has no key")
+            return await self._known(place, outcome)  # somebody else has asked again meanwhile
         return BegunTurn(
             user=user,
             reply=self._running(place, user, outcome),
@@ -360,33 +315,3 @@ class Opening:
             self.reply = reply
             for delta in deltas:
                 yield delta
-
-
-def fallback_title(text: str) -> str | None:
-    """Return the first line of a question, cut to 80 characters; None when it is blank."""
-    for line in text.splitlines():
-        words = " ".join(line.split())
-        if words:
-            return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1] + "…"
-    return None
-
-
-def _forsake_written(place: Place, written: asyncio.Task[Any], token: str) -> None:
-    if not written.cancelled() and not written.exception() and isinstance(written.result(), Begun):
-        _forsake(place, written.result(), token)
-
-
-def _forsake(place: Place, begun: Begun, token: str) -> None:
-    """End a reply whose caller was gone before its turn began: no running reply stays behind."""
-    job = FinishTurn(
-        conversation_id=place.record.id,
-        message_seq=begun.reply_seq,
-        token=token,
-        spare_id=new_id(),
-        usage_id=new_id(),
-        status="stopped",
-        text="",
-        shape=None,
-        now_ms=clock.now_ms(),
-    )
-    place.pulse.write_later(lambda: place.database.write(finish_turns, place.owner_id, job))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from convostore.ids import identity_at
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from convostore.providers.provider import Provider
     from convostore.pulse import Pulse
     from convostore.records import ConversationRecord, Message, RemoteThread
     from convostore.storage.database import Database
@@ -27,6 +31,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total_timeout_s: float = 1800.0
 
 
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long turns wait, as far as the store was told; None is as the provider has it."""
+
+    idle_timeout_s: float | None = None
+    total_timeout_s: float | None = None
+
+    def limits_of(self, provider: Provider) -> Limits:
+        """Return the limits of a turn with *provider*: told, else its own, else the defaults."""
+        own = Limits()
+        return Limits(
+            **{
+                name: getattr(self, name) or getattr(provider, name, None) or getattr(own, name)
+                for name in Limits.__struct_fields__
+            }
+        )
+
+
 class Opened:
     """What all conversations of an opened store share.
 
@@ -34,10 +55,10 @@ class Opened:
         swept: the owners whose dead replies were looked for already.
     """
 
-    def __init__(self, database: Database, pulse: Pulse, limits: Limits) -> None:
+    def __init__(self, database: Database, pulse: Pulse, patience: Patience) -> None:
         self.database = database
         self.pulse = pulse
-        self.limits = limits
+        self.patience = patience
         self.swept: set[str] = set()
 
 
@@ -61,16 +82,27 @@ class Place:
         home_url: str | None,
     ) -> None:
         self.opened = opened
-        self.database, self.pulse, self.limits = opened.database, opened.pulse, opened.limits
+        self.database, self.pulse = opened.database, opened.pulse
         self.owner_id = owner_id
         self.record = record
         self.head_seq = record.head_seq
         self.remote = remote
         self.home_url = home_url
+        self._forsaken: asyncio.Future[None] | None = None
 
     def identity_at(self, server_url: str) -> str:
         """Return who this conversation is at a server."""
         return identity_at(self.record.anonymous_user_id or "", self.home_url, server_url)
+
+    def forsake(self, ending: Coroutine[Any, Any, None]) -> None:
+        """End in the background a turn that nobody waits for; the next turn begins after it."""
+        self._forsaken = asyncio.ensure_future(ending)
+        self.pulse.see_through(self._forsaken)
+
+    async def settled(self) -> None:
+        """Wait until a forsaken turn has ended: then it is known where the caller stands."""
+        while self._forsaken is not None and not self._forsaken.done():
+            await asyncio.wait({self._forsaken})
 
     def changed(self, change: Change) -> None:
         """Stand where a write has left the conversation's own head."""

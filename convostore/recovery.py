@@ -48,6 +48,14 @@ def is_unsettled(reply: Message) -> bool:
     return reply.status == "interrupted"
 
 
+def is_answer(reply: Message) -> bool:
+    """Tell whether a reply answers its question, so that a repeat of it need not be asked again.
+
+    One that was stopped before anything came does not: the model may never have been asked.
+    """
+    return reply.status == "completed" or (reply.status == "stopped" and bool(reply.parts))
+
+
 async def ask_for_the_whole(
     provider: Provider, remote: RemoteThread, identity: str, *, patience_s: float = PATIENCE_S
 ) -> Finished | None:
@@ -85,7 +93,7 @@ async def adopt(place: Place, broken: Message, provider: Provider) -> int | None
     The broken reply stays as it is; what the far side had kept becomes its sibling and the head.
 
     Returns:
-        The seq at which the conversation now stands; None when nothing was to be had.
+        The seq of that sibling; None when nothing was to be had, or was wanted any more.
 
     Raises:
         ProviderError: it could not be asked now, but may be later; till then nothing may be sent.
@@ -115,7 +123,7 @@ async def adopt(place: Place, broken: Message, provider: Provider) -> int | None
         finish_reason=whole.finish_reason,
         remote=whole.remote or remote,
     )
-    seq: int = await database.write(adopt_replies, owner_id, job)
+    seq: int | None = await database.write(adopt_replies, owner_id, job)
     return seq
 
 

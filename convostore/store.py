@@ -12,7 +12,7 @@ from convostore.conversation import Conversation
 from convostore.errors import ConversationNotFoundError
 from convostore.ids import new_id
 from convostore.opener import Opener, file_of
-from convostore.place import Limits, Place
+from convostore.place import Patience, Place
 from convostore.records import Page
 from convostore.source import StoredSource
 from convostore.storage import lookup, migrate, reads
@@ -46,8 +46,8 @@ def open(  # noqa: A001 - the public verb
     migrate: bool = False,
     create: bool = True,
     busy_timeout_s: float = 10.0,
-    idle_timeout_s: float = 120.0,
-    total_timeout_s: float = 1800.0,
+    idle_timeout_s: float | None = None,
+    total_timeout_s: float | None = None,
 ) -> Store:
     """Return a store; `async with` it, or its first verb, opens it.
 
@@ -58,8 +58,9 @@ def open(  # noqa: A001 - the public verb
         migrate: upgrade an older store, after a backup beside it.
         create: make a store where there is none.
         busy_timeout_s: how long a write waits for others before it is withdrawn.
-        idle_timeout_s: how long a turn waits for the provider's next event.
-        total_timeout_s: how long a whole reply may take.
+        idle_timeout_s: how long a turn waits for the provider's next event; None is as long as
+            the provider itself waits, 120 where it does not say.
+        total_timeout_s: how long a whole reply may take; None likewise, 1800.
 
     Raises:
         StoreOpenError: the URL is of a kind that is not known.
@@ -71,7 +72,7 @@ def open(  # noqa: A001 - the public verb
             migrate=migrate,
             create=create,
             busy_timeout_s=busy_timeout_s,
-            limits=Limits(idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s),
+            patience=Patience(idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s),
         ),
         owner,
     )

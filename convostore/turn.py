@@ -18,17 +18,14 @@ import msgspec
 from convostore import clock
 from convostore.afterwards import (
     LAST_WRITE_S,
-    broke_off,
     close,
     columns_of,
     ended_reply,
     error_of,
     error_record,
-    fault,
     in_spite_of_cancel,
     may_be_whole,
     rest_of,
-    too_late,
 )
 from convostore.errors import (
     ConvostoreError,
@@ -39,6 +36,7 @@ from convostore.errors import (
 from convostore.events import Finished, RemoteUpdate
 from convostore.ids import new_id
 from convostore.journaling import Journaling
+from convostore.listening import next_event, start
 from convostore.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.reply import ReplyBuffer, storable, with_final_text
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
@@ -68,6 +66,7 @@ class Turn:
         branched: the conversation had moved on elsewhere, and this turn made a sibling branch.
         rehydrated: the far side was told the earlier messages as text, in a new remote thread.
         dropped_turns: how many of the oldest turns did not fit into that.
+        limits: how long it waits for the provider.
     """
 
     user: Message
@@ -76,6 +75,7 @@ class Turn:
     def __init__(self, place: Place, opening: Opening) -> None:
         self._place = place
         self._opening = opening
+        self.limits = place.opened.patience.limits_of(opening.provider)
         self._buffer = ReplyBuffer()
         self._journal = Journaling(place, self._buffer, opening.token)
         self._events: AsyncIterator[Event] | None = None
@@ -118,6 +118,7 @@ class Turn:
         try:
             begun = await self._opening.begin(self._place)  # write 1
         except BaseException as error:
+            self._puller = None
             self._place.pulse.remove(self)
             self._done.set()
             if isinstance(error, asyncio.CancelledError) and self._was_stopped():
@@ -130,7 +131,7 @@ class Turn:
             self._place.pulse.remove(self)
             return self
         self._journal.begin(self.reply.seq, begun.lease)
-        self._deadline_s = clock.monotonic_s() + self._place.limits.total_timeout_s
+        self._deadline_s = clock.monotonic_s() + self.limits.total_timeout_s
         return self
 
     def __aiter__(self) -> Self:
@@ -164,6 +165,8 @@ class Turn:
                     await self._catch_up()
                 return delta
         await self._done.wait()  # where another task ends the reply
+        if self._unwritten is not None:
+            raise self._unwritten
         raise StopAsyncIteration
 
     async def __aexit__(
@@ -211,6 +214,8 @@ class Turn:
             raise TurnStateError("a turn can be stopped once it is entered")
         if self._known:
             return self.reply
+        if self._done.is_set() and not self._begun:
+            raise TurnStateError("the turn did not begin: there is nothing to stop")
         if not self._ended and not self._stopping:
             self._stopping = True
             if self._puller is None:
@@ -261,25 +266,10 @@ class Turn:
         return await self._event()  # the request carries the whole history
 
     async def _pull(self) -> Event:
-        """Return the provider's next event; whatever goes wrong becomes a ProviderError."""
-        limits, provider = self._place.limits, self._opening.provider
-        left_s = self._deadline_s - clock.monotonic_s()
-        if left_s <= 0:
-            raise too_late(provider.name, limits, whole=True)
-        limit = clock.timeout(min(limits.idle_timeout_s, left_s))
-        try:
-            if self._events is None:
-                self._events = provider.stream(self._opening.request)
-            async with limit:
-                return await anext(self._events)
-        except ProviderError:
-            raise
-        except StopAsyncIteration:
-            raise broke_off(provider.name) from None
-        except Exception as raised:
-            if not limit.expired():
-                raise fault(provider.name, raised) from raised
-            raise too_late(provider.name, limits, whole=limits.idle_timeout_s > left_s) from None
+        provider = self._opening.provider
+        if self._events is None:
+            self._events = start(provider, self._opening.request)
+        return await next_event(self._events, provider.name, self.limits, self._deadline_s)
 
     async def _known_delta(self) -> Delta:
         """Return a delta of a reply that is followed, not made."""

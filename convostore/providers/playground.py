@@ -89,8 +89,8 @@ class Playground:
         self._connection = Connection(base_url, proxy=proxy, connect_timeout_s=connect_timeout_s)
         self._dialect = dialect
         self._spoken: Dialect | None = None  # what the server was found to speak
-        self._idle_timeout_s = idle_timeout_s
-        self._total_timeout_s = total_timeout_s
+        self.idle_timeout_s = idle_timeout_s
+        self.total_timeout_s = total_timeout_s
         self._context_chars = context_chars
         self._listed: list[ListedModel] | None = None
 
@@ -119,7 +119,7 @@ class Playground:
         """
         self.check(request)
         identity = request.identity_at(self.server_url)
-        limits = Limits(self._idle_timeout_s, self._total_timeout_s)
+        limits = Limits(self.idle_timeout_s, self.total_timeout_s)
         model = await self._model(request, limits)
         sent = await self._post(request, model, limits)
         async with sent.answer as answer:
@@ -149,7 +149,7 @@ class Playground:
             return None
         status, headers, body = await self._connection.get(
             _READ_PATH[dialect] + quote(user_id, safe=""),
-            Limits(self._idle_timeout_s, self._total_timeout_s),
+            Limits(self.idle_timeout_s, self.total_timeout_s),
             anonymous_user_id=anonymous_user_id,
         )
         if status == 404:  # noqa: PLR2004 - the message is gone: a status is its own name
@@ -179,7 +179,7 @@ class Playground:
         Raises:
             ProviderError: it could not be asked.
         """
-        limits = Limits(self._idle_timeout_s, self._total_timeout_s)
+        limits = Limits(self.idle_timeout_s, self.total_timeout_s)
         self._listed = await self._list(limits)
         return [model.info() for model in self._listed if model.is_visible]
 

@@ -79,7 +79,9 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Provider(Protocol):
     """What turns a history into deltas.
 
-    A provider given to a store is closed by it. One provider serves many turns at once.
+    A provider given to a store is closed by it. One provider serves many turns at once. It may
+    have `idle_timeout_s` and `total_timeout_s`: how long turns with it wait, where the store was
+    not told otherwise.
     """
 
     name: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore.records import RemoteThread
-from convostore.storage.journal import keep_remote
+from convostore.storage.journal import DeadReply, interrupt_replies, keep_remote
 from convostore.storage.replies import STAND, advance, replies, sibling_row
 from convostore.storage.rows import content_hash
 from convostore.storage.standing import ADD_MESSAGE, no_conversation
@@ -38,7 +38,9 @@ class Adopt(msgspec.Struct, frozen=True, kw_only=True):
     remote: RemoteThread | None = None
 
 
-def adopt_replies(tx: Tx, owner_id: str, jobs: Sequence[Adopt]) -> list[int | ConvostoreError]:
+def adopt_replies(
+    tx: Tx, owner_id: str, jobs: Sequence[Adopt]
+) -> list[int | ConvostoreError | None]:
     """Store what the far side had kept of broken replies, each as a sibling and the new head.
 
     Returns:
@@ -47,7 +49,7 @@ def adopt_replies(tx: Tx, owner_id: str, jobs: Sequence[Adopt]) -> list[int | Co
     return [_adopt(tx, owner_id, job) for job in jobs]
 
 
-def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError:
+def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError | None:
     at = {"owner_id": owner_id, "conversation_id": job.conversation_id}
     standing = tx.rows(STAND, **at)
     place = (job.conversation_id, job.broken_seq)
@@ -56,7 +58,15 @@ def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError:
         return no_conversation(job.conversation_id)
     head_seq, last_seq = standing[0]
     if head_seq != job.broken_seq:
-        return int(head_seq)  # somebody went on meanwhile: theirs is the newer word
+        return None  # somebody went on meanwhile: theirs is the newer word
+    if broken.status == "streaming":
+        dead = DeadReply(
+            conversation_id=job.conversation_id, message_seq=job.broken_seq, now_ms=job.now_ms
+        )
+        if interrupt_replies(tx, owner_id, [dead]) != [True]:
+            return None  # its writer lives after all
+    elif broken.status not in {"interrupted", "failed"}:
+        return None  # it was only slow, and has ended by itself
     seq = int(last_seq) + 1
     row = sibling_row(owner_id, job.conversation_id, seq, job.now_ms)
     tx.run(

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
+from convostore.storage.leases import is_dead
 from convostore.storage.rows import to_json
 from convostore.storage.standing import (
     ADD_MESSAGE,
@@ -41,7 +42,8 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
         head_seq: where the caller believes the conversation to stand; None is empty.
         on_moved: what to do when it stands elsewhere; for a reply alone, "branch" leaves the head.
         one_at_a_time: refuse while any reply of the conversation runs, not only the parent.
-        user: None adds a reply under the message `head_seq`, as its sibling answer.
+        user: None adds a reply under the message `head_seq`, as its sibling answer, unless one
+            that answers it runs or stands there already.
         reply: with status `streaming` and the writer's lease.
         title: the conversation's title, if it has none yet.
         model: the conversation's model from now on, and so the reply's provider; None is the
@@ -94,6 +96,23 @@ _BY_KEY = Hot(
 )
 
 
+_QUESTION = Hot(
+    select(message.c.text).where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.conversation_id == bindparam("conversation_id"),
+        message.c.seq == bindparam("seq"),
+    )
+)
+_ANSWERS = Hot(
+    select(message.c.status, message.c.lease, message.c.text, message.c.parts).where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.conversation_id == bindparam("conversation_id"),
+        message.c.seq > bindparam("seq"),  # answers come later: the key serves the search
+        message.c.parent_seq == bindparam("seq"),
+    )
+)
+
+
 def begin_turns(
     tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]
 ) -> list[Begun | KnownKey | ConvostoreError]:
@@ -102,6 +121,7 @@ def begin_turns(
     known = _known_keys(tx, owner_id, jobs)
     outcomes: list[Begun | KnownKey | ConvostoreError] = []
     rows: list[dict[str, Any]] = []
+    again: set[tuple[str, int | None]] = set()  # questions that this group asks again
     for job in jobs:
         stands = standing.get(job.conversation_id)
         key = job.user.idempotency_key if job.user else None
@@ -109,9 +129,15 @@ def begin_turns(
             outcomes.append(known[key])
         elif stands is None:
             outcomes.append(no_conversation(job.conversation_id))
+        elif job.user is None and (
+            (job.conversation_id, job.head_seq) in again or _is_answered(tx, owner_id, job)
+        ):
+            outcomes.append(_question(tx, owner_id, job))
         else:
             outcome = _begin(tx, owner_id, job, stands, rows)
             outcomes.append(outcome)
+            if job.user is None:
+                again.add((job.conversation_id, job.head_seq))
             if key is not None and job.user is not None and isinstance(outcome, Begun):
                 known[key] = KnownKey(
                     conversation_id=job.conversation_id,
@@ -133,6 +159,28 @@ def _known_keys(tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]) -> dict[str | 
             _BY_KEY, owner_id=owner_id, keys=to_json(keys)
         )
     }
+
+
+def _is_answered(tx: Tx, owner_id: str, job: BeginTurn) -> bool:
+    """Tell whether the question of a job that only repeats it is answered, or is being answered."""
+    for status, lease, text, shape in tx.rows(
+        _ANSWERS, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.head_seq
+    ):
+        lives = status == "streaming" and not is_dead(lease, job.now_ms)
+        if lives or status == "completed" or (status == "stopped" and (text or shape)):
+            return True
+    return False
+
+
+def _question(tx: Tx, owner_id: str, job: BeginTurn) -> KnownKey | ConvostoreError:
+    found = tx.rows(
+        _QUESTION, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.head_seq
+    )
+    if not found:
+        return MessageNotFoundError("there is no message to answer")
+    return KnownKey(
+        conversation_id=job.conversation_id, user_seq=job.head_seq or 0, text=found[0][0]
+    )
 
 
 def _begin(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import convostore
-from convostore.errors import ConversationBusyError
+from convostore.errors import ConversationBusyError, IncompleteReplyError
 from convostore.events import Finished
 from convostore.records import Message
 from convostore.recovery import close_dead_replies
@@ -156,7 +156,10 @@ async def test_a_late_reply_that_was_gone_on_from_becomes_a_sibling(path: Path) 
 
 @pytest.mark.asyncio
 async def test_a_fenced_writer_puts_nothing_more_in_the_journal(path: Path) -> None:
-    """Once another writer's token stands in the row, a flush of the old one changes nothing."""
+    """With another writer's token in the row a flush changes nothing, and the turn ends at once.
+
+    No journal would take what it shows; what it has shown by then is stored as a sibling.
+    """
     store, provider = begun(path)
     async with store:
         chat = await store.create()
@@ -172,9 +175,11 @@ async def test_a_fenced_writer_puts_nothing_more_in_the_journal(path: Path) -> N
             with closing(sqlite3.connect(path)) as connection:
                 assert connection.execute("SELECT count(*) FROM journal").fetchone() == (0,)
             provider.gate("half").open()
-            await turn.drain()
+            with pytest.raises(IncompleteReplyError, match="taken for dead"):
+                await turn.drain()
         tree = await texts(chat)
-        assert tree[2] == (1, "assistant", "completed", "first second third")
+        assert tree[2][:3] == (1, "assistant", "failed")
+        assert tree[2][3].startswith("first ")
         assert turn.reply.id == (await chat.messages())[2].id
 
 

@@ -215,17 +215,16 @@ async def test_silent_and_endless_providers_end_at_their_limit(
     limit: str, advance_s: float
 ) -> None:
     """A limit that passes is a timeout, with what had arrived."""
-    provider = ScriptedProvider()
+
+    class Patient(ScriptedProvider):
+        idle_timeout_s = 1e6
+
+    provider = Patient() if limit == "total" else ScriptedProvider()
     async with temporary_store(provider) as store:
         chat = await store.create()
         gate = provider.gate("said")
         provider.script("one ", gate, Silence())
         async with ManualClock() as clock:
-            if limit == "total":
-                store._opener._opened.limits = store._opener._opened.limits.__class__(  # type: ignore[union-attr]  # opened above
-                    idle_timeout_s=1e6, total_timeout_s=advance_s
-                )
-                chat = await store.resume(chat.id)
             sending = asyncio.create_task(chat.send("count"))
             await gate.arrive()
             gate.open()

@@ -1,0 +1,106 @@
+"""What a turn asks: the caller's words, and the model call that is made of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from convostore.errors import InvalidTextError
+from convostore.providers.provider import ChatRequest
+from convostore.records import Message, RemoteThread
+from convostore.storage.rows import once_key
+from convostore.storage.turns import OnMoved
+from convostore.text import gate
+from convostore.views import view
+
+if TYPE_CHECKING:
+    from convostore.place import Place
+
+LONGEST_TITLE: Final = 80  # characters of the first line that become the title
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller said.
+
+    Attributes:
+        text: the question.
+        author: who asks, where a room has several people.
+        model: None is the conversation's.
+        settings: over the conversation's own.
+        idempotency_key: repeating with the same one asks only once.
+        wait_s: for a running reply of the same conversation; None is 60 with a key, else 0.
+        on_moved: what to do when the head has moved; None is "follow" with a key, else "branch".
+    """
+
+    text: str
+    author: str | None = None
+    model: str | None = None
+    settings: dict[str, Any] | None = None
+    idempotency_key: str | None = None
+    wait_s: float | None = None
+    on_moved: OnMoved | None = None
+
+    def check(self) -> None:
+        """Refuse what cannot be stored or asked.
+
+        Raises:
+            InvalidTextError: the question is empty, or a text cannot be stored.
+        """
+        if not self.text:
+            raise InvalidTextError("the question is empty", hint="type some text")
+        gate(self.text)
+        for value, what in (
+            (self.author, "the author"),
+            (self.model, "the model"),
+            (self.idempotency_key, "the idempotency key"),
+        ):
+            gate(value or "", what)
+
+    def once_key(self, place: Place) -> str | None:
+        """Return the idempotency key as it is stored: the caller's own, within its conversation."""
+        if self.idempotency_key is None:
+            return None
+        return once_key(place.record.key or place.record.id, self.idempotency_key)
+
+    def request(
+        self,
+        place: Place,
+        provider_name: str,
+        path: tuple[Message, ...],
+        remote: RemoteThread | None,
+    ) -> ChatRequest:
+        """Return the model call that asks this after *path*.
+
+        Args:
+            place: the conversation.
+            provider_name: who is asked; a conversation's model and settings are its provider's.
+            path: what was said before.
+            remote: what the far side keeps of the last message of *path*.
+        """
+        last = path[-1] if path else None
+        usable = (
+            last is not None
+            and bool(last.text)
+            and (last.status == "completed" or (remote is not None and remote.same_text))
+        )
+        record = place.record
+        other = record.provider not in {None, provider_name}
+        return ChatRequest(
+            messages=view((*path, Message.user(self.text))).messages,
+            model=self.model or (None if other else record.model),
+            settings={**({} if other else record.settings), **(self.settings or {})},
+            remote=remote if usable else None,
+            anonymous_user_id=record.anonymous_user_id or "",
+            home_url=place.home_url,
+            question=self.text,
+        )
+
+
+def fallback_title(text: str) -> str | None:
+    """Return the first line of a question, cut to 80 characters; None when it is blank."""
+    for line in text.splitlines():
+        words = " ".join(line.split())
+        if words:
+            return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1] + "…"
+    return None
