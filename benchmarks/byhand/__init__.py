@@ -1,0 +1,1 @@
+"""The limits: the same work in the standard library's sqlite3, written by hand."""

@@ -1,0 +1,1 @@
+"""convostore's adapters, through its public interface."""
