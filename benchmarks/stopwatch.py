@@ -24,11 +24,13 @@ class Spent:
         elapsed_s: wall time.
         waiting_s: how long its threads were ready without a CPU, all threads together.
         cpu_s: CPU time of the whole process.
+        busiest_s: CPU time of the thread that used most of it.
     """
 
     elapsed_s: float = 0.0
     waiting_s: float = 0.0
     cpu_s: float = 0.0
+    busiest_s: float = 0.0
 
     def __add__(self, other: Spent) -> Spent:
         """Add two stretches of work."""
@@ -36,39 +38,43 @@ class Spent:
             self.elapsed_s + other.elapsed_s,
             self.waiting_s + other.waiting_s,
             self.cpu_s + other.cpu_s,
+            self.busiest_s + other.busiest_s,
         )
 
     @property
     def quiet_s(self) -> float:
         """The elapsed time without the waits for a CPU."""
-        return quiet(self.elapsed_s, self.waiting_s, self.cpu_s, os.cpu_count() or 1)
+        return quiet(self, os.cpu_count() or 1)
 
 
-def quiet(elapsed_s: float, waiting_s: float, cpu_s: float, cores: int) -> float:
+def quiet(spent: Spent, cores: int) -> float:
     """Return elapsed time less the waits, but never less than the CPU time allows.
 
-    Several threads may wait at once, so their sum can pass the elapsed time: what was computed
-    on *cores* processors still took its share of it.
+    Several threads may wait at once, so the sum of their waits can pass what was lost. What was
+    computed took its time all the same: all of it on *cores* processors, and each thread's part
+    one thing after the other.
     """
-    return min(elapsed_s, max(elapsed_s - waiting_s, cpu_s / cores))
+    least_s = max(spent.cpu_s / cores, spent.busiest_s)
+    return min(spent.elapsed_s, max(spent.elapsed_s - spent.waiting_s, least_s))
 
 
-def waits() -> dict[str, int]:
-    """Return for each thread of this process how long it was ready without a CPU, in ns.
+def threads() -> dict[str, tuple[int, int]]:
+    """Return for each thread of this process its CPU time and its waits for a CPU, in ns.
 
-    Source: Linux, Documentation/scheduler/sched-stats.rst: the second field of schedstat. Where
-    the kernel keeps none, nothing is known of waits and quiet time is wall time.
+    Source: Linux, Documentation/scheduler/sched-stats.rst: the first two fields of schedstat.
+    Where the kernel keeps none, nothing is known of waits and quiet time is wall time.
     """
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     try:
-        threads = os.listdir(_TASKS)
+        names = os.listdir(_TASKS)
     except OSError:
         return found
-    for thread in threads:
+    for name in names:
         try:
-            found[thread] = int((_TASKS / thread / "schedstat").read_text("ascii").split()[1])
-        except (OSError, IndexError):
+            ran, waited = (_TASKS / name / "schedstat").read_text("ascii").split()[:2]
+        except (OSError, ValueError):
             continue  # it ended meanwhile, or there is no such file
+        found[name] = (int(ran), int(waited))
     return found
 
 
@@ -77,7 +83,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.spent = Spent()
-        self._waits: dict[str, int] = {}
+        self._before: dict[str, tuple[int, int]] = {}
         self._wall_s = self._cpu_s = 0.0
 
     def __enter__(self) -> Stopwatch:
@@ -91,7 +97,7 @@ class Stopwatch:
 
     def start(self) -> None:
         """Begin a stretch."""
-        self._waits = waits()
+        self._before = threads()
         self._cpu_s = time.process_time()
         self._wall_s = time.perf_counter()
 
@@ -99,8 +105,12 @@ class Stopwatch:
         """End the stretch and add it to what was spent."""
         elapsed_s = time.perf_counter() - self._wall_s
         cpu_s = time.process_time() - self._cpu_s
-        waited = sum(ns - self._waits.get(thread, 0) for thread, ns in waits().items())
-        self.spent += Spent(elapsed_s, waited / 1e9, cpu_s)
+        ran_ns, waited_ns = [0], [0]
+        for name, (ran, waited) in threads().items():
+            ran_before, waited_before = self._before.get(name, (0, 0))
+            ran_ns.append(ran - ran_before)
+            waited_ns.append(waited - waited_before)
+        self.spent += Spent(elapsed_s, sum(waited_ns) / 1e9, cpu_s, max(ran_ns) / 1e9)
 
 
 def percentile(sorted_values: list[float], share: float) -> float:
@@ -112,7 +122,7 @@ def percentile(sorted_values: list[float], share: float) -> float:
 
 def sync_cost_s(folder: Path) -> float:
     """Return what one small durable write costs in *folder* right now, as a median."""
-    probe = folder / "sync-probe"
+    probe = folder / f"sync-probe-{os.getpid()}"
     file = os.open(probe, os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         took = []

@@ -85,9 +85,7 @@ SYSTEMS = (
         "Saver",
         note="one aput a turn, which writes all messages of the conversation again",
     ),
-    _peer(
-        "agno SqliteDb", "agno_db", "Plain", note="a turn is upsert_session, then upsert_run"
-    ),
+    _peer("agno SqliteDb", "agno_db", "Plain", note="a turn is upsert_session, then upsert_run"),
     _peer("agno AsyncSqliteDb", "agno_db", "Async", note="as above, on aiosqlite"),
     _peer(
         "langchain-community SQLChatMessageHistory",

@@ -70,9 +70,7 @@ def _conversations(
         }
 
 
-def _messages(
-    owner_id: str, ids: list[str], each: int, now_ms: int
-) -> Iterator[dict[str, Any]]:
+def _messages(owner_id: str, ids: list[str], each: int, now_ms: int) -> Iterator[dict[str, Any]]:
     empty = dict.fromkeys(column.name for column in message.c)
     for id_ in ids:
         for seq in range(1, each + 1):

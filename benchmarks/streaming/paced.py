@@ -13,10 +13,7 @@ import sys
 import time
 from urllib.parse import parse_qs, urlsplit
 
-HEAD = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n"
-    b"Connection: close\r\n\r\n"
-)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
 WORDS = ("Begin ", "in ", "the ", "east, ", "below ", "the ", "hills, ", "early. ")
 
 
