@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat picture clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-full bench-peers picture clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -15,6 +15,9 @@ help:
 	@echo "make lint         ruff, mypy, import contracts"
 	@echo "make test-long    trials that take minutes"
 	@echo "make test-compat  other frameworks"
+	@echo "make bench        measure convostore, sqlite3 by hand and the peers, a few minutes"
+	@echo "make bench-full   the same with more of everything, an hour"
+	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg, from a real run of the demo"
 	@echo "make clean        remove what was made, the virtual environment too"
 
@@ -39,11 +42,22 @@ test-long: $(BIN)/.dev
 test-compat: $(BIN)/.dev
 	$(BIN)/python -m pytest -q -m compat
 
+bench: bench-peers
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --readme
+
+bench-full: bench-peers
+	$(BIN)/python -m benchmarks --full
+	$(BIN)/python -m benchmarks --readme
+
+bench-peers: $(BIN)/.dev
+	$(BIN)/python -m benchmarks --peers
+
 picture: $(BIN)/.demo
 	$(BIN)/python examples/demo.py --picture docs/terminal.svg
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -37,8 +37,10 @@ def make(environment: str) -> str | None:
     requirements = PINNED / f"{environment}.txt"
     steps = (
         [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
-        + ["--requirement", str(requirements)],
+        [
+            *(str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"),
+            *("--requirement", str(requirements)),
+        ],
         [str(folder / "bin" / "python"), "-m", "compileall", "-q", str(folder / "lib")],
     )
     for step in steps[:2]:

@@ -130,7 +130,7 @@ def _together() -> list[Goal]:
             Goal(
                 what=f"{what}: errors and lost messages",
                 against="",
-                value=lambda run, workload=workload: _faults(run, workload),
+                value=_faults(workload),
                 must=0.0,
                 unit="",
             ),
@@ -138,12 +138,15 @@ def _together() -> list[Goal]:
     return found
 
 
-def _faults(run: Recording, workload: str) -> float | None:
-    results = run.results(workload, OURS)
-    if not results:
-        return None
-    lost = sum(max(0, result["lost_messages"]) for result in results)
-    return float(lost + sum(run.errors(workload, OURS).values()))
+def _faults(workload: str) -> Callable[[Recording], float | None]:
+    def value(run: Recording) -> float | None:
+        results = run.results(workload, OURS)
+        if not results:
+            return None
+        lost = sum(max(0, result["lost_messages"]) for result in results)
+        return float(lost + sum(run.errors(workload, OURS).values()))
+
+    return value
 
 
 def _growth() -> list[Goal]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory is what is wanted
+MEMORY = Path("/dev/shm")  # a file system in memory is what is wanted
 FORMAT = 1  # of the recording
 
 

@@ -11,6 +11,10 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 SYNCS = 9  # enough for a median, and 2 ms in all on a good disk
 _TASKS = Path("/proc/self/task")
@@ -66,15 +70,15 @@ def threads() -> dict[str, tuple[int, int]]:
     """
     found: dict[str, tuple[int, int]] = {}
     try:
-        names = os.listdir(_TASKS)
+        folders = list(_TASKS.iterdir())
     except OSError:
         return found
-    for name in names:
+    for folder in folders:
         try:
-            ran, waited = (_TASKS / name / "schedstat").read_text("ascii").split()[:2]
+            ran, waited = (folder / "schedstat").read_text("ascii").split()[:2]
         except (OSError, ValueError):
             continue  # it ended meanwhile, or there is no such file
-        found[name] = (int(ran), int(waited))
+        found[folder.name] = (int(ran), int(waited))
     return found
 
 
@@ -86,7 +90,7 @@ class Stopwatch:
         self._before: dict[str, tuple[int, int]] = {}
         self._wall_s = self._cpu_s = 0.0
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> Self:
         """Start."""
         self.start()
         return self

@@ -106,27 +106,25 @@ def workloads(scale: Scale) -> tuple[Workload, ...]:
 
 
 def _writes(scale: Scale) -> list[Workload]:
-    found = []
-    for operation, title in (("append", "append of both messages"), ("turn", "a turn")):
-        for tasks in (1, 64):
-            places: tuple[Place, ...] = ("disk", "memory")
-            for place in places:
-                found.append(
-                    Workload(
-                        id=f"{operation}-{tasks}-{place}",
-                        title=f"{title}, {tasks} task{'s' * (tasks > 1)}, {place}",
-                        place=place,
-                        verbs=(operation,),
-                        measure={
-                            "do": "write",
-                            "operation": operation,
-                            "tasks": tasks,
-                            "seconds": scale.write_s,
-                            "turns_each": 8,
-                        },
-                    )
-                )
-    return found
+    places: tuple[Place, ...] = ("disk", "memory")
+    return [
+        Workload(
+            id=f"{operation}-{tasks}-{place}",
+            title=f"{title}, {tasks} task{'s' * (tasks > 1)}, {place}",
+            place=place,
+            verbs=(operation,),
+            measure={
+                "do": "write",
+                "operation": operation,
+                "tasks": tasks,
+                "seconds": scale.write_s,
+                "turns_each": 8,
+            },
+        )
+        for operation, title in (("append", "append of both messages"), ("turn", "a turn"))
+        for tasks in (1, 64)
+        for place in places
+    ]
 
 
 def _together(scale: Scale) -> list[Workload]:

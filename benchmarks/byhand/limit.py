@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from benchmarks.adapter import Turn
+if TYPE_CHECKING:
+    from benchmarks.adapter import Turn
+
 
 SCHEMA = """
 PRAGMA page_size = 8192;

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from sqlalchemy.dialects import sqlite
 
-from benchmarks.adapter import Turn
 from benchmarks.byhand import shelf
 from benchmarks.byhand.spelled import Spelled
 from convostore.ids import new_id, new_token
@@ -33,6 +32,7 @@ from convostore.storage.statements import Tx
 from convostore.storage.tables import message
 
 if TYPE_CHECKING:
+    from benchmarks.adapter import Turn
     from collections.abc import Sequence
 
 _AT = ("owner_id", "conversation_id", "seq")

@@ -57,7 +57,7 @@ class Blobs:
         self.thread.shutdown()
 
     async def create(self) -> Chat:
-        """Number a conversation."""
+        """Give a conversation its number."""
         return Chat(next(self.numbers))
 
     async def append(self, chat: Chat, question: str, answer: str) -> None:
