@@ -32,8 +32,9 @@ from convostore.storage.statements import Tx
 from convostore.storage.tables import message
 
 if TYPE_CHECKING:
-    from benchmarks.adapter import Turn
     from collections.abc import Sequence
+
+    from benchmarks.adapter import Turn
 
 _AT = ("owner_id", "conversation_id", "seq")
 _OF = ("of_owner_id", "of_id")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convostore import Conversation
 
 PAGE = 50  # conversations in the list
+READERS = 3  # turns until each of its reading connections has been used
 BIG_PAGE = 200  # for getting quickly to a far one
 
 
@@ -111,7 +112,7 @@ class Convostore:
 
     async def replies(self, url: str, number: int) -> AsyncGenerator[float]:
         """Read one paced reply as a turn that is kept."""
-        chat = await self.create()
+        chat = self.ready.pop()
         question = f"reply {number}"
         sent = self.paced.expect(question, url)
         async with chat.stream(question, provider=self.paced) as turn:
@@ -122,20 +123,22 @@ class Convostore:
 
     async def one_stream(self, url: str) -> dict[str, Any]:
         """Measure one reply."""
-        await self._warm()
+        await self._warm(1)
         return await measuring.one(self, url)
 
     async def many_streams(self, url: str, turns: int, nominal_s: float) -> dict[str, Any]:
         """Measure many replies at once."""
-        await self._warm()
+        await self._warm(turns)
         return await measuring.many(self, url, turns, nominal_s)
 
     async def first_delta(self, url: str, times: int) -> dict[str, Any]:
         """Measure the time to the first delta."""
-        await self._warm()
+        await self._warm(times)
         return await measuring.first(self, url, times, self.path.parent)
 
-    async def _warm(self) -> None:
-        """Let the readers and the writer begin before anything is measured."""
-        await self.turn(await self.create(), "Hello", "")
+    async def _warm(self, turns: int) -> None:
+        """Make the conversations; let readers and writer begin before anything is measured."""
+        self.ready = [await self.create() for _ in range(turns)]
+        for _ in range(READERS):
+            await self.turn(await self.create(), "Hello", "")
         await self.paced.connect()
