@@ -76,7 +76,7 @@ class Child:
             assert self._process.stdin is not None
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a closed pipe is a ValueError
             raise ChildError(f"{self.system.name} is gone ({error})") from error
 
     def told(self, *, within_s: float) -> Any:

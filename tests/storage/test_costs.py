@@ -1,0 +1,135 @@
+"""What an operation costs in statements and thread hops: counted, not timed, so it cannot flap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import pytest
+import pytest_asyncio
+
+import convostore
+from convostore.storage import database as database_module
+from convostore.storage.database import Database, connect_writer
+from convostore.testing import ScriptedProvider
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from convostore import Conversation, Store
+
+    Operation: TypeAlias = Callable[[Store, Conversation], Awaitable[object]]
+
+
+class Cost(NamedTuple):
+    """What one operation costs once everything is warm.
+
+    Attributes:
+        statements: run on the writing connection, BEGIN and COMMIT and each row's INSERT included.
+        hops: trips of the caller to another thread and back: a write, or one reading statement.
+    """
+
+    statements: int
+    hops: int
+
+
+# These may only go down. Whoever makes an operation cheaper writes the new count here.
+COSTS = {
+    "append": Cost(statements=9, hops=5),
+    "turn": Cost(statements=16, hops=3),
+    "history": Cost(statements=0, hops=1),
+    "resume": Cost(statements=0, hops=2),
+    "list": Cost(statements=0, hops=1),
+}
+
+
+class Counted:
+    """Counts what reaches the database from now on."""
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+        self.hops = 0
+
+    def reset(self) -> None:
+        """Begin again at nothing."""
+        self.statements.clear()
+        self.hops = 0
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Count the statements of the writing connection and the trips to the threads."""
+    counts = Counted()
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = connect_writer(path)
+        connection.set_trace_callback(counts.statements.append)
+        return connection
+
+    monkeypatch.setattr(database_module, "connect_writer", connect)
+    for name in ("read", "write"):
+        monkeypatch.setattr(Database, name, _counting(getattr(Database, name), counts))
+    return counts
+
+
+def _counting(verb: Callable[..., Awaitable[Any]], counts: Counted) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        counts.hops += 1
+        return await verb(*args, **kwargs)
+
+    return call
+
+
+@pytest_asyncio.fixture
+async def store(tmp_path: Path, counted: Counted) -> AsyncIterator[Store]:
+    """Open a store whose provider answers at once; `counted` is there before the writer is."""
+    del counted
+    provider = ScriptedProvider(otherwise=("Hello", convostore.events.Finished()))
+    async with convostore.open(tmp_path / "chats.db", provider=provider) as opened:
+        yield opened
+
+
+async def _append(_: Store, chat: Conversation) -> object:
+    return await chat.append(convostore.Message.user("a"), convostore.Message.assistant("b"))
+
+
+async def _turn(_: Store, chat: Conversation) -> object:
+    return await chat.send("How are you?")
+
+
+async def _history(_: Store, chat: Conversation) -> object:
+    return await chat.history()
+
+
+async def _resume(store: Store, chat: Conversation) -> object:
+    return await store.resume(chat.id)
+
+
+async def _list(store: Store, _: Conversation) -> object:
+    return await store.list()
+
+
+OPERATIONS: dict[str, Operation] = {
+    "append": _append,
+    "turn": _turn,
+    "history": _history,
+    "resume": _resume,
+    "list": _list,
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", COSTS)
+async def test_operation_costs_no_more_than_it_did(
+    name: str, store: Store, counted: Counted
+) -> None:
+    """Each operation runs exactly the counted statements and hops, the second time it is done."""
+    chat = await store.create()
+    await _turn(store, chat)
+    operation = OPERATIONS[name]
+    await operation(store, chat)
+    counted.reset()
+    await operation(store, chat)
+    found = Cost(len(counted.statements), counted.hops)
+    assert found == COSTS[name], "\n".join(counted.statements)
