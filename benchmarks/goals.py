@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from benchmarks.commands import BARE
-from benchmarks.recording import field, per_second
+from benchmarks.recording import field, per_second, per_wall_second
 from benchmarks.systems import OURS, SAME, STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.recording import Recording
+    from benchmarks.recording import Recording, Value
 
 Better: TypeAlias = Literal["more", "less"]
 FIRST_MS = 2.0  # what a store may add to the time to the first delta, if two syncs are quicker
@@ -24,6 +24,7 @@ class Goal:
 
     Attributes:
         value: computes it; None when the run does not have it.
+        wall: the same of wall time, where `value` is of quiet time.
         unit: `x` is a ratio.
         must: None is only shown.
     """
@@ -31,6 +32,7 @@ class Goal:
     what: str
     against: str
     value: Callable[[Recording], float | None]
+    wall: Callable[[Recording], float | None] | None = None
     must: float | None = None
     aim: float | None = None
     better: Better = "less"
@@ -68,7 +70,8 @@ def _writes() -> list[Goal]:
         Goal(
             what=what,
             against="the same by hand",
-            value=_of(workload, SAME),
+            value=_of(workload, SAME, per_second),
+            wall=_of(workload, SAME, per_wall_second),
             must=must,
             aim=aim,
             better="more",
@@ -84,7 +87,8 @@ def _writes() -> list[Goal]:
         Goal(
             what=what,
             against="the best peer",
-            value=_of_best_peer(workload),
+            value=_of_best_peer(workload, per_second),
+            wall=_of_best_peer(workload, per_wall_second),
             must=must,
             better="more",
         )
@@ -93,14 +97,14 @@ def _writes() -> list[Goal]:
     return found
 
 
-def _of(workload: str, other: str) -> Callable[[Recording], float | None]:
-    return lambda run: run.ratio((workload, OURS), (workload, other), per_second)
+def _of(workload: str, other: str, rate: Value) -> Callable[[Recording], float | None]:
+    return lambda run: run.ratio((workload, OURS), (workload, other), rate)
 
 
-def _of_best_peer(workload: str) -> Callable[[Recording], float | None]:
+def _of_best_peer(workload: str, rate: Value) -> Callable[[Recording], float | None]:
     def value(run: Recording) -> float | None:
-        best = run.best_peer(workload, per_second)
-        return None if best is None else run.ratio((workload, OURS), (workload, best), per_second)
+        best = run.best_peer(workload, rate)
+        return None if best is None else run.ratio((workload, OURS), (workload, best), rate)
 
     return value
 

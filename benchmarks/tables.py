@@ -41,17 +41,16 @@ def goals_table(run: Recording) -> str:
     rows = []
     for goal in goals():
         value = goal.value(run)
-        rows.append(
-            [goal.what, goal.against, *_measured(goal, value), _reached(goal.reached(value))]
-        )
-    head = ("what", "against", "measured", "must", "aim", "met")
-    return table(head, rows, "llrrrl")
+        rows.append([goal.what, goal.against, *_measured(goal, run), _reached(goal.reached(value))])
+    head = ("what", "against", "measured", "wall", "must", "aim", "met")
+    return table(head, rows, "llrrrrl")
 
 
-def _measured(goal: Goal, value: float | None) -> list[str]:
+def _measured(goal: Goal, run: Recording) -> list[str]:
     sign = ">= " if goal.better == "more" else "<= "
     wanted = ["" if one is None else sign + figure(one, goal.unit) for one in (goal.must, goal.aim)]
-    return [figure(value, goal.unit), *wanted]
+    wall = None if goal.wall is None else goal.wall(run)
+    return [figure(goal.value(run), goal.unit), figure(wall, goal.unit), *wanted]
 
 
 def _reached(word: str) -> str:
@@ -173,7 +172,9 @@ def _summary(run: Recording) -> str:
         f"{data.get('took_s', 0):,.0f} s. Every workload and system in random order, one at a time, "
         "again for each repeat; figures are medians of the repeats, ratios medians of the ratios "
         "within a repeat. Ratios are the result: absolute figures carry the machine. Quiet is "
-        f"elapsed time less the time in which ready threads had no CPU.{memory}"
+        "elapsed time less the time in which ready threads had no CPU; of several threads that "
+        "wait at once each counts, so on a busy machine it flatters what runs in threads, and the "
+        f"wall time's ratio stands beside it.{memory}"
     )
 
 

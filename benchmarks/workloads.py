@@ -72,9 +72,9 @@ class Scale:
 QUICK = Scale(
     name="quick",
     repeats=3,
-    write_s=0.3,
+    write_s=0.25,
     read_s=0.15,
-    together_s=1.0,
+    together_s=0.8,
     stored=100_000,
     messages_each=0,
     deltas=150,

@@ -139,7 +139,7 @@ class Heard:
     def hear(self, statement: str) -> None:
         """Note what is done to which table, without values."""
         tables = re.findall(r"(?:FROM|INTO|UPDATE) (conversation|message|journal)\b", statement)
-        self.statements.append(" ".join([statement.split()[0], *tables[-1:]]))
+        self.statements.append(" ".join([statement.split(maxsplit=1)[0], *tables[-1:]]))
 
     def take(self) -> list[str]:
         """Return what was heard, and begin again."""
