@@ -31,5 +31,5 @@ def _where(run: Recording) -> str:
     return (
         f"Medians of a {data['kind']} run on {data['began'][:10]}: {machine['cores']} cores, "
         f"Linux {machine['kernel'].partition('-')[0]}, Python {machine['python']}, "
-        f"SQLite {machine['sqlite']}."
+        f"SQLite {machine['sqlite']}; threads waited {run.busy():.0%} of the time for a CPU."
     )

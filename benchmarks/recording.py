@@ -90,6 +90,12 @@ class Recording:
         }
         return max(found, key=lambda system: found[system]) if found else None
 
+    def busy(self) -> float:
+        """Return the share of the measured time in which threads were ready and had no CPU."""
+        timed = [one["result"] for one in self.data["runs"] if "quiet_s" in one.get("result", {})]
+        elapsed_s = sum(result["elapsed_s"] for result in timed)
+        return 1 - sum(result["quiet_s"] for result in timed) / elapsed_s if elapsed_s else 0.0
+
     def _timed(self, workload: str, system: str) -> dict[int, Result]:
         """Leave out repeats in which not one operation succeeded: they have no times."""
         results = self._results.get((workload, system), {})

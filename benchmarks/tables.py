@@ -174,7 +174,7 @@ def _summary(run: Recording) -> str:
         "within a repeat. Ratios are the result: absolute figures carry the machine. Quiet is "
         "elapsed time less the time in which ready threads had no CPU; of several threads that "
         "wait at once each counts, so on a busy machine it flatters what runs in threads, and the "
-        f"wall time's ratio stands beside it.{memory}"
+        f"wall time's ratio stands beside it. Here that was {run.busy():.0%} of the time.{memory}"
     )
 
 
