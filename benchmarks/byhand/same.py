@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from benchmarks.byhand import shelf
 from benchmarks.byhand.spelled import Spelled
 from convostore.ids import new_id, new_token
-from convostore.storage import appends, endings, journal, lookup, reads, standing, turns
+from convostore.storage import appends, endings, lookup, reads, replies, standing
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -38,25 +38,21 @@ if TYPE_CHECKING:
 
 _AT = ("owner_id", "conversation_id", "seq")
 _OF = ("of_owner_id", "of_id")
-STANDINGS = Spelled(standing._STANDINGS, "owner_id", "ids")
-RUNNING = Spelled(standing._RUNNING, "owner_id", "ids")
+STANDING = Spelled(standing._ONE, "owner_id", "id")
+STANDINGS = Spelled(standing._SEVERAL, "owner_id", "ids")
 KNOWN = Spelled(appends._BY_ID, "owner_id", "ids")
-PARENT_HASH = Spelled(journal._PARENT_HASH, *_AT)
 ADD = Spelled(standing.ADD_MESSAGE, *(column.name for column in message.c))
 ADVANCE = Spelled(
-    standing.ADVANCE,
-    *_OF,
-    *("new_head_seq", "new_last_seq", "more", "now_ms", "new_title", "new_title_source"),
+    standing._ADVANCE, *_OF, *(f"new_{name}" for name in standing.Change.__struct_fields__)
 )
-ANSWERED_BY = Spelled(turns.ANSWERED_BY, *_OF, "new_provider", "new_model")
 PATH = Spelled(reads._UP_TO, "owner_id", "conversation_id", "last")
-REPLY = Spelled(endings._REPLY, *_AT)
+REPLY = Spelled(replies._ONE_REPLY, *_AT)
+REPLIES = Spelled(replies._REPLIES, "owner_id", "places")
 END = Spelled(
     endings._END,
     *("of_owner_id", "of_conversation_id", "of_seq", "new_status", "new_text", "new_parts"),
     *("new_model", "new_finish_reason", "new_error", "new_lease", "now_ms", "new_hash"),
 )
-CLEAR = Spelled(journal._CLEAR, *_AT)
 TOUCH = Spelled(endings._TOUCH, *_OF, "now_ms", "new_model", "new_provider")
 PAGE = Spelled(lookup._PAGE, "owner_id", "most")
 NEXT_PAGE = Spelled(lookup._NEXT_PAGE, "owner_id", "most", "pinned", "updated", "id")
@@ -120,10 +116,10 @@ class Same:
         stands = self._standings([turn[0] for turn in group])
         known = KNOWN.row(owner_id, json.dumps([id_ for pair in new for id_ in pair]))
         run.execute(KNOWN.sql, known).fetchall()
-        rows = []
+        rows, moved = [], []
         for (chat, question, answer), (user_id, reply_id) in zip(group, new, strict=True):
-            head, last = stands[chat]
-            asked = content_hash(self._hash(chat, head), "user", question, None)
+            head, last, count, head_hash = stands[chat]
+            asked = content_hash(head_hash, "user", question, None)
             answered = content_hash(asked, "assistant", answer, None)
             user = _row(owner_id, chat, last + 1, user_id, head, "user", question, now_ms, asked)
             rows.append(user)
@@ -133,8 +129,9 @@ class Same:
                     *(now_ms, answered),
                 )
             )
-            self._advance(chat, last + 2, now_ms, question)
+            moved.append(self._advance(chat, last + 2, count + 2, now_ms, question))
         run.executemany(ADD.sql, rows)
+        run.executemany(ADVANCE.sql, moved)
         run.execute("COMMIT")
 
     def turn(self, chat: str, question: str, answer: str) -> None:
@@ -150,36 +147,42 @@ class Same:
         begun = self._begin(group, now_ms)
         run.execute("COMMIT")
         run.execute("BEGIN IMMEDIATE")
-        for one in begun:
-            self._finish(one, now_ms)
+        self._finish(begun, now_ms)
         run.execute("COMMIT")
 
     def _begin(self, group: list[Turn], now_ms: int) -> list[Began]:
         owner_id, run = self.owner_id, self.run
         stands = self._standings([turn[0] for turn in group])
-        rows, begun = [], []
+        rows, moved, begun = [], [], []
         for chat, question, answer in group:
-            head, last = stands[chat]
+            head, last, count, head_hash = stands[chat]
             token = new_token()
-            asked = content_hash(self._hash(chat, head), "user", question, None)
+            asked = content_hash(head_hash, "user", question, None)
             user = _row(owner_id, chat, last + 1, new_id(), head, "user", question, now_ms, asked)
             rows += [user, _running(owner_id, chat, last + 2, new_lease(token, now_ms), now_ms)]
-            self._advance(chat, last + 2, now_ms, question)
-            run.execute(ANSWERED_BY.sql, ANSWERED_BY.row(owner_id, chat, _PROVIDER, _MODEL))
+            moved.append(self._advance(chat, last + 2, count + 2, now_ms, question))
             begun.append(Began(chat, last + 2, token, answer))
         run.executemany(ADD.sql, rows)
+        run.executemany(ADVANCE.sql, moved)
         return begun
 
-    def _finish(self, turn: Began, now_ms: int) -> None:
+    def _finish(self, begun: list[Began], now_ms: int) -> None:
         owner_id, run = self.owner_id, self.run
-        chat, seq, token, answer = turn
-        at = (owner_id, chat, seq)
-        (found,) = run.execute(REPLY.sql, REPLY.row(*at)).fetchall()
-        hash_ = content_hash(self._hash(chat, found[2]), "assistant", answer, None)
-        ended = ("completed", answer, None, _MODEL, "stop", None, token, now_ms, hash_)
-        run.execute(END.sql, END.row(*at, *ended))
-        run.execute(CLEAR.sql, CLEAR.row(*at))
-        run.execute(TOUCH.sql, TOUCH.row(owner_id, chat, now_ms, _MODEL, _PROVIDER))
+        if len(begun) == 1:
+            row = REPLY.row(owner_id, begun[0].chat, begun[0].reply_seq)
+            found = run.execute(REPLY.sql, row).fetchall()
+        else:
+            places = json.dumps([(one.chat, one.reply_seq) for one in begun])
+            found = run.execute(REPLIES.sql, REPLIES.row(owner_id, places)).fetchall()
+        above = {(row[0], row[1]): row[7] for row in found}
+        ends, touched = [], []
+        for chat, seq, token, answer in begun:
+            hash_ = content_hash(above[chat, seq], "assistant", answer, None)
+            ended = ("completed", answer, None, _MODEL, "stop", None, token, now_ms, hash_)
+            ends.append(END.row(owner_id, chat, seq, *ended))
+            touched.append(TOUCH.row(owner_id, chat, now_ms, _MODEL, _PROVIDER))
+        run.executemany(END.sql, ends)
+        run.executemany(TOUCH.sql, touched)
 
     def fill(self, messages: int) -> str:
         """Make a conversation of that many messages, in one transaction."""
@@ -193,10 +196,7 @@ class Same:
             )
         self.run.execute("BEGIN IMMEDIATE")
         self.run.executemany(ADD.sql, rows)
-        advance = ADVANCE.row(
-            owner_id, chat, messages, messages, messages, now_ms, "Filled", "user"
-        )
-        self.run.execute(ADVANCE.sql, advance)
+        self.run.execute(ADVANCE.sql, self._advance(chat, messages, messages, now_ms, "Filled"))
         self.run.execute("COMMIT")
         return chat
 
@@ -229,21 +229,21 @@ class Same:
         """Count all messages."""
         return int(self.run.execute("SELECT count(*) FROM message").fetchone()[0])
 
-    def _standings(self, chats: Sequence[str]) -> dict[str, tuple[int | None, int]]:
-        names = json.dumps(sorted(chats))
-        found = self.run.execute(STANDINGS.sql, STANDINGS.row(self.owner_id, names)).fetchall()
-        self.run.execute(RUNNING.sql, RUNNING.row(self.owner_id, names)).fetchall()
-        return {id_: (head, last) for id_, head, last in found}
+    def _standings(
+        self, chats: Sequence[str]
+    ) -> dict[str, tuple[int | None, int, int, str | None]]:
+        if len(chats) == 1:
+            found = self.run.execute(STANDING.sql, STANDING.row(self.owner_id, chats[0])).fetchall()
+        else:
+            row = STANDINGS.row(self.owner_id, json.dumps(sorted(chats)))
+            found = self.run.execute(STANDINGS.sql, row).fetchall()
+        return {row[0]: (row[1], row[2], row[3], row[10]) for row in found}
 
-    def _hash(self, chat: str, seq: int | None) -> str | None:
-        if seq is None:
-            return None
-        found = self.run.execute(PARENT_HASH.sql, PARENT_HASH.row(self.owner_id, chat, seq))
-        return str(found.fetchone()[0])
-
-    def _advance(self, chat: str, seq: int, now_ms: int, question: str) -> None:
-        moved = (seq, seq, 2, now_ms, question[:79], "fallback")
-        self.run.execute(ADVANCE.sql, ADVANCE.row(self.owner_id, chat, *moved))
+    def _advance(
+        self, chat: str, seq: int, count: int, now_ms: int, question: str
+    ) -> tuple[Any, ...]:
+        moved = (seq, seq, count, now_ms, question[:79], "fallback", _PROVIDER, _MODEL)
+        return ADVANCE.row(self.owner_id, chat, *moved)
 
     def _write(self, function: Any, job: object) -> Any:
         """Run one of convostore's own writes, for what is not measured."""
