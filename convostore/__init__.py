@@ -5,9 +5,10 @@ The public names are loaded when first used, so `import convostore` stays light.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
+    from typing import Any
+
     from convostore.conversation import Conversation as Conversation
     from convostore.errors import ConvostoreError as ConvostoreError
     from convostore.records import Message as Message

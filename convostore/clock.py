@@ -7,10 +7,13 @@ Everything else in the package takes its time from here, so a test can replace i
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
 
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
     import asyncio
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 class Clock(Protocol):

@@ -14,16 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
 import msgspec
 
 from convostore.errors import UsageError
+from convostore.plainconfig import FILE_VARIABLE, KEYS, LONGEST_S, PREFIX, from_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PREFIX = "CONVOSTORE_"
-FILE_VARIABLE = "CONVOSTORE_CONFIG"  # names another file than the one in the XDG folder
-
-_PATHS = ("db", "local_model")  # in the file they count from the file's own folder
-_LONGEST_S = 7 * 86_400  # a bound, so that infinite and nan are refused
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=_LONGEST_S)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,9 +48,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idle_timeout_s: Seconds = 120.0
     total_timeout_s: Seconds = 1800.0
     busy_timeout_s: Seconds = 10.0
-
-
-KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Config))
 
 
 def load(environ: Mapping[str, str] | None = None) -> Config:
@@ -122,13 +115,7 @@ def _from_file(file: Path, *, named: bool) -> dict[str, Any]:
         _refuse(f"{file} is not UTF-8 text", "save it as UTF-8")
     except tomllib.TOMLDecodeError as error:
         _refuse(f"{file} is not TOML: {error}", 'a line looks like: provider = "local"')
-    return {key: _from_folder(file.parent, key, value) for key, value in values.items()}
-
-
-def _from_folder(folder: Path, key: str, value: object) -> object:
-    if key not in _PATHS or not isinstance(value, str) or "://" in value or not value:
-        return value
-    return str(folder / Path(value).expanduser())
+    return {key: from_folder(str(file.parent), key, value) for key, value in values.items()}
 
 
 def _checked(values: dict[str, Any], *, origin: str, strict: bool) -> Config:
@@ -146,7 +133,7 @@ def _checked(values: dict[str, Any], *, origin: str, strict: bool) -> Config:
         return msgspec.convert(values, Config, strict=strict)
     except msgspec.ValidationError as error:
         key = str(error).partition(" - at `$.")[2].rstrip("`")
-        kind = f"a number of seconds, above 0, at most {_LONGEST_S}" if key[-2:] == "_s" else "text"
+        kind = f"a number of seconds, above 0, at most {LONGEST_S}" if key[-2:] == "_s" else "text"
         _refuse(f"{origin}: {key} must be {kind}", f"correct it there, or take {key} out")
 
 

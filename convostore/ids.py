@@ -7,16 +7,12 @@ import os
 import sys
 from uuid import UUID
 
+from convostore.handles import ALPHABET, HANDLE_LENGTH
+
 if sys.version_info >= (3, 14):
     from uuid import uuid7
 else:
     from uuid_utils.compat import uuid7
-
-HANDLE_LENGTH = 8
-# Source: Douglas Crockford, "Base 32": no I, L, O (read as 1, 1, 0) and no U.
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_FOLD = str.maketrans({"o": "0", "i": "1", "l": "1"})
-
 
 def new_id() -> str:
     """Make a time-ordered id: a UUIDv7 as 36 characters."""
@@ -54,16 +50,3 @@ def identity_at(anonymous_user_id: str, home_url: str | None, server_url: str) -
         return anonymous_user_id
     made = hmac.digest(anonymous_user_id.encode(), server_url.encode(), "sha256")
     return str(UUID(bytes=made[:16], version=4))
-
-
-def fold_handle(typed: str) -> str:
-    """Return *typed* as a handle is stored: lower case, O as 0, I and L as 1.
-
-    Source: Douglas Crockford, "Base 32", decoding.
-    """
-    return typed.strip().lower().translate(_FOLD)
-
-
-def is_handle_like(text: str) -> bool:
-    """Tell whether *text*, already folded, can be a handle or the beginning of one."""
-    return 0 < len(text) <= HANDLE_LENGTH and all(c in ALPHABET for c in text)

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import IO
+
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
+if TYPE_CHECKING:
+    from typing import IO
 
 # Bidirectional embeddings, overrides and isolates reorder what stands beside them.
 # Source: Unicode Standard Annex 9, "Directional Formatting Characters".
 _BIDI = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
 _LINE_ENDS = (0x2028, 0x2029)
-
+# Source: ECMA-48, "SGR - Select Graphic Rendition".
+BOLD, DIM, _NO_STYLE = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 _NUMBERED = {code: f"\\x{code:02x}" for code in _CONTROLS} | {
     code: f"\\u{code:04x}" for code in _BIDI
@@ -77,13 +81,9 @@ def has_colour(stream: IO[str] | None) -> bool:
     return wanted and is_terminal(stream)
 
 
-def styled(text: str, stream: IO[str] | None, **style: bool) -> str:
-    """Return *text* in click's *style* where *stream* takes colour, else as it is."""
-    if not has_colour(stream):
-        return text
-    import click
-
-    return click.style(text, **style)
+def styled(text: str, stream: IO[str] | None, style: str) -> str:
+    """Return *text* in *style*, BOLD or DIM, where *stream* takes colour, else as it is."""
+    return f"{style}{text}{_NO_STYLE}" if has_colour(stream) else text
 
 
 def say(line: str, *, end: str = "\n") -> None:

@@ -30,7 +30,7 @@ NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _POLL_S = 0.02  # between two tries at the lock of the file
 _NO_SUCH_TABLE = 1  # SQLITE_ERROR: what a statement meets that names what is not there
 _dialect = sqlite.dialect()
-_REVISION = str(select(column("version_num")).select_from(table(VERSION_TABLE)).compile())
+REVISION_QUERY = str(select(column("version_num")).select_from(table(VERSION_TABLE)).compile())
 _TABLES = str(
     select(column("name"))
     .select_from(table("sqlite_master"))
@@ -80,7 +80,7 @@ def stored_revision(connection: sqlite3.Connection, path: Path) -> str:
         StoreCorruptError: the row that says the revision is gone.
     """
     try:
-        found = connection.execute(_REVISION).fetchone()
+        found = connection.execute(REVISION_QUERY).fetchone()
     except sqlite3.OperationalError as error:
         if primary_code(error) != _NO_SUCH_TABLE:
             raise

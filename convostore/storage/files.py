@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convostore.errors import StoreOpenError
+from convostore.storage.mounts import NETWORK_FILE_SYSTEMS, file_system
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
-
-# File systems whose locks do not reach other machines or do not work at all.
-# Source: SQLite, "Write-Ahead Logging", overview: WAL does not work over a network file system.
-NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs", "fuse.sshfs", "fuse.rclone"}
-)
 
 
 def prepare(path: Path, *, create: bool) -> None:
@@ -69,30 +64,12 @@ def refuse_network_share(path: Path) -> None:
     Raises:
         StoreOpenError: it is on one.
     """
-    kind = _file_system(path.resolve())
+    kind = file_system(str(path.resolve()))
     if kind in NETWORK_FILE_SYSTEMS:
         raise StoreOpenError(
             f"{path} is on a network share ({kind}), where a store can be damaged",
             hint="keep the store on a local disk: --db FILE",
         )
-
-
-def _file_system(path: Path) -> str:
-    """Return the type of the file system that holds *path*; empty where it cannot be told.
-
-    Source: proc_pid_mountinfo(5): mount point is field 5, the type follows the lone hyphen.
-    """
-    try:
-        lines = Path("/proc/self/mountinfo").read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    best, kind = "", ""
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        mount = left.split()[4].replace("\\040", " ")
-        if len(mount) >= len(best) and path.is_relative_to(mount):
-            best, kind = mount, right.split()[0]
-    return kind
 
 
 class FileLock:

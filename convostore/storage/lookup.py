@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import bindparam, select, tuple_, union_all
 
 from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, FormatError
-from convostore.ids import fold_handle, is_handle_like
+from convostore.handles import fold_handle, is_handle_like
 from convostore.records import ConversationRecord, Page
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.rows import CONVERSATION_COLUMNS, conversation_from

@@ -50,14 +50,18 @@ class Hot:
         self._statement = statement
         self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Row]]] = {}
 
+    def compiled(self, dialect: Dialect) -> SQLCompiler:
+        """Compile the statement in *dialect*, lists and limits written out."""
+        return self._statement.compile(  # type: ignore[return-value]  # always SQLCompiler for DML and SELECT
+            dialect=dialect, compile_kwargs={"render_postcompile": True}
+        )
+
     def on(self, dialect: Dialect) -> tuple[str, Callable[[dict[str, Any]], Row]]:
         """Return the statement's text in *dialect*, and what orders the named values for it."""
         found = self._compiled.get(dialect.name)
         if found is None:
-            compiled = self._statement.compile(
-                dialect=dialect, compile_kwargs={"render_postcompile": True}
-            )
-            found = (str(compiled), _picker(compiled))  # type: ignore[arg-type]  # always SQLCompiler for DML and SELECT
+            compiled = self.compiled(dialect)
+            found = (str(compiled), _picker(compiled))
             self._compiled[dialect.name] = found
         return found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from convostore.errors import StoreOpenError
-from convostore.storage import files
+from convostore.storage import files, mounts
 from convostore.storage.files import FileLock, prepare, refuse_network_share
 
 USE = """
@@ -98,15 +98,12 @@ def _mount(monkeypatch: pytest.MonkeyPatch, folder: Path, kind: str) -> None:
     lines = (
         f"20 1 8:1 / / rw - ext4 /dev/sda rw\n36 20 0:32 / {escaped} rw shared:1 - {kind} x rw\n"
     )
-    real = Path.read_text
-
-    def read_text(path: Path, *args: str, **kwargs: str) -> str:
-        return lines if path == Path("/proc/self/mountinfo") else real(path, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "read_text", read_text)
+    table = folder.parent / "mountinfo"
+    table.write_text(lines)
+    monkeypatch.setattr(mounts, "MOUNTS", str(table))
 
 
-@pytest.mark.parametrize("kind", sorted(files.NETWORK_FILE_SYSTEMS))
+@pytest.mark.parametrize("kind", sorted(mounts.NETWORK_FILE_SYSTEMS))
 def test_network_share_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
@@ -193,7 +190,7 @@ def test_lock_file_holds_nothing_and_is_private(tmp_path: Path) -> None:
 OPENS = {"open", "read_bytes", "write_bytes", "read_text", "write_text", "copy", "copyfile", "move"}
 MAY_OPEN = {
     ("files.py", "_create"),  # the new, empty file, before SQLite knows it
-    ("files.py", "_file_system"),  # what the system says of its mounts
+    ("mounts.py", "file_system"),  # what the system says of its mounts
     ("files.py", "__enter__"),  # the lock beside the store
     ("access.py", "__enter__"),  # the same
     ("copies.py", "unfinished"),  # a new, empty file

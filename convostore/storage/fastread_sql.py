@@ -1,0 +1,108 @@
+"""Made by `python -m convostore.storage.generate_fastread`; do not change it by hand.
+
+Each statement: its text, the names of its values in order, and those values that are fixed.
+"""
+
+from __future__ import annotations
+
+REVISION = "0001"
+STORED_REVISION = "SELECT version_num \nFROM convostore_version"
+CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id",)
+MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "journal",)
+PERSONAL_OWNER = (
+    (
+        "SELECT store_meta.value \n"
+        "FROM store_meta \n"
+        "WHERE store_meta.name = ?"
+    ),
+    ("name_1",),
+    {"name_1": "personal_owner"},
+)
+OWNER_BY_NAME = (
+    (
+        "SELECT owner.id \n"
+        "FROM owner \n"
+        "WHERE owner.name = ?"
+    ),
+    ("name",),
+    {},
+)
+PAGE = (
+    (
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL ORDER BY conversation.pinned DESC, conversation.updated_at_ms DESC, conversation.id DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("owner_id", "most", "param_1",),
+    {"param_1": 0},
+)
+NTH = (
+    (
+        "SELECT anon_1.id \n"
+        "FROM (SELECT anon_2.id AS id, anon_2.updated_at_ms AS updated_at_ms \n"
+        "FROM (SELECT conversation.id AS id, conversation.updated_at_ms AS updated_at_ms \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL AND conversation.pinned = ? ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        " LIMIT ? OFFSET ?) AS anon_2 UNION ALL SELECT anon_3.id AS id, anon_3.updated_at_ms AS updated_at_ms \n"
+        "FROM (SELECT conversation.id AS id, conversation.updated_at_ms AS updated_at_ms \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL AND conversation.pinned = ? ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        " LIMIT ? OFFSET ?) AS anon_3 UNION ALL SELECT anon_4.id AS id, anon_4.updated_at_ms AS updated_at_ms \n"
+        "FROM (SELECT conversation.id AS id, conversation.updated_at_ms AS updated_at_ms \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NOT NULL ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        " LIMIT ? OFFSET ?) AS anon_4) AS anon_1 ORDER BY anon_1.updated_at_ms DESC, anon_1.id DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("owner_id", "owner_id", "pinned_1", "nth", "param_1", "owner_id", "owner_id", "pinned_2", "nth", "param_2", "owner_id", "nth", "param_3", "param_4", "skip",),
+    {"pinned_1": 1, "param_1": 0, "pinned_2": 0, "param_2": 0, "param_3": 0, "param_4": 1},
+)
+BY_ID = (
+    (
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.id = ?"
+    ),
+    ("owner_id", "id",),
+    {},
+)
+BY_KEY = (
+    (
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.\"key\" = ?"
+    ),
+    ("owner_id", "key",),
+    {},
+)
+BY_HANDLE = (
+    (
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.handle >= ? AND conversation.handle < ? ORDER BY conversation.handle\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("owner_id", "low", "high", "param_1", "param_2",),
+    {"param_1": 11, "param_2": 0},
+)
+UP_TO = (
+    (
+        "SELECT message.seq, message.id, message.parent_seq, message.role, message.author, message.status, message.text, message.parts, message.provider, message.model, message.finish_reason, message.error, message.idempotency_key, message.lease, message.created_at_ms, message.finished_at_ms, message.content_hash, message.source_id, CASE WHEN (message.status = ?) THEN (SELECT json_group_array(json_array(journal.seq, journal.kind, journal.text)) AS anon_2 \n"
+        "FROM journal \n"
+        "WHERE journal.owner_id = message.owner_id AND journal.conversation_id = message.conversation_id AND journal.message_seq = message.seq) END AS anon_1 \n"
+        "FROM message \n"
+        "WHERE message.owner_id = ? AND message.conversation_id = ? AND message.seq <= ? ORDER BY message.seq"
+    ),
+    ("status_1", "owner_id", "conversation_id", "last",),
+    {"status_1": "streaming"},
+)
+REMOTE = (
+    (
+        "SELECT remote_thread.message_seq, remote_thread.server_url, remote_thread.dialect, remote_thread.remote_id, remote_thread.user_remote_id, remote_thread.root_id, remote_thread.same_text, remote_thread.expires_at_ms \n"
+        "FROM remote_thread \n"
+        "WHERE remote_thread.owner_id = ? AND remote_thread.conversation_id = ? AND remote_thread.message_seq = ?"
+    ),
+    ("owner_id", "conversation_id", "seq",),
+    {},
+)
