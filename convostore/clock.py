@@ -21,11 +21,9 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Return the wall clock, in milliseconds since 1970-01-01 UTC."""
-        ...
 
     def monotonic_s(self) -> float:
         """Return seconds from some fixed point; never goes back."""
-        ...
 
 
 class SystemClock:

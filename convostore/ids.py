@@ -14,6 +14,7 @@ if sys.version_info >= (3, 14):
 else:
     from uuid_utils.compat import uuid7
 
+
 def new_id() -> str:
     """Make a time-ordered id: a UUIDv7 as 36 characters."""
     return str(uuid7())

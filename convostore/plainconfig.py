@@ -48,8 +48,12 @@ def read(environ: Mapping[str, str]) -> tuple[str, str | None] | None:
 
 
 def file_of(url: str) -> str | None:
-    """Return the file that *url* names as a plain path; None where it may be anything else."""
-    return url if url and "://" not in url and "\x00" not in url and url.isprintable() else None
+    """Return the file that *url* names, as `opener.file_of` does; None where it may be none."""
+    scheme, found, rest = url.partition("://")
+    if found:
+        named = scheme.partition("+")[0] == "sqlite" and rest.startswith("/")
+        url = rest[1:] if named else ""
+    return url if url and url.isprintable() else None
 
 
 def location(url: str) -> str:
@@ -85,19 +89,20 @@ def _from_file(environ: Mapping[str, str]) -> dict[str, Any] | None:
     if file is None or file.startswith("~"):
         return None
     try:
-        text = open(file, encoding="utf-8")  # noqa: SIM115 - opened here, that a missing one is told apart
+        with open(file, encoding="utf-8") as opened:  # noqa: PTH123 - pathlib takes as long to load as sqlite3
+            text = opened.read()
     except FileNotFoundError:
         return None if named else {}
     except (OSError, ValueError):
         return None
     import tomllib
 
-    with text:
-        try:
-            values = tomllib.loads(text.read())
-            values = {key: from_folder(_folder(file), key, value) for key, value in values.items()}
-        except (OSError, ValueError, RuntimeError):
-            return None
+    try:
+        values = tomllib.loads(text)
+        folder = _folder(file)
+        values = {key: from_folder(folder, key, value) for key, value in values.items()}
+    except (ValueError, RuntimeError):
+        return None
     return values if all(_is_plain_value(*item) for item in values.items()) else None
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convostore.cli.completion import conversations
 from convostore.cli.exits import INTERRUPTED, EndedError, SignalledError, exit_code
 from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
 from convostore.cli.terminal import say
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 )
 @click.argument("text", required=False)
 @click.option("-c", "newest", is_flag=True, help="Go on with the newest conversation.")
-@click.option("--resume", "ref", metavar="REF", help="Go on with this one: handle, id or key.")
+@click.option(
+    "--resume",
+    "ref",
+    metavar="REF",
+    shell_complete=conversations,
+    help="Go on with this one: handle, id or key.",
+)
 @click.option("-p", "provider", metavar="PROVIDER", help="playground, local or echo.")
 @click.option("-m", "model", metavar="MODEL", help="Which model answers: convostore models.")
 @click.option("--system", metavar="TEXT", help="How a new conversation's model is to behave.")

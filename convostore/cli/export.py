@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from convostore.cli.completion import conversations
 from convostore.cli.invocation import (
     Invocation,
     examples,
@@ -25,7 +26,7 @@ from convostore.cli.terminal import say
         "convostore export --all -o everything.jsonl",
     )
 )
-@click.argument("ref", required=False)
+@click.argument("ref", required=False, shell_complete=conversations)
 @click.option("--all", "everything", is_flag=True, help="All conversations of this owner.")
 @click.option(
     "--format",

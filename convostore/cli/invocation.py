@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from convostore import plainconfig
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class Invocation:
     @property
     def location(self) -> str:
         """Return where that is: the file of a SQLite URL, else as it is configured."""
-        scheme, found, path = self.url.partition(":///")
-        return path if found and scheme.partition("+")[0] == "sqlite" else self.url
+        return plainconfig.location(self.url)
 
     def open(self, *, create: bool = False) -> Store:
         """Return the store, upgraded when it is older; opened by `async with`.

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from convostore import clock
-from convostore.cli.terminal import many_lines, one_line, say, styled
-from convostore.records import OpaquePart, ReasoningPart, ToolCallPart, ToolResultPart
+from convostore.cli.terminal import BOLD, DIM, is_terminal, many_lines, one_line, say, styled
 
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any, TypeAlias
 
-    from convostore.records import ConversationRecord, Message, Part
+    from convostore import records
+    from convostore.storage import fastread
+
+    Record: TypeAlias = records.ConversationRecord | fastread.Conversation
+    Message: TypeAlias = records.Message | fastread.Message
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 _OLD_DAYS = 14  # after which a date says more than a number of days
 
 _MODEL_WIDTH, _LEAST_TITLE_WIDTH = 24, 10  # in columns of the terminal
-_OTHERS_WIDTH = 8 + _MODEL_WIDTH + 8 + 10 + 4 * 3  # handle, model, messages, age, and the gaps
 
 _MARKS = {
     "stopped": "stopped: the answer was ended here",
@@ -30,7 +32,57 @@ _MARKS = {
 }
 
 
-def tab_line(record: ConversationRecord) -> str:
+def print_list(found: Sequence[Record], *, as_json: bool) -> None:
+    """Print what `list` shows: a JSON document, a table for people, or a line each."""
+    if as_json:
+        from convostore.cli import shapes
+
+        sys.stdout.write(shapes.to_text([shapes.conversation(record) for record in found]))
+    elif is_terminal(sys.stdout):
+        print_table(found)
+    else:
+        sys.stdout.writelines(f"{tab_line(record)}\n" for record in found)
+
+
+def print_shown(
+    record: Record,
+    path: Sequence[Message],
+    parent_id: str | None,
+    *,
+    as_json: bool,
+    secrets: bool,
+    reply_only: bool,
+) -> None:
+    """Print what `show` shows: a JSON document, a page for people, or the last answer.
+
+    Raises:
+        MessageNotFoundError: there is no answer yet.
+    """
+    secret = {"anonymous_user_id": record.anonymous_user_id, "parent_id": parent_id}
+    hidden = secret if secrets else {}
+    if as_json:
+        from convostore.cli import shapes
+
+        sys.stdout.write(shapes.to_text(shapes.document(record, path) | hidden))
+    elif reply_only:
+        print_text(_last_answer(record, path))
+    else:
+        print_conversation(record, path, hidden)
+
+
+def _last_answer(record: Record, path: Sequence[Message]) -> Message:
+    for message in reversed(path):
+        if message.role == "assistant" and message.text:
+            return message
+    from convostore.errors import MessageNotFoundError
+
+    raise MessageNotFoundError(
+        f"{record.handle} has no answer yet",
+        hint=f"convostore show {record.handle} shows what it has",
+    )
+
+
+def tab_line(record: Record) -> str:
     """Return *record* as one line of text for other programs, with nothing cut."""
     updated = datetime.fromtimestamp(record.updated_at_ms // 1000, UTC)
     fields = (
@@ -43,31 +95,45 @@ def tab_line(record: ConversationRecord) -> str:
     return "\t".join(one_line(field) for field in fields)
 
 
-def print_table(records: Iterable[ConversationRecord]) -> None:
-    """Print *records* as a table that fits the terminal; only titles and models are cut."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def print_table(found: Sequence[Record]) -> None:
+    """Print *found* as a table that fits the terminal; titles are cut, then models."""
+    from convostore import clock
+    from convostore.cli.table import print_columns, terminal_width, width
 
-    console = Console(highlight=False)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("handle", style="bold", no_wrap=True)
-    room = max(_LEAST_TITLE_WIDTH, console.width - _OTHERS_WIDTH)
-    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=room)
-    table.add_column("model", no_wrap=True, overflow="ellipsis", max_width=_MODEL_WIDTH)
-    table.add_column("messages", justify="right", no_wrap=True)
-    table.add_column("age", justify="right", no_wrap=True)
-    for record in records:
-        cells = (
+    now_ms = clock.now_ms()
+    heads = ("handle", "title", "model", "messages", "age")
+    rows = [
+        (
             record.handle,
             record.title or "",
             record.model or "",
             str(record.message_count),
-            age(clock.now_ms() - record.updated_at_ms, record.updated_at_ms),
+            age(now_ms - record.updated_at_ms, record.updated_at_ms),
         )
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
-    console.print(table)
+        for record in found
+    ]
+    needed = [
+        max(width(one_line(cell)) for cell in column) for column in zip(heads, *rows, strict=True)
+    ]
+    print_columns(heads, rows, _fitting(needed, terminal_width()))
+
+
+def _fitting(needed: Sequence[int], room: int) -> list[int]:
+    """Return what each column of the table may take in *room* columns; 0 is left out.
+
+    The handle is never cut, for it is what is typed next.
+    """
+    from convostore.cli.table import GAP
+
+    handle, title, model, messages, age_ = needed
+    model = min(model, _MODEL_WIDTH)
+    least = min(title, _LEAST_TITLE_WIDTH)
+    others = [model, messages, age_]
+    while others and handle + least + sum(others) + GAP * (1 + len(others)) > room:
+        others.pop(0)
+    left = room - handle - sum(others) - GAP * (1 + len(others))
+    model, messages, age_ = [0] * (3 - len(others)) + others
+    return [handle, max(1, min(title, left)), model, -messages, -age_]
 
 
 def age(since_ms: int, at_ms: int) -> str:
@@ -85,12 +151,12 @@ def age(since_ms: int, at_ms: int) -> str:
 
 
 def print_conversation(
-    record: ConversationRecord, path: Sequence[Message], hidden: Mapping[str, str | None]
+    record: Record, path: Sequence[Message], hidden: Mapping[str, str | None]
 ) -> None:
     """Print *record* and the messages of *path*, escaped; *hidden* only when it was asked for."""
     write = sys.stdout.write
     title = one_line(record.title or "(no title)")
-    write(f"{styled(record.handle, sys.stdout, bold=True)}  {title}\n")
+    write(f"{styled(record.handle, sys.stdout, BOLD)}  {title}\n")
     facts = [record.provider, record.model, f"{record.message_count} messages", record.key]
     write(f"{one_line(', '.join(fact for fact in facts if fact))}\n")
     for name, value in hidden.items():
@@ -113,29 +179,39 @@ def _print_message(message: Message) -> None:
     who = message.author or message.role
     facts = [message.model, f"{_local(message.created_at_ms):%Y-%m-%d %H:%M}"]
     head = one_line("  ".join(fact for fact in facts if fact))
-    sys.stdout.write(f"{styled(one_line(who), sys.stdout, bold=True)}  {head}\n")
+    sys.stdout.write(f"{styled(one_line(who), sys.stdout, BOLD)}  {head}\n")
     for part in message.parts:
-        line = _part_line(part)
+        line = _part_line(*_plain(part))
         if line:
-            sys.stdout.write(f"{styled(one_line(line), sys.stdout, dim=True)}\n")
+            sys.stdout.write(f"{styled(one_line(line), sys.stdout, DIM)}\n")
     if message.text:
         text = many_lines(message.text)
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     if message.status != "completed":
-        sys.stdout.write(f"{styled(f'[{one_line(_mark(message))}]', sys.stdout, bold=True)}\n")
+        sys.stdout.write(f"{styled(f'[{one_line(_mark(message))}]', sys.stdout, BOLD)}\n")
 
 
-def _part_line(part: Part) -> str:
-    match part:
-        case ReasoningPart():
-            return f"[reasoning, {len(part.text)} characters]"
-        case ToolCallPart():
-            return f"[called {part.name or 'a tool'} {part.args}]"
-        case ToolResultPart():
-            return f"[{part.name or 'the tool'} answered, {len(part.content)} characters]"
-        case OpaquePart():
-            return f"[{part.kind}]"
+def _part_line(tag: str, part: Mapping[str, Any]) -> str:
+    match tag:
+        case "reasoning":
+            return f"[reasoning, {len(part['text'])} characters]"
+        case "tool_call":
+            return f"[called {part['name'] or 'a tool'} {part['args']}]"
+        case "tool_result":
+            return f"[{part['name'] or 'the tool'} answered, {len(part['content'])} characters]"
+        case "opaque":
+            return f"[{part['kind']}]"
     return ""
+
+
+def _plain(part: records.Part | fastread.Part) -> tuple[str, Mapping[str, Any]]:
+    """Return the tag of *part* and its values by name, whichever way it was read."""
+    from convostore.storage.fastread import Part
+
+    if isinstance(part, Part):
+        return part.tag, part.values
+    values = {name: getattr(part, name) for name in part.__struct_fields__}
+    return str(part.__struct_config__.tag), values
 
 
 def _mark(message: Message) -> str:

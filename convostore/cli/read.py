@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convostore.cli.completion import conversations
 from convostore.cli.invocation import (
     Invocation,
     examples,
@@ -15,12 +16,18 @@ from convostore.cli.invocation import (
     run,
     store_options,
 )
+from convostore.cli.quick import DEFAULT_COUNT
 from convostore.cli.terminal import is_terminal, say
 
 if TYPE_CHECKING:
-    from convostore.records import ConversationRecord, Message
+    from collections.abc import Sequence
+    from typing import TypeAlias
 
-DEFAULT_COUNT = 20  # conversations that `list` shows; a screenful
+    from convostore.cli.page import Message, Record
+    from convostore.records import ConversationRecord
+
+    Shown: TypeAlias = tuple[Record, Sequence[Message], str | None]
+
 MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
 
 
@@ -43,15 +50,13 @@ def list_command(invocation: Invocation, count: int, as_json: bool) -> None:
     When the output is no terminal: one a line, with tabs between handle, title, model, number of
     messages and time of the newest activity.
     """
-    from convostore.cli import page, shapes
+    from convostore.cli import page, quick
 
-    records = run(_newest(invocation, count))
-    if as_json:
-        sys.stdout.write(shapes.to_text([shapes.conversation(record) for record in records]))
-    elif not is_terminal(sys.stdout):
-        sys.stdout.writelines(f"{page.tab_line(record)}\n" for record in records)
-    elif records:
-        page.print_table(records)
+    found: Sequence[Record] | None = quick.newest(invocation.db, invocation.owner, count)
+    if found is None:
+        found = run(_newest(invocation, count))
+    if found or as_json or not is_terminal(sys.stdout):
+        page.print_list(found, as_json=as_json)
     else:
         say(f"nothing here yet; begin with: {invocation.command('chat')}")
 
@@ -70,7 +75,7 @@ async def _newest(invocation: Invocation, count: int) -> list[ConversationRecord
 
 
 @click.command(epilog=examples("convostore show @", "convostore show 7k3m -r"))
-@click.argument("ref", required=False)
+@click.argument("ref", required=False, shell_complete=conversations)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, the text exactly as is.")
 @click.option("--secrets", is_flag=True, help="Add the anonymous user id and the remote id.")
 @click.option("-r", "reply_only", is_flag=True, help="The last answer's text alone.")
@@ -84,34 +89,19 @@ def show(
     REF is a handle or the beginning of one, an id, a key, or @ for the newest, @2 for the one
     before. Control characters are shown by their number; --json gives the text exactly.
     """
-    from convostore.cli import page, shapes
-    from convostore.errors import MessageNotFoundError, UsageError
+    from convostore.cli import page, quick
+    from convostore.errors import UsageError
 
     wanted = needed_ref(ref, "show")
     if reply_only and (as_json or secrets):
         raise UsageError("-r goes with neither --json nor --secrets", hint="choose one of them")
-    record, path, parent_id = run(_read(invocation, wanted))
-    hidden = {"anonymous_user_id": record.anonymous_user_id, "parent_id": parent_id}
-    if as_json:
-        sys.stdout.write(
-            shapes.to_text(shapes.document(record, path) | (hidden if secrets else {}))
-        )
-        return
-    if not reply_only:
-        page.print_conversation(record, path, hidden if secrets else {})
-        return
-    answers = [each for each in path if each.role == "assistant" and each.text]
-    if not answers:
-        raise MessageNotFoundError(
-            f"{record.handle} has no answer yet",
-            hint=f"convostore show {record.handle} shows what it has",
-        )
-    page.print_text(answers[-1])
+    shown: Shown | None = quick.path(invocation.db, invocation.owner, wanted)
+    if shown is None:
+        shown = run(_read(invocation, wanted))
+    page.print_shown(*shown, as_json=as_json, secrets=secrets, reply_only=reply_only)
 
 
-async def _read(
-    invocation: Invocation, ref: str
-) -> tuple[ConversationRecord, tuple[Message, ...], str | None]:
+async def _read(invocation: Invocation, ref: str) -> Shown:
     async with invocation.open() as store:
         conversation = await store.resume(ref)
         path = await conversation.history()

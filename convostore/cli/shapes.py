@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, TypeAlias
 
+    from convostore import records
     from convostore.errors import ConvostoreError
-    from convostore.records import ConversationRecord, Message
+    from convostore.storage import fastread
+
+    Record: TypeAlias = records.ConversationRecord | fastread.Conversation
+    Message: TypeAlias = records.Message | fastread.Message
 
 
-def conversation(record: ConversationRecord) -> dict[str, Any]:
+def conversation(record: Record) -> dict[str, Any]:
     """Return a conversation as `list --json` shows it."""
     return {
         "id": record.id,
@@ -28,8 +31,6 @@ def conversation(record: ConversationRecord) -> dict[str, Any]:
 
 def message(message: Message) -> dict[str, Any]:
     """Return a message as `show --json` and `chat --json` show it."""
-    import msgspec
-
     return {
         "id": message.id,
         "parent_id": message.parent_id,
@@ -38,12 +39,23 @@ def message(message: Message) -> dict[str, Any]:
         "text": message.text,
         "model": message.model,
         "finish_reason": message.finish_reason,
-        "error": msgspec.to_builtins(message.error),
+        "error": _why(message.error),
         "created_at_ms": message.created_at_ms,
     }
 
 
-def document(record: ConversationRecord, path: Sequence[Message]) -> dict[str, Any]:
+def _why(error: records.ErrorRecord | fastread.Error | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "retryable": error.retryable,
+    }
+
+
+def document(record: Record, path: Sequence[Message]) -> dict[str, Any]:
     """Return a conversation with its head path, as `show --json` shows it."""
     return {
         "id": record.id,
@@ -63,9 +75,13 @@ def error(error: ConvostoreError) -> dict[str, str]:
 
 def to_line(value: object) -> str:
     """Return *value* as one JSON line, in ASCII: the same on every terminal and in every locale."""
+    import json
+
     return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def to_text(value: object) -> str:
     """Return *value* as a JSON document for people and programs, in ASCII."""
+    import json
+
     return json.dumps(value, indent=2) + "\n"

@@ -19,9 +19,10 @@ from convostore.storage.mounts import NETWORK_FILE_SYSTEMS, file_system
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import Any, TypeAlias, TypeVar
+    from typing import Any, TypeVar
 
-    Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
+    from convostore.storage.fastread_sql import Statement
+
     ResultT = TypeVar("ResultT")
 
 MOST = 1_000_000  # conversations in one list
@@ -342,6 +343,6 @@ def _json(text: str) -> Any:
     return loads(text, parse_constant=_refuse)
 
 
-def _refuse(word: str) -> None:
+def _refuse(word: str) -> None:  # noqa: ARG001 - json hands it over
     """Refuse Infinity and NaN, which are no JSON."""
     raise _DoubtError

@@ -5,11 +5,17 @@ Each statement: its text, the names of its values in order, and those values tha
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
+
 REVISION = "0001"
 STORED_REVISION = "SELECT version_num \nFROM convostore_version"
 CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id",)
 MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "journal",)
-PERSONAL_OWNER = (
+PERSONAL_OWNER: Statement = (
     (
         "SELECT store_meta.value \n"
         "FROM store_meta \n"
@@ -18,7 +24,7 @@ PERSONAL_OWNER = (
     ("name_1",),
     {"name_1": "personal_owner"},
 )
-OWNER_BY_NAME = (
+OWNER_BY_NAME: Statement = (
     (
         "SELECT owner.id \n"
         "FROM owner \n"
@@ -27,7 +33,7 @@ OWNER_BY_NAME = (
     ("name",),
     {},
 )
-PAGE = (
+PAGE: Statement = (
     (
         "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
         "FROM conversation \n"
@@ -37,7 +43,7 @@ PAGE = (
     ("owner_id", "most", "param_1",),
     {"param_1": 0},
 )
-NTH = (
+NTH: Statement = (
     (
         "SELECT anon_1.id \n"
         "FROM (SELECT anon_2.id AS id, anon_2.updated_at_ms AS updated_at_ms \n"
@@ -58,7 +64,7 @@ NTH = (
     ("owner_id", "owner_id", "pinned_1", "nth", "param_1", "owner_id", "owner_id", "pinned_2", "nth", "param_2", "owner_id", "nth", "param_3", "param_4", "skip",),
     {"pinned_1": 1, "param_1": 0, "pinned_2": 0, "param_2": 0, "param_3": 0, "param_4": 1},
 )
-BY_ID = (
+BY_ID: Statement = (
     (
         "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
         "FROM conversation \n"
@@ -67,7 +73,7 @@ BY_ID = (
     ("owner_id", "id",),
     {},
 )
-BY_KEY = (
+BY_KEY: Statement = (
     (
         "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
         "FROM conversation \n"
@@ -76,7 +82,7 @@ BY_KEY = (
     ("owner_id", "key",),
     {},
 )
-BY_HANDLE = (
+BY_HANDLE: Statement = (
     (
         "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
         "FROM conversation \n"
@@ -86,7 +92,7 @@ BY_HANDLE = (
     ("owner_id", "low", "high", "param_1", "param_2",),
     {"param_1": 11, "param_2": 0},
 )
-UP_TO = (
+UP_TO: Statement = (
     (
         "SELECT message.seq, message.id, message.parent_seq, message.role, message.author, message.status, message.text, message.parts, message.provider, message.model, message.finish_reason, message.error, message.idempotency_key, message.lease, message.created_at_ms, message.finished_at_ms, message.content_hash, message.source_id, CASE WHEN (message.status = ?) THEN (SELECT json_group_array(json_array(journal.seq, journal.kind, journal.text)) AS anon_2 \n"
         "FROM journal \n"
@@ -97,7 +103,7 @@ UP_TO = (
     ("status_1", "owner_id", "conversation_id", "last",),
     {"status_1": "streaming"},
 )
-REMOTE = (
+REMOTE: Statement = (
     (
         "SELECT remote_thread.message_seq, remote_thread.server_url, remote_thread.dialect, remote_thread.remote_id, remote_thread.user_remote_id, remote_thread.root_id, remote_thread.same_text, remote_thread.expires_at_ms \n"
         "FROM remote_thread \n"

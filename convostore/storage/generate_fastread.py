@@ -34,6 +34,12 @@ Each statement: its text, the names of its values in order, and those values tha
 """
 
 from __future__ import annotations
+
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
 '''
 
 
@@ -52,10 +58,12 @@ def generated() -> str:
 def _statement(name: str, hot: Any) -> str:
     compiled = hot.compiled(sqlite.dialect())
     fixed = {key: value for key, value in compiled.params.items() if value is not None}
-    lines = "".join(f"        {_quoted(line)}\n" for line in str(compiled).splitlines(keepends=True))
+    lines = "".join(
+        f"        {_quoted(line)}\n" for line in str(compiled).splitlines(keepends=True)
+    )
     values = ", ".join(f"{_quoted(key)}: {json.dumps(value)}" for key, value in fixed.items())
     return (
-        f"{name} = (\n    (\n{lines}    ),\n"
+        f"{name}: Statement = (\n    (\n{lines}    ),\n"
         f"    {_names(compiled.positiontup or ())},\n    {{{values}}},\n)"
     )
 

@@ -61,12 +61,12 @@ def test_no_color_and_dumb_terminals_are_respected(monkeypatch: pytest.MonkeyPat
     with os.fdopen(follower, "w", encoding="utf-8") as stream:
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.delenv("NO_COLOR", raising=False)
-        assert terminal.styled("x", stream, bold=True) != "x"
+        assert terminal.styled("x", stream, terminal.BOLD) != "x"
         monkeypatch.setenv("NO_COLOR", "1")
-        assert terminal.styled("x", stream, bold=True) == "x"
+        assert terminal.styled("x", stream, terminal.BOLD) == "x"
         monkeypatch.delenv("NO_COLOR")
         monkeypatch.setenv("TERM", "dumb")
-        assert terminal.styled("x", stream, bold=True) == "x"
+        assert terminal.styled("x", stream, terminal.BOLD) == "x"
     os.close(leader)
 
 

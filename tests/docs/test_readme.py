@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import convostore.providers
-from convostore import config
+from convostore import plainconfig
 from convostore.providers.playground import Playground
 from convostore.testing import PlaygroundServer
 
@@ -97,8 +97,8 @@ def test_each_promise_names_tests_that_exist() -> None:
 def test_readme_names_the_settings_that_exist() -> None:
     """The settings of the README are those of the program, no more and no fewer."""
     table = README[README.index("| setting |") :]
-    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", table)) >= set(config.KEYS)
+    assert set(re.findall(r"`([a-z]+(?:_[a-z]+)*)`", table)) >= set(plainconfig.KEYS)
     named = {
         name.removeprefix("CONVOSTORE_").lower() for name in re.findall(r"CONVOSTORE_\w+", table)
     }
-    assert named <= set(config.KEYS)
+    assert named <= set(plainconfig.KEYS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from convostore import config
+from convostore import config, plainconfig
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_environment_wins_over_file_and_file_over_default(file: Callable[[str], 
 
 def test_every_key_can_stand_in_the_environment(file: Callable[[str], Path]) -> None:
     """The variable of a key is its name in capitals, with the prefix."""
-    for key in config.KEYS:
+    for key in plainconfig.KEYS:
         value = "7" if key.endswith("_s") else "text"
         found = msgspec.to_builtins(config.load({f"CONVOSTORE_{key.upper()}": value}))
         assert str(found[key]) in {"7.0", "text"}

@@ -1,0 +1,169 @@
+"""The quick way: what the reading commands show, without the event loop and the database layer.
+
+Two steps, and each may step back. `newest` and `path` read a store by `storage/fastread.py`, and
+return None where only the full way can tell. `run` does the usual forms of `list`, `show` and
+`path` without click, which takes longer to load than all the rest; whatever is not one of these
+forms is left to click, which knows them all.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from convostore import plainconfig
+
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore.storage.fastread import Conversation, Message
+
+DEFAULT_COUNT = 20  # conversations that `list` shows; a screenful
+_MOST_DIGITS = 6  # of a count
+
+# What each command takes: an option's name, and whether it has a value. A test holds it equal to
+# what click is told.
+STORE_OPTIONS = {"--db": True, "--owner": True}
+OPTIONS = {
+    "list": {"-n": True, "--json": False},
+    "show": {"--json": False, "--secrets": False, "-r": False},
+    "path": {},
+}
+
+
+def newest(db: str | None, owner: str | None, count: int) -> list[Conversation] | None:
+    """Return the *count* first conversations of the list; None where the full way has to look.
+
+    Args:
+        db: the store, as typed; None is the configured one.
+        owner: as typed; None is the configured one.
+        count: 1 or more.
+    """
+    place = _place(db, owner)
+    if place is None:
+        return None
+    from convostore.storage import fastread
+
+    return fastread.newest(*place, count)
+
+
+def path(
+    db: str | None, owner: str | None, ref: str
+) -> tuple[Conversation, list[Message], str | None] | None:
+    """Return a conversation, its path and its remote id; None where the full way has to look.
+
+    Args:
+        db: the store, as typed; None is the configured one.
+        owner: as typed; None is the configured one.
+        ref: as typed.
+    """
+    place = _place(db, owner)
+    if place is None or not ref.isprintable():
+        return None
+    from convostore.storage import fastread
+
+    return fastread.path(*place, ref)
+
+
+def _place(db: str | None, owner: str | None) -> tuple[str, str | None] | None:
+    configured = plainconfig.read(os.environ)
+    if configured is None or not (owner or "").isprintable():
+        return None
+    file = plainconfig.file_of(db or configured[0])
+    return None if file is None else (file, owner or configured[1])
+
+
+def run(words: Sequence[str]) -> bool:
+    """Do what is typed, if it is one of the usual forms; tell whether it is done.
+
+    Nothing is printed unless it is.
+
+    Raises:
+        MessageNotFoundError: `show -r` of a conversation without an answer.
+        OSError: stdout takes no more.
+    """
+    typed = read(words)
+    if typed is None or any(name.startswith("_CONVOSTORE_") for name in os.environ):
+        return False
+    command, refs, options = typed
+    db, owner = options.get("--db"), options.get("--owner")
+    if command == "path":
+        return _run_path(db)
+    from convostore.cli import page
+
+    as_json = "--json" in options
+    if command == "list":
+        found = newest(db, owner, int(options.get("-n", DEFAULT_COUNT)))
+        if found:
+            page.print_list(found, as_json=as_json)
+        return bool(found)
+    shown = path(db, owner, refs[0])
+    if shown is None:
+        return False
+    page.print_shown(
+        *shown, as_json=as_json, secrets="--secrets" in options, reply_only="-r" in options
+    )
+    return True
+
+
+def _run_path(db: str | None) -> bool:
+    url = db
+    if url is None:
+        configured = plainconfig.read(os.environ)
+        if configured is None:
+            return False
+        url, _ = configured
+    sys.stdout.write(plainconfig.location(url) + "\n")
+    return True
+
+
+def read(words: Sequence[str]) -> tuple[str, list[str], dict[str, str]] | None:
+    """Return the command, its arguments and its options with their values, as click would.
+
+    None where only click can tell: another command, a word that may mean something else, a value
+    out of range, options that exclude each other.
+    """
+    command, arguments, options = "", [], {}
+    left = list(reversed(words))
+    while left:
+        word = left.pop()
+        if not word.isprintable():
+            return None
+        if not word.startswith("-"):
+            if command:
+                arguments.append(word)
+                continue
+            command = word
+            if command not in OPTIONS:
+                return None
+            continue
+        name, value = _option(word, left, STORE_OPTIONS | OPTIONS.get(command, {}))
+        if value is None or name in options:
+            return None
+        options[name] = value
+    return (command, arguments, options) if _is_usual(command, arguments, options) else None
+
+
+def _option(word: str, left: list[str], known: dict[str, bool]) -> tuple[str, str | None]:
+    """Return an option's name and value, taken from *left* if it needs one; None is a doubt."""
+    name, joined, value = word.partition("=")
+    if joined and name.startswith("--") and known.get(name):
+        return name, value or None
+    if joined or word not in known:
+        return word, None
+    if not known[word]:
+        return word, "on"
+    value = left.pop() if left else ""
+    return word, None if not value or value.startswith("-") else value
+
+
+def _is_usual(command: str, arguments: list[str], options: dict[str, str]) -> bool:
+    if command == "list":
+        count = options.get("-n", "1")
+        number = count.isascii() and count.isdecimal() and len(count) <= _MOST_DIGITS
+        return not arguments and number and int(count) > 0
+    if command == "show":
+        alone = not {"--json", "--secrets"} & set(options)
+        return len(arguments) == 1 and bool(arguments[0]) and ("-r" not in options or alone)
+    return command == "path" and not arguments
