@@ -78,8 +78,8 @@ def _in_home(environ: Mapping[str, str], variable: str, folder: str, name: str) 
     """
     base, home = environ.get(variable, ""), environ.get("HOME", "")
     if not base.startswith("/"):
-        base = f"{home}/{folder}"
-    plain = base.startswith("/") and os.path.normpath(base) == base and base.isprintable()
+        base = f"{home}/{folder}" if home.startswith("/") else ""
+    plain = base[:1] == "/" != base[1:2] and os.path.normpath(base) == base and base.isprintable()
     return f"{base}/convostore/{name}" if plain else None
 
 

@@ -124,12 +124,12 @@ def read(words: Sequence[str]) -> tuple[str, list[str], dict[str, str]] | None:
     None where only click can tell: another command, a word that may mean something else, a value
     out of range, options that exclude each other.
     """
+    if not all(map(str.isprintable, words)):
+        return None
     command, arguments, options = "", [], {}
     left = list(reversed(words))
     while left:
         word = left.pop()
-        if not word.isprintable():
-            return None
         if not word.startswith("-"):
             if command:
                 arguments.append(word)
