@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-full bench-peers picture clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-full   the same with more of everything, an hour"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg, from a real run of the demo"
+	@echo "make fastread     the statements of the quick reading, from those of the full one"
 	@echo "make clean        remove what was made, the virtual environment too"
 
 venv: $(BIN)/.dev
@@ -55,6 +56,9 @@ bench-peers: $(BIN)/.dev
 
 picture: $(BIN)/.demo
 	$(BIN)/python examples/demo.py --picture docs/terminal.svg
+
+fastread: $(BIN)/.dev
+	$(BIN)/python -m convostore.storage.generate_fastread
 
 clean:
 	rm -rf $(VENV) .demo .bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
