@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from convostore.ids import ALPHABET, HANDLE_LENGTH, new_id
+from convostore.handles import ALPHABET, HANDLE_LENGTH
 from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
