@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from convostore.handles import ALPHABET, HANDLE_LENGTH
+from convostore.ids import new_id
 from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
