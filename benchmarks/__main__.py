@@ -30,6 +30,8 @@ def main() -> None:
         print(f"seed {seed}", flush=True)
         with Bench(FULL if asked.full else QUICK, seed, asked.only) as bench:
             data = bench.run()
+        if data["code_changed"]:
+            raise SystemExit("the code changed during the run: nothing was recorded, run it again")
         asked.results.mkdir(parents=True, exist_ok=True)
         (asked.results / "latest.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
     run = Recording.read(asked.results / "latest.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sqlite3
@@ -20,6 +21,20 @@ def facts() -> dict[str, str | int | float]:
         "sqlite": sqlite3.sqlite_version,
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+def code() -> str:
+    """Return a short hash of what is measured and of what measures it.
+
+    Taken before and after a run: workers that were started early must not be of other code than
+    those started late.
+    """
+    root = Path(__file__).parent.parent
+    whole = hashlib.sha256()
+    for folder in ("benchmarks", "convostore", "migrations"):
+        for file in sorted((root / folder).rglob("*.py")):
+            whole.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return whole.hexdigest()[:12]
 
 
 def _first(file: str, key: str) -> str:

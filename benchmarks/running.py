@@ -48,6 +48,7 @@ class Bench:
             "seed": seed,
             "began": datetime.now(UTC).isoformat(timespec="seconds"),
             "machine": machine.facts(),
+            "code": machine.code(),
             "memory_is_memory": memory == MEMORY,
             "workloads": {one.id: one.title for one in self.workloads},
             "systems": {},
@@ -94,6 +95,7 @@ class Bench:
             print(f"repeat {repeat + 1} of {self.scale.repeats} done", flush=True)
         if _wanted_id("commands", self._only):
             self.recording["runs"] += self._commands()
+        self.recording["code_changed"] = machine.code() != self.recording["code"]
         self.recording["took_s"] = round(time.monotonic() - began_s, 1)
         return self.recording
 

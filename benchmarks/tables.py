@@ -168,7 +168,7 @@ def _summary(run: Recording) -> str:
     data = run.data
     memory = "" if data["memory_is_memory"] else " There is no /dev/shm: `memory` is the disk, too."
     return (
-        f"A {data['kind']} run of {data['began']}, seed {data['seed']}, "
+        f"A {data['kind']} run of {data['began']}, seed {data['seed']}, code {data.get('code', 'unknown')}, "
         f"{data.get('took_s', 0):,.0f} s. Every workload and system in random order, one at a time, "
         "again for each repeat; figures are medians of the repeats, ratios medians of the ratios "
         "within a repeat. Ratios are the result: absolute figures carry the machine. Quiet is "

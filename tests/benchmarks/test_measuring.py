@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 import convostore
-from benchmarks import environments
+from benchmarks import environments, machine
 from benchmarks.byhand.same import Same
 from benchmarks.byhand.shelf import handle
 from benchmarks.child import Child, ChildError
@@ -53,6 +53,20 @@ def test_stopwatch_adds_its_stretches() -> None:
             sum(range(20_000))
     assert 0 < watch.spent.busiest_s <= watch.spent.cpu_s * 1.5 + 0.01
     assert 0 < watch.spent.quiet_s <= watch.spent.elapsed_s
+
+
+def test_code_has_a_hash_that_tells_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same code gives the same hash, a changed file another one."""
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "benchmarks" / "machine.py"))
+    file = tmp_path / "convostore" / "store.py"
+    file.parent.mkdir()
+    file.write_text("a = 1\n")
+    before = machine.code()
+    assert machine.code() == before
+    file.write_text("a = 2\n")
+    assert machine.code() != before
 
 
 def test_percentiles_and_syncs(tmp_path: Path) -> None:
