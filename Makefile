@@ -76,5 +76,5 @@ $(BIN)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(BIN)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[local,chat,dev]'
+	$(PIP) -e '.[local,chat,postgres,dev]'
 	@touch $@ $(BIN)/.demo
