@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.records import RemoteThread, Usage
@@ -14,7 +14,7 @@ from convostore.storage.leases import token_of
 from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
 from convostore.storage.rows import NANO, content_hash
 from convostore.storage.standing import ADD_MESSAGE
-from convostore.storage.statements import Hot, Tx
+from convostore.storage.statements import Hot, Tx, greatest, upsert
 from convostore.storage.tables import conversation, message, usage
 
 if TYPE_CHECKING:
@@ -103,12 +103,12 @@ _TOUCH = Hot(
         conversation.c.id == bindparam("of_id"),
     )
     .values(
-        updated_at_ms=func.max(conversation.c.updated_at_ms, bindparam("now_ms")),
+        updated_at_ms=greatest(conversation.c.updated_at_ms, bindparam("now_ms")),
         model=func.coalesce(conversation.c.model, bindparam("new_model")),
         provider=func.coalesce(conversation.c.provider, bindparam("new_provider")),
     )
 )
-_ADD_USAGE = Hot(insert(usage).prefix_with("OR IGNORE", dialect="sqlite"))
+_ADD_USAGE = Hot(upsert(usage).on_conflict_do_nothing())
 
 
 def finish_turns(

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from convostore.records import RemoteThread
 from convostore.storage.leases import is_dead, token_of
 from convostore.storage.rows import content_hash, encode_parts, fold_journal, to_json
-from convostore.storage.statements import Hot, pair_of
+from convostore.storage.statements import Hot, pair_of, upsert
 from convostore.storage.tables import conversation, journal, message, remote_thread
 
 if TYPE_CHECKING:

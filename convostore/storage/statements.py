@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import Text, bindparam
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import NullType
+from sqlalchemy.dialects.sqlite import insert
+
+from convostore.storage.at_once import AtOnce, rounds
+from convostore.storage.portable import Row, for_both, greatest, json_rows, one_of, pair_of, picker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sqlalchemy import ClauseElement, ColumnElement
+    from sqlalchemy import ClauseElement
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
 
-Row = tuple[Any, ...]
+__all__ = ["Hot", "Row", "Tx", "greatest", "json_rows", "one_of", "pair_of", "upsert"]
+
+upsert = insert  # its ON CONFLICT is made to fit PostgreSQL too (`portable.for_both`)
+_ROWS_AT_ONCE = 256  # of a result that is read piece by piece
 
 
 class Cursor(Protocol):
@@ -40,58 +42,71 @@ class Cursor(Protocol):
         """Fetch what is left of the last statement's rows."""
         ...
 
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """Fetch some more of the last statement's rows."""
+        ...
+
 
 class Hot:
     """A Core statement that is compiled once per dialect, its values picked by position."""
 
-    __slots__ = ("_compiled", "_statement")
+    __slots__ = ("_at_once", "_compiled", "_statement")
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
         self._compiled: dict[str, tuple[str, Callable[[dict[str, Any]], Row]]] = {}
+        self._at_once: dict[str, AtOnce] = {}
 
     def compiled(self, dialect: Dialect) -> SQLCompiler:
         """Compile the statement in *dialect*, lists and limits written out."""
-        return self._statement.compile(  # type: ignore[return-value]  # always SQLCompiler for DML and SELECT
+        return for_both(self._statement).compile(  # type: ignore[return-value]  # always SQLCompiler for DML and SELECT
             dialect=dialect, compile_kwargs={"render_postcompile": True}
         )
 
     def on(self, dialect: Dialect) -> tuple[str, Callable[[dict[str, Any]], Row]]:
         """Return the statement's text in *dialect*, and what orders the named values for it."""
-        found = self._compiled.get(dialect.name)
+        found = self._compiled.get(dialect.paramstyle)  # each driver has its own
         if found is None:
             compiled = self.compiled(dialect)
-            found = (str(compiled), _picker(compiled))
-            self._compiled[dialect.name] = found
+            found = (str(compiled), picker(compiled))
+            self._compiled[dialect.paramstyle] = found
+        return found
+
+    def at_once(self, dialect: Dialect) -> AtOnce:
+        """Return the statement as PostgreSQL runs it for many sets of values in one go."""
+        found = self._at_once.get(dialect.paramstyle)
+        if found is None:
+            found = self._at_once[dialect.paramstyle] = AtOnce(for_both(self._statement), dialect)
         return found
 
 
-def _picker(compiled: SQLCompiler) -> Callable[[dict[str, Any]], Row]:
-    names = tuple(compiled.positiontup or ())
-    fixed = {name: value for name, value in compiled.params.items() if value is not None}
-    if len(names) > 1 and not fixed:
-        return itemgetter(*names)  # the fast way, and a tuple only for two names and more
-
-    def pick(values: dict[str, Any]) -> Row:
-        return tuple([values[name] if name in values else fixed[name] for name in names])
-
-    return pick
-
-
 class Tx:
-    """A transaction in progress, which can read and write but neither begin nor commit."""
+    """A transaction in progress, which can read and write but neither begin nor commit.
 
-    __slots__ = ("cursor", "dialect")
+    Attributes:
+        again: an earlier try of the same jobs may have been committed, its answer lost: what
+            they would store may be there already, under the ids that they carry.
+    """
 
-    def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
+    __slots__ = ("again", "cursor", "dialect")
+
+    def __init__(self, cursor: Cursor, dialect: Dialect, *, again: bool = False) -> None:
         self.cursor = cursor
         self.dialect = dialect
+        self.again = again
 
     def rows(self, hot: Hot, **values: Any) -> list[Row]:
         """Run a statement and return its rows."""
         sql, pick = hot.on(self.dialect)
         self.cursor.execute(sql, pick(values))
         return self.cursor.fetchall()
+
+    def each(self, hot: Hot, **values: Any) -> Iterator[Row]:
+        """Run a statement and yield its rows, a few at a time; nothing else may run meanwhile."""
+        sql, pick = hot.on(self.dialect)
+        self.cursor.execute(sql, pick(values))
+        while rows := self.cursor.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
 
     def run(self, hot: Hot, **values: Any) -> int:
         """Run a statement and return how many rows it changed."""
@@ -100,72 +115,13 @@ class Tx:
         return self.cursor.rowcount
 
     def many(self, hot: Hot, rows: Iterable[dict[str, Any]]) -> None:
-        """Run a statement once for each set of named values."""
+        """Run a statement once for each set of named values, in order."""
+        if self.dialect.name == "postgresql":
+            statement = hot.at_once(self.dialect)
+            for part in rounds(rows, statement.key):
+                self.cursor.execute(statement.sql, statement.values(part))
+            return
         sql, pick = hot.on(self.dialect)
         values = [pick(row) for row in rows]
         if values:
             self.cursor.executemany(sql, values)
-
-
-class _Condition(FunctionElement[bool]):
-    """A condition without a type: Core would append `= 1` to a Boolean, and no index served it."""
-
-    inherit_cache = True
-    type = NullType()  # type: ignore[assignment]  # a condition, by its place in a WHERE
-
-
-class _OneOf(_Condition):
-    """A column, compared with the items of a JSON array of texts."""
-
-    inherit_cache = True
-
-
-@compiles(_OneOf, "sqlite")
-def _one_of_sqlite(element: _OneOf, compiler: SQLCompiler, **kwargs: Any) -> str:
-    column, items = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({items}))"  # noqa: S608 - compiled by SQLAlchemy
-
-
-def one_of(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
-    """Compare *column* with any of a list, given at run time as a JSON array named *name*."""
-    return _OneOf(column, bindparam(name, type_=Text))
-
-
-class _PairOf(_Condition):
-    """Two columns, compared with the items of a JSON array of [text, integer] pairs."""
-
-    inherit_cache = True
-
-
-@compiles(_PairOf, "sqlite")
-def _pair_of_sqlite(element: _PairOf, compiler: SQLCompiler, **kwargs: Any) -> str:
-    first, second, items = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    # Without the casts the values have no affinity, and the index serves the first column only.
-    pairs = (
-        f"SELECT CAST(value ->> 0 AS TEXT), CAST(value ->> 1 AS INTEGER) FROM json_each({items})"  # noqa: S608 - compiled by SQLAlchemy
-    )
-    return f"({first}, {second}) IN ({pairs})"
-
-
-def pair_of(
-    first: ColumnElement[Any], second: ColumnElement[Any], name: str
-) -> ColumnElement[bool]:
-    """Compare two columns with any of a list of [text, integer] pairs, a JSON array *name*."""
-    return _PairOf(first, second, bindparam(name, type_=Text))
-
-
-class _JsonRows(FunctionElement[str]):
-    """The rows of a correlated table as one JSON array of arrays, in no particular order."""
-
-    inherit_cache = True
-    type = Text()
-
-
-@compiles(_JsonRows, "sqlite")
-def _json_rows_sqlite(element: _JsonRows, compiler: SQLCompiler, **kwargs: Any) -> str:
-    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
-
-
-def json_rows(*columns: ColumnElement[Any]) -> ColumnElement[str]:
-    """Gather *columns* of all rows of a subquery into one JSON text."""
-    return _JsonRows(*columns)
