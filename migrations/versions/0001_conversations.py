@@ -10,6 +10,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     _owners()
@@ -21,16 +23,16 @@ def upgrade() -> None:
 def _owners() -> None:
     op.create_table(
         "owner",
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("owner_name", "owner", ["name"], unique=True)
     op.create_table(
         "store_meta",
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("value", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
 
@@ -38,30 +40,30 @@ def _owners() -> None:
 def _conversations() -> None:
     op.create_table(
         "conversation",
-        sa.Column("owner_id", sa.Text, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("handle", sa.Text, nullable=False),
-        sa.Column("key", sa.Text),
-        sa.Column("title", sa.Text),
-        sa.Column("title_source", sa.Text),
-        sa.Column("provider", sa.Text),
-        sa.Column("model", sa.Text),
-        sa.Column("anonymous_user_id", sa.Text),
-        sa.Column("settings", sa.Text),
-        sa.Column("metadata", sa.Text),
+        sa.Column("owner_id", TEXT, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("handle", TEXT, nullable=False),
+        sa.Column("key", TEXT),
+        sa.Column("title", TEXT),
+        sa.Column("title_source", TEXT),
+        sa.Column("provider", TEXT),
+        sa.Column("model", TEXT),
+        sa.Column("anonymous_user_id", TEXT),
+        sa.Column("settings", TEXT),
+        sa.Column("metadata", TEXT),
         sa.Column("head_seq", sa.Integer),
         sa.Column("last_seq", sa.Integer, nullable=False),
         sa.Column("message_count", sa.Integer, nullable=False),
         sa.Column("interrupted_count", sa.Integer, nullable=False),
-        sa.Column("folder", sa.Text),
+        sa.Column("folder", TEXT),
         sa.Column("pinned", sa.Integer, nullable=False),
         sa.Column("archived_at_ms", sa.BigInteger),
         sa.Column("deleted_at_ms", sa.BigInteger),
         sa.Column("expires_at_ms", sa.BigInteger),
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
-        sa.Column("source", sa.Text),
-        sa.Column("source_id", sa.Text),
+        sa.Column("source", TEXT),
+        sa.Column("source_id", TEXT),
         sa.PrimaryKeyConstraint("owner_id", "id"),
     )
     op.create_index("conversation_handle", "conversation", ["owner_id", "handle"], unique=True)
@@ -95,26 +97,26 @@ def _conversations() -> None:
 def _messages() -> None:
     op.create_table(
         "message",
-        sa.Column("owner_id", sa.Text, nullable=False),
-        sa.Column("conversation_id", sa.Text, nullable=False),
+        sa.Column("owner_id", TEXT, nullable=False),
+        sa.Column("conversation_id", TEXT, nullable=False),
         sa.Column("seq", sa.Integer, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("parent_seq", sa.Integer),
-        sa.Column("role", sa.Text, nullable=False),
-        sa.Column("author", sa.Text),
-        sa.Column("status", sa.Text, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
-        sa.Column("parts", sa.Text),
-        sa.Column("provider", sa.Text),
-        sa.Column("model", sa.Text),
-        sa.Column("finish_reason", sa.Text),
-        sa.Column("error", sa.Text),
-        sa.Column("idempotency_key", sa.Text),
-        sa.Column("lease", sa.Text),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("author", TEXT),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("text", TEXT, nullable=False),
+        sa.Column("parts", TEXT),
+        sa.Column("provider", TEXT),
+        sa.Column("model", TEXT),
+        sa.Column("finish_reason", TEXT),
+        sa.Column("error", TEXT),
+        sa.Column("idempotency_key", TEXT),
+        sa.Column("lease", TEXT),
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.Column("finished_at_ms", sa.BigInteger),
-        sa.Column("content_hash", sa.Text),
-        sa.Column("source_id", sa.Text),
+        sa.Column("content_hash", TEXT),
+        sa.Column("source_id", TEXT),
         sa.PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
         sa.ForeignKeyConstraint(
             ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
@@ -144,25 +146,25 @@ def _of_a_message() -> None:
     message_key = ["message.owner_id", "message.conversation_id", "message.seq"]
     op.create_table(
         "journal",
-        sa.Column("owner_id", sa.Text, nullable=False),
-        sa.Column("conversation_id", sa.Text, nullable=False),
+        sa.Column("owner_id", TEXT, nullable=False),
+        sa.Column("conversation_id", TEXT, nullable=False),
         sa.Column("message_seq", sa.Integer, nullable=False),
         sa.Column("seq", sa.Integer, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("text", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq", "seq"),
         sa.ForeignKeyConstraint(["owner_id", "conversation_id", "message_seq"], message_key),
     )
     op.create_table(
         "remote_thread",
-        sa.Column("owner_id", sa.Text, nullable=False),
-        sa.Column("conversation_id", sa.Text, nullable=False),
+        sa.Column("owner_id", TEXT, nullable=False),
+        sa.Column("conversation_id", TEXT, nullable=False),
         sa.Column("message_seq", sa.Integer, nullable=False),
-        sa.Column("server_url", sa.Text, nullable=False),
-        sa.Column("dialect", sa.Text, nullable=False),
-        sa.Column("remote_id", sa.Text, nullable=False),
-        sa.Column("user_remote_id", sa.Text),
-        sa.Column("root_id", sa.Text),
+        sa.Column("server_url", TEXT, nullable=False),
+        sa.Column("dialect", TEXT, nullable=False),
+        sa.Column("remote_id", TEXT, nullable=False),
+        sa.Column("user_remote_id", TEXT),
+        sa.Column("root_id", TEXT),
         sa.Column("same_text", sa.Integer, nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger),
         sa.PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq"),
@@ -170,12 +172,12 @@ def _of_a_message() -> None:
     )
     op.create_table(
         "usage",
-        sa.Column("owner_id", sa.Text, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("conversation_id", sa.Text, nullable=False),
+        sa.Column("owner_id", TEXT, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("conversation_id", TEXT, nullable=False),
         sa.Column("message_seq", sa.Integer, nullable=False),
-        sa.Column("provider", sa.Text),
-        sa.Column("model", sa.Text),
+        sa.Column("provider", TEXT),
+        sa.Column("model", TEXT),
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.Column("input_tokens", sa.BigInteger),
         sa.Column("output_tokens", sa.BigInteger),
