@@ -10,7 +10,7 @@ from convostore.errors import StoreClosedError, StoreOpenError
 from convostore.place import Opened, Patience
 from convostore.pulse import Pulse
 from convostore.storage import migrate as schema
-from convostore.storage.database import Database
+from convostore.storage.sqlite import SqliteDatabase
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
@@ -80,7 +80,7 @@ class Opener:
                         migrate=self._migrate,
                         busy_timeout_s=self._busy_timeout_s,
                     )
-                    database = Database(path, busy_timeout_s=self._busy_timeout_s)
+                    database = SqliteDatabase(path, busy_timeout_s=self._busy_timeout_s)
                     self._opened = Opened(database, Pulse(), self._patience)
         return self._opened
 

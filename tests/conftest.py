@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.postgres_server import PostgresServer, any_server, own_server
 
 if TYPE_CHECKING:

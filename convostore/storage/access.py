@@ -15,9 +15,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from convostore.errors import StoreBusyError, StoreCorruptError, StoreOpenError
-from convostore.storage.database import FOREIGN_WAIT_MS, connect_writer
 from convostore.storage.faults import BUSY, primary_code, translate
 from convostore.storage.files import FileLock
+from convostore.storage.sqlite import FOREIGN_WAIT_MS, connect_writer
 from convostore.storage.tables import VERSION_TABLE
 
 if TYPE_CHECKING:

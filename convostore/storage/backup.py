@@ -29,10 +29,10 @@ from convostore.storage.copies import (
     sync,
     unfinished,
 )
-from convostore.storage.database import connect_writer
 from convostore.storage.faults import BUSY, CORRUPT, FULL, IOERR, NOTADB, primary_code, translate
 from convostore.storage.files import prepare, refuse_network_share
 from convostore.storage.migrate import is_known, too_new
+from convostore.storage.sqlite import connect_writer
 from convostore.storage.tables import REVISION
 
 _OTHERS_WAIT_S = 1.0  # a program that only looks is gone by then; one that stays open is not

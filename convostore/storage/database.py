@@ -1,85 +1,39 @@
 """The database as the rest of the package sees it: `write` and `read`, and errors of ours.
 
-SQLite: writes go to one thread with one synchronous connection (`writer.py`), reads to a few
-aiosqlite connections; readers never wait for the writer.
+Behind it are two engines: one SQLite file (`sqlite.py`) and a PostgreSQL server (`postgres.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
-from typing import TYPE_CHECKING, Any, cast
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, event
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import create_async_engine
-
-from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError, StoreOpenError
-from convostore.storage.faults import DRIVERS, translate
-from convostore.storage.files import FileLock
-from convostore.storage.writer import Waiting, Writer
+from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError
+from convostore.storage.waiting import Waiting
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    import aiosqlite
-    from sqlalchemy.ext.asyncio import AsyncEngine
-    from sqlalchemy.pool import PoolProxiedConnection
-
+    from convostore.errors import StoreError
     from convostore.storage.statements import Hot, Row
-    from convostore.storage.writer import GroupFunction
-
-READERS = 3  # aiosqlite connections, a thread each; more do not read faster on one disk
-FOREIGN_WAIT_MS = 250  # how long one BEGIN waits for other programs before it looks up again
+    from convostore.storage.waiting import GroupFunction
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
-    """Open the writing connection: WAL, every commit synced, transactions begun by us alone.
-
-    FULL is what makes an acknowledgement survive a power cut.
-    Source: SQLite, "PRAGMA synchronous" and "Write-Ahead Logging", performance considerations.
-
-    Raises:
-        StoreOpenError: the file lies where there can be no write-ahead log.
-    """
-    connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000
-    )
-    try:
-        connection.execute("PRAGMA page_size = 8192")  # bytes: long texts spill less than at 4096
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
-            raise StoreOpenError(
-                f"{path} lies where SQLite cannot keep a write-ahead log",
-                hint="keep the store on a local disk: --db FILE",
-            )
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-class Database:
-    """One opened SQLite file.
+class Database(ABC):
+    """One opened database.
 
     A write that returned is on disk, after kill -9 and after a power cut. A write whose caller
     was cancelled or timed out once it had been taken has an unknown outcome.
+
+    Attributes:
+        name: what messages call the store; without secrets.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
-        self.path = path
+    def __init__(self, name: str, *, busy_timeout_s: float) -> None:
+        self.name = name
         self.busy_timeout_s = busy_timeout_s
-        self._dialect = sqlite.dialect()
         self._pid = os.getpid()
         self._closed = False
-        self._writer: Writer | None = None
-        self._engine: AsyncEngine | None = None
-        self._readers: list[PoolProxiedConnection] = []
-        self._next_reader = 0
-        self._opening = asyncio.Lock()
 
     async def write(self, function: GroupFunction, owner_id: str, job: object) -> Any:
         """Run *job* through its group function in the next transaction, and return its outcome.
@@ -92,21 +46,17 @@ class Database:
             ConvostoreError: the conflict that the function returned for this job.
         """
         self._guard()
-        if self._writer is None:
-            self._writer = Writer(
-                lambda: connect_writer(self.path), self._dialect, FileLock(self.path)
-            )
         loop = asyncio.get_running_loop()
         waiting = Waiting(function, owner_id, job, loop)
-        self._writer.put(waiting)
-        deadline = loop.call_later(self.busy_timeout_s, waiting.withdraw, self._busy())
+        self._put(waiting)
+        deadline = loop.call_later(self.busy_timeout_s, waiting.withdraw, self._busy)
         try:
             outcome = await waiting.future
         except asyncio.CancelledError:
             waiting.claim()  # not taken yet: then it never will be
             raise
         except Exception as error:
-            ours = translate(error, self.path)
+            ours = self._translate(error)
             if ours is error:
                 raise
             raise ours from error
@@ -116,6 +66,7 @@ class Database:
             raise outcome
         return outcome
 
+    @abstractmethod
     async def read(self, hot: Hot, **values: Any) -> list[Row]:
         """Run one reading statement and return its rows; it sees one committed state.
 
@@ -123,25 +74,18 @@ class Database:
             StoreError: whatever the database says.
             StoreClosedError: the store is closed or was inherited by a fork.
         """
-        self._guard()
-        sql, pick = hot.on(self._dialect)
-        try:
-            reader = await self._reader()
-            return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
-        except DRIVERS as error:
-            raise translate(error, self.path) from error
 
+    @abstractmethod
     async def aclose(self) -> None:
         """Finish the queued writes and close every connection. Idempotent."""
-        if self._closed or self._pid != os.getpid():
-            return
-        self._closed = True
-        if self._writer is not None:
-            await asyncio.to_thread(self._writer.close, self.busy_timeout_s)
-        for reader in self._readers:
-            reader.close()
-        if self._engine is not None:
-            await self._engine.dispose()
+
+    @abstractmethod
+    def _put(self, waiting: Waiting) -> None:
+        """Queue a job for the writer; its future gets the outcome after the commit."""
+
+    @abstractmethod
+    def _translate(self, error: BaseException) -> BaseException:
+        """Return the driver's error as one of ours; any other as it is."""
 
     def _guard(self) -> None:
         if self._closed:
@@ -151,34 +95,8 @@ class Database:
                 "the store was opened before this process was forked; open it again here"
             )
 
-    def _busy(self) -> StoreBusyError:
+    def _busy(self) -> StoreError:
         return StoreBusyError(
-            f"the store at {self.path} was busy for {self.busy_timeout_s:g} s; nothing was stored",
+            f"the store at {self.name} was busy for {self.busy_timeout_s:g} s; nothing was stored",
             hint="another program holds it: try again in a moment",
         )
-
-    async def _reader(self) -> aiosqlite.Connection:
-        if len(self._readers) < READERS:
-            async with self._opening:
-                if len(self._readers) < READERS:
-                    self._readers.append(await self._connect_reader())
-        self._next_reader = (self._next_reader + 1) % len(self._readers)
-        return cast("aiosqlite.Connection", self._readers[self._next_reader].driver_connection)
-
-    async def _connect_reader(self) -> PoolProxiedConnection:
-        if self._engine is None:
-            self._engine = create_async_engine(
-                URL.create("sqlite+aiosqlite", database=str(self.path)),
-                pool_size=READERS,
-                max_overflow=0,
-                pool_reset_on_return=None,
-                connect_args={"isolation_level": None, "timeout": self.busy_timeout_s},
-            )
-            event.listen(self._engine.sync_engine, "connect", _set_up_reader)
-        return await self._engine.raw_connection()
-
-
-def _set_up_reader(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only = ON")
-    cursor.close()

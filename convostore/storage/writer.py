@@ -9,66 +9,20 @@ from __future__ import annotations
 import threading
 from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from convostore.storage.faults import BUSY, CONSTRAINT, primary_code
 from convostore.storage.statements import Tx
+from convostore.storage.waiting import MOST_JOBS, Waiting, run_groups
 
 if TYPE_CHECKING:
     import asyncio
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from sqlalchemy.engine import Dialect
 
-    from convostore.errors import StoreBusyError
     from convostore.storage.files import FileLock
-
-GroupFunction: TypeAlias = "Callable[[Tx, str, Sequence[Any]], list[Any]]"
-MOST_JOBS = 256  # in one transaction: bounds what a failure throws back and how long readers lag
-
-
-class Waiting:
-    """A job in the queue, and the caller who waits for it."""
-
-    __slots__ = ("_claim", "function", "future", "job", "loop", "outcome", "owner_id")
-
-    def __init__(
-        self, function: GroupFunction, owner_id: str, job: object, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self.function = function
-        self.owner_id = owner_id
-        self.job = job
-        self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.outcome: Any = None
-        self._claim = [True]
-
-    def claim(self) -> bool:
-        """Take the job, or take it back: exactly one of the two threads gets True."""
-        try:
-            return self._claim.pop()  # list.pop is atomic, so no lock is needed
-        except IndexError:
-            return False
-
-    @property
-    def claimed(self) -> bool:
-        """Tell whether somebody has taken it already."""
-        return not self._claim
-
-    def withdraw(self, reason: StoreBusyError) -> None:
-        """Give up waiting, if the writer has not taken the job yet: then it is not stored."""
-        if self.claim() and not self.future.done():
-            self.future.set_exception(reason)
-
-    def settle(self) -> None:
-        """Hand the outcome to the caller, in the caller's own thread."""
-        if self.future.done():
-            return  # the caller was cancelled: to it the outcome is unknown
-        if isinstance(self.outcome, BaseException):
-            self.future.set_exception(self.outcome)
-        else:
-            self.future.set_result(self.outcome)
 
 
 class Writer:
@@ -125,7 +79,7 @@ class Writer:
     def _run(self, connection: sqlite3.Connection, tx: Tx, batch: list[Waiting]) -> None:
         """Run *batch* in the transaction that has begun; if it fails, once more, each job apart."""
         try:
-            self._run_groups(tx, batch)
+            run_groups(tx, batch)
             connection.execute("COMMIT")
         except Exception as error:
             if connection.in_transaction:
@@ -163,15 +117,6 @@ class Writer:
                 self._ending = True
             else:
                 batch.append(waiting)
-
-    def _run_groups(self, tx: Tx, batch: list[Waiting]) -> None:
-        groups: dict[tuple[GroupFunction, str], list[Waiting]] = {}
-        for waiting in batch:
-            groups.setdefault((waiting.function, waiting.owner_id), []).append(waiting)
-        for (function, owner_id), group in groups.items():
-            outcomes = function(tx, owner_id, [waiting.job for waiting in group])
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                waiting.outcome = outcome
 
     def _run_apart(self, tx: Tx, batch: list[Waiting]) -> None:
         """Run each job in a savepoint of its own, so that one bad job fails alone."""

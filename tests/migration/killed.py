@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command  # warm, before the forks
 
-from convostore.storage import access, database, migrate
+from convostore.storage import access, migrate, sqlite
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,7 +28,7 @@ MIDDLE = 5  # instructions of SQLite's machine after the statement's begin
 def kill_at(statement: int, *, middle: bool) -> None:
     """Make this process die at the *statement*-th statement from here, or in its middle."""
     seen = 0
-    connect = database.connect_writer
+    connect = sqlite.connect_writer
 
     def connect_traced(path: Path) -> sqlite3.Connection:
         connection = connect(path)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convostore import Store
-    from convostore.storage.database import Database
+    from convostore.storage.sqlite import SqliteDatabase
     from convostore.storage.statements import Hot
 
 
@@ -133,7 +133,7 @@ async def test_a_limit_outside_of_the_range_is_brought_into_it(
     assert len((await store.list(limit=limit)).items) == found
 
 
-def plan(database: Database, hot: Hot) -> list[str]:
+def plan(database: SqliteDatabase, hot: Hot) -> list[str]:
     """Return how SQLite would run a statement."""
     sql, _ = hot.on(database._dialect)
     with closing(sqlite3.connect(database.path)) as connection:
@@ -177,7 +177,7 @@ SERVED: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", SERVED)
-async def test_an_index_serves_each_read(database: Database, name: str) -> None:
+async def test_an_index_serves_each_read(database: SqliteDatabase, name: str) -> None:
     """No read walks a whole table or sorts what an index has in order."""
     hot, index = SERVED[name]
     steps = plan(database, hot)
@@ -186,7 +186,7 @@ async def test_an_index_serves_each_read(database: Database, name: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_nth_newest_is_merged_from_three_index_ranges(database: Database) -> None:
+async def test_the_nth_newest_is_merged_from_three_index_ranges(database: SqliteDatabase) -> None:
     """`@n` reads n entries of each range, already in order, and sorts no more than those."""
     steps = plan(database, lookup._NTH)
     searches = [step for step in steps if step.startswith("SEARCH")]

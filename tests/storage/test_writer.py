@@ -14,8 +14,8 @@ import pytest
 import convostore
 from convostore.errors import StoreBusyError, StoreClosedError, StoreError
 from convostore.records import Message
-from convostore.storage import database as database_module
-from convostore.storage.database import Database, connect_writer
+from convostore.storage import sqlite as database_module
+from convostore.storage.sqlite import SqliteDatabase, connect_writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ def insert_names(tx: Tx, _: str, jobs: Sequence[str]) -> list[Any]:
     return list(jobs)
 
 
-async def names(database: Database) -> set[str]:
+async def names(database: SqliteDatabase) -> set[str]:
     """Return the names that `insert_names` stored."""
     rows = sqlite3.connect(database.path)
     try:
@@ -105,7 +105,7 @@ async def test_a_batch_is_bounded(path: Path, statements: list[str]) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("bad", ["boom", "first"])
-async def test_one_bad_job_fails_alone(path: Path, database: Database, bad: str) -> None:
+async def test_one_bad_job_fails_alone(path: Path, database: SqliteDatabase, bad: str) -> None:
     """A job that raises in the middle of a group takes none of its neighbours with it."""
     await database.write(insert_names, "", "first")
     jobs = ["a", "b", bad, "c", "d"]
@@ -121,7 +121,7 @@ async def test_one_bad_job_fails_alone(path: Path, database: Database, bad: str)
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_the_driver_is_kept_as_the_cause(database: Database) -> None:
+async def test_an_error_of_the_driver_is_kept_as_the_cause(database: SqliteDatabase) -> None:
     """Whoever looks into a typed error finds what the database itself said."""
     await database.write(insert_names, "", "twice")
     with pytest.raises(StoreError) as caught:
@@ -130,7 +130,9 @@ async def test_an_error_of_the_driver_is_kept_as_the_cause(database: Database) -
 
 
 @pytest.mark.asyncio
-async def test_a_withdrawn_job_is_certainly_not_stored(path: Path, database: Database) -> None:
+async def test_a_withdrawn_job_is_certainly_not_stored(
+    path: Path, database: SqliteDatabase
+) -> None:
     """A write that timed out behind another process is not stored when that one lets go."""
     with lock_held(path), pytest.raises(StoreBusyError, match="nothing was stored"):
         await database.write(insert_names, "", "late")
@@ -140,7 +142,7 @@ async def test_a_withdrawn_job_is_certainly_not_stored(path: Path, database: Dat
 
 @pytest.mark.asyncio
 async def test_a_withdrawn_job_is_not_stored_behind_a_foreign_program(
-    database: Database, foreign: Any
+    database: SqliteDatabase, foreign: Any
 ) -> None:
     """The same with a program that knows only SQLite's own locks."""
     with foreign(), pytest.raises(StoreBusyError, match="nothing was stored"):
@@ -156,7 +158,7 @@ async def test_the_first_write_waits_for_a_foreign_program_too(
     """A file that is locked whole while the writer connects is waited for, not refused at once."""
     assert store.path == path
     with foreign("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"):
-        database = Database(path, busy_timeout_s=0.6)
+        database = SqliteDatabase(path, busy_timeout_s=0.6)
         with pytest.raises(StoreBusyError, match=r"was busy for 0\.6 s; nothing was stored"):
             await database.write(insert_names, "", "early")
     await database.write(insert_names, "", "next")
@@ -166,7 +168,7 @@ async def test_the_first_write_waits_for_a_foreign_program_too(
 
 @pytest.mark.asyncio
 async def test_a_caller_cancelled_before_its_turn_is_not_stored(
-    path: Path, database: Database
+    path: Path, database: SqliteDatabase
 ) -> None:
     """Of two queued jobs the cancelled one is left out, and the other one is stored."""
     with lock_held(path):
@@ -182,7 +184,7 @@ async def test_a_caller_cancelled_before_its_turn_is_not_stored(
 
 @pytest.mark.asyncio
 async def test_callers_cancelled_at_random_are_stored_once_or_not_at_all(
-    database: Database,
+    database: SqliteDatabase,
 ) -> None:
     """Every write that returned is there, none is there twice, and the writer goes on."""
 
@@ -255,7 +257,7 @@ async def test_the_writer_ends_although_its_last_transaction_failed(
 
 
 @pytest.mark.asyncio
-async def test_a_store_refuses_after_a_fork(database: Database) -> None:
+async def test_a_store_refuses_after_a_fork(database: SqliteDatabase) -> None:
     """A child that inherited the store gets an error instead of shared file offsets."""
     database._pid += 1
     with pytest.raises(StoreClosedError, match="forked"):
@@ -297,13 +299,16 @@ async def test_every_connection_is_set_up_as_designed(store: Store, path: Path) 
         await cursor.close()
 
 
-async def _database(store: Store) -> Database:
-    return (await store._opener.opened()).database
+async def _database(store: Store) -> SqliteDatabase:
+    database = (await store._opener.opened()).database
+    assert isinstance(database, SqliteDatabase)
+    return database
 
 
 def _queued(store: Store) -> int:
     opened = store._opener._opened
-    writer = opened.database._writer if opened else None
+    database = opened.database if opened else None
+    writer = database._writer if isinstance(database, SqliteDatabase) else None
     return writer._queue.qsize() if writer else 0
 
 

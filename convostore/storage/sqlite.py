@@ -1,0 +1,140 @@
+"""The engine over one SQLite file.
+
+Writes go to one thread with one synchronous connection (`writer.py`), reads to a few
+aiosqlite connections; readers never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import URL, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from convostore.errors import StoreOpenError
+from convostore.storage.database import Database
+from convostore.storage.faults import DRIVERS, translate
+from convostore.storage.files import FileLock
+from convostore.storage.writer import Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import aiosqlite
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import PoolProxiedConnection
+
+    from convostore.storage.statements import Hot, Row
+    from convostore.storage.waiting import Waiting
+
+READERS = 3  # aiosqlite connections, a thread each; more do not read faster on one disk
+FOREIGN_WAIT_MS = 250  # how long one BEGIN waits for other programs before it looks up again
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the writing connection: WAL, every commit synced, transactions begun by us alone.
+
+    FULL is what makes an acknowledgement survive a power cut.
+    Source: SQLite, "PRAGMA synchronous" and "Write-Ahead Logging", performance considerations.
+
+    Raises:
+        StoreOpenError: the file lies where there can be no write-ahead log.
+    """
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000
+    )
+    try:
+        connection.execute("PRAGMA page_size = 8192")  # bytes: long texts spill less than at 4096
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreOpenError(
+                f"{path} lies where SQLite cannot keep a write-ahead log",
+                hint="keep the store on a local disk: --db FILE",
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class SqliteDatabase(Database):
+    """One opened SQLite file."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+        super().__init__(str(path), busy_timeout_s=busy_timeout_s)
+        self.path = path
+        self._dialect = sqlite.dialect()
+        self._writer: Writer | None = None
+        self._engine: AsyncEngine | None = None
+        self._readers: list[PoolProxiedConnection] = []
+        self._next_reader = 0
+        self._opening = asyncio.Lock()
+
+    def _put(self, waiting: Waiting) -> None:
+        if self._writer is None:
+            self._writer = Writer(
+                lambda: connect_writer(self.path), self._dialect, FileLock(self.path)
+            )
+        self._writer.put(waiting)
+
+    def _translate(self, error: BaseException) -> BaseException:
+        return translate(error, self.path)
+
+    async def read(self, hot: Hot, **values: Any) -> list[Row]:
+        """Run one reading statement and return its rows; it sees one committed state.
+
+        Raises:
+            StoreError: whatever the database says.
+            StoreClosedError: the store is closed or was inherited by a fork.
+        """
+        self._guard()
+        sql, pick = hot.on(self._dialect)
+        try:
+            reader = await self._reader()
+            return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
+        except DRIVERS as error:
+            raise translate(error, self.path) from error
+
+    async def aclose(self) -> None:
+        """Finish the queued writes and close every connection. Idempotent."""
+        if self._closed or self._pid != os.getpid():
+            return
+        self._closed = True
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close, self.busy_timeout_s)
+        for reader in self._readers:
+            reader.close()
+        if self._engine is not None:
+            await self._engine.dispose()
+
+    async def _reader(self) -> aiosqlite.Connection:
+        if len(self._readers) < READERS:
+            async with self._opening:
+                if len(self._readers) < READERS:
+                    self._readers.append(await self._connect_reader())
+        self._next_reader = (self._next_reader + 1) % len(self._readers)
+        return cast("aiosqlite.Connection", self._readers[self._next_reader].driver_connection)
+
+    async def _connect_reader(self) -> PoolProxiedConnection:
+        if self._engine is None:
+            self._engine = create_async_engine(
+                URL.create("sqlite+aiosqlite", database=str(self.path)),
+                pool_size=READERS,
+                max_overflow=0,
+                pool_reset_on_return=None,
+                connect_args={"isolation_level": None, "timeout": self.busy_timeout_s},
+            )
+            event.listen(self._engine.sync_engine, "connect", _set_up_reader)
+        return await self._engine.raw_connection()
+
+
+def _set_up_reader(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA query_only = ON")
+    cursor.close()

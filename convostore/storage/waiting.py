@@ -1,0 +1,71 @@
+"""A job that waits to be written, and the caller who waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from convostore.storage.statements import Tx
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable
+
+    from convostore.errors import StoreError
+
+GroupFunction: TypeAlias = Callable[[Tx, str, Sequence[Any]], list[Any]]
+MOST_JOBS = 256  # in one transaction: bounds what a failure throws back and how long readers lag
+
+
+class Waiting:
+    """A job in the queue, and the caller who waits for it."""
+
+    __slots__ = ("_claim", "function", "future", "job", "loop", "outcome", "owner_id")
+
+    def __init__(
+        self, function: GroupFunction, owner_id: str, job: object, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.function = function
+        self.owner_id = owner_id
+        self.job = job
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.outcome: Any = None
+        self._claim = [True]
+
+    def claim(self) -> bool:
+        """Take the job, or take it back: exactly one of the two threads gets True."""
+        try:
+            return self._claim.pop()  # list.pop is atomic, so no lock is needed
+        except IndexError:
+            return False
+
+    @property
+    def claimed(self) -> bool:
+        """Tell whether somebody has taken it already."""
+        return not self._claim
+
+    def withdraw(self, reason: Callable[[], StoreError]) -> None:
+        """Give up waiting, if the writer has not taken the job yet: then it is not stored."""
+        if self.claim() and not self.future.done():
+            self.future.set_exception(reason())
+
+    def settle(self) -> None:
+        """Hand the outcome to the caller, in the caller's own thread."""
+        if self.future.done():
+            return  # the caller was cancelled: to it the outcome is unknown
+        if isinstance(self.outcome, BaseException):
+            self.future.set_exception(self.outcome)
+        else:
+            self.future.set_result(self.outcome)
+
+
+def run_groups(tx: Tx, batch: Iterable[Waiting]) -> None:
+    """Run the jobs of *batch*, those of one function and owner together."""
+    groups: dict[tuple[GroupFunction, str], list[Waiting]] = {}
+    for waiting in batch:
+        groups.setdefault((waiting.function, waiting.owner_id), []).append(waiting)
+    for (function, owner_id), group in groups.items():
+        outcomes = function(tx, owner_id, [waiting.job for waiting in group])
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            waiting.outcome = outcome
