@@ -57,9 +57,21 @@ def file_of(url: str) -> str | None:
 
 
 def location(url: str) -> str:
-    """Return where the store *url* is: the file of a SQLite URL, else as it is written."""
+    """Return where the store *url* is: the file of a SQLite URL, else as it may be shown."""
     scheme, found, path = url.partition(":///")
-    return path if found and scheme.partition("+")[0] == "sqlite" else url
+    return path if found and scheme.partition("+")[0] == "sqlite" else shown(url)
+
+
+def shown(url: str) -> str:
+    """Return a store's URL as it may be shown: a server's without password and options.
+
+    A password may hold any character, so whatever stands before the last `@` counts as one.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found or scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        return url
+    userinfo, at, place = rest.rpartition("@")
+    return f"{scheme}://{userinfo.partition(':')[0]}{at}{place.partition('?')[0]}"
 
 
 def from_folder(folder: str, key: str, value: object) -> object:

@@ -49,7 +49,7 @@ class Invocation:
 
     @property
     def location(self) -> str:
-        """Return where that is: the file of a SQLite URL, else as it is configured."""
+        """Return where that is: the file of a SQLite URL, a server's URL without its password."""
         return plainconfig.location(self.url)
 
     def open(self, *, create: bool = False) -> Store:
@@ -72,7 +72,8 @@ class Invocation:
 
     def command(self, *words: str) -> str:
         """Return the command line that runs *words* on this same store as this same owner."""
-        typed = [("--db", self.db), ("--owner", self.owner)]
+        db = None if self.db is None else plainconfig.shown(self.db)
+        typed = [("--db", db), ("--owner", self.owner)]
         flags = [word for flag, value in typed if value is not None for word in (flag, value)]
         return shlex.join(["convostore", *flags, *words])
 
