@@ -12,7 +12,7 @@ from convostore.cli.invocation import Invocation, examples, pass_invocation, run
 from convostore.cli.terminal import one_line, say
 
 if TYPE_CHECKING:
-    from convostore.storage.check import CheckReport
+    from convostore.storage.soundness import CheckReport
 
 
 @click.group()

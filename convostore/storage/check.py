@@ -1,171 +1,29 @@
-"""Looking for damage: what SQLite can tell, what the records promise, and every hash.
+"""Looking for damage in a file: what SQLite can tell, and what the records promise.
 
-Reads only, conversation by conversation, so that nobody has to wait and memory stays small.
+Reads only, so that nobody has to wait.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-from sqlalchemy import bindparam, func, select, tuple_
 from sqlalchemy.dialects import sqlite
 
-from convostore.errors import StoreCorruptError
-from convostore.records import ErrorRecord, Status
 from convostore.storage.access import BUSY_TIMEOUT_S, look, our_errors, stored_revision
 from convostore.storage.faults import CORRUPT, NOTADB, primary_code
 from convostore.storage.files import prepare
-from convostore.storage.rows import (
-    CONVERSATION_COLUMNS,
-    content_hash,
-    conversation_from,
-    decode_parts,
-    fold_journal,
-)
-from convostore.storage.statements import Hot, Tx
-from convostore.storage.tables import REVISION, conversation, journal, message
+from convostore.storage.soundness import CheckReport, Findings, look_at_records
+from convostore.storage.statements import Tx
+from convostore.storage.tables import REVISION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from convostore.storage.statements import Row
-
-MOST_PROBLEMS = 1_000  # in a report; how many more there are is its last line
-_PAGE = 500  # conversations whose names are read at once
-_STATUSES = frozenset(get_args(Status))
 # Source: SQLite, "Write-Ahead Logging", the WAL-reset bug: rare corruption when two connections
 # checkpoint while a third commits.
 _WAL_RESET_BUG: Final = ((3, 7, 0), (3, 51, 2))
 _dialect = sqlite.dialect()
-
-
-class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check looked at, and what it found.
-
-    Attributes:
-        problems: a line each; none in a sound store.
-        remarks: a line each; worth knowing, but no damage.
-        deep: the content was looked at, not only how it hangs together.
-        conversations: how many were looked at; so the next two.
-        revision: the schema's.
-        journal_mode: `wal`, unless another program changed it or nothing was written yet.
-    """
-
-    problems: tuple[str, ...]
-    remarks: tuple[str, ...]
-    deep: bool
-    conversations: int
-    messages: int
-    journal_rows: int
-    revision: str
-    sqlite_version: str
-    journal_mode: str
-
-
-class _Findings:
-    """What is found on the way."""
-
-    def __init__(self, *, deep: bool) -> None:
-        self.deep = deep
-        self.conversations = 0
-        self.messages = 0
-        self.journal_rows = 0
-        self._problems: list[str] = []
-        self._more = 0
-
-    def add(self, problem: str) -> None:
-        if len(self._problems) < MOST_PROBLEMS:
-            self._problems.append(problem)
-        else:
-            self._more += 1
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        more = [f"and {self._more} more"] if self._more else []
-        return (*self._problems, *more)
-
-
-_NEXT = Hot(
-    select(conversation.c.owner_id, conversation.c.id)
-    .where(
-        tuple_(conversation.c.owner_id, conversation.c.id)
-        > tuple_(bindparam("owner_id"), bindparam("conversation_id"))
-    )
-    .order_by(conversation.c.owner_id, conversation.c.id)
-    .limit(_PAGE)
-)
-_CONVERSATION = Hot(
-    select(*CONVERSATION_COLUMNS).where(
-        conversation.c.owner_id == bindparam("owner_id"),
-        conversation.c.id == bindparam("conversation_id"),
-    )
-)
-_parent = message.alias("parent")
-_LINKS = (
-    message.c.seq,
-    message.c.parent_seq,
-    message.c.status,
-    message.c.content_hash,
-    _parent.c.seq,
-    _parent.c.status,
-)
-_CONTENTS = (
-    _parent.c.content_hash,
-    message.c.role,
-    message.c.text,
-    message.c.parts,
-    message.c.error,
-)
-
-
-def _messages(*columns: Any) -> Hot:
-    """Select *columns* of a conversation's messages, each beside its parent."""
-    return Hot(
-        select(*columns)
-        .select_from(
-            message.outerjoin(
-                _parent,
-                (_parent.c.owner_id == message.c.owner_id)
-                & (_parent.c.conversation_id == message.c.conversation_id)
-                & (_parent.c.seq == message.c.parent_seq),
-            )
-        )
-        .where(
-            message.c.owner_id == bindparam("owner_id"),
-            message.c.conversation_id == bindparam("conversation_id"),
-        )
-        .order_by(message.c.seq)
-    )
-
-
-_SHALLOW = _messages(*_LINKS)
-_DEEP = _messages(*_LINKS, *_CONTENTS)
-_JOURNALS = Hot(
-    select(journal.c.message_seq, func.count(), func.max(message.c.status))
-    .select_from(
-        journal.outerjoin(
-            message,
-            (message.c.owner_id == journal.c.owner_id)
-            & (message.c.conversation_id == journal.c.conversation_id)
-            & (message.c.seq == journal.c.message_seq),
-        )
-    )
-    .where(
-        journal.c.owner_id == bindparam("owner_id"),
-        journal.c.conversation_id == bindparam("conversation_id"),
-    )
-    .group_by(journal.c.message_seq)
-)
-_JOURNAL = Hot(
-    select(journal.c.seq, journal.c.kind, journal.c.text).where(
-        journal.c.owner_id == bindparam("owner_id"),
-        journal.c.conversation_id == bindparam("conversation_id"),
-        journal.c.message_seq == bindparam("seq"),
-    )
-)
 
 
 def check(path: Path, *, deep: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> CheckReport:
@@ -182,7 +40,7 @@ def check(path: Path, *, deep: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> 
         StoreBusyError: another program held it all the time.
     """
     prepare(path, create=False)
-    findings = _Findings(deep=deep)
+    findings = Findings(deep=deep)
     with our_errors(path), look(path, busy_timeout_s) as connection:
         revision = stored_revision(connection, path)
         journal_mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
@@ -195,15 +53,10 @@ def check(path: Path, *, deep: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> 
             if primary_code(error) not in {CORRUPT, NOTADB}:
                 raise
             findings.add(f"the rest cannot be read: {error}")
-    return CheckReport(
-        problems=findings.problems,
+    return findings.report(
         remarks=remarks,
-        deep=deep,
-        conversations=findings.conversations,
-        messages=findings.messages,
-        journal_rows=findings.journal_rows,
         revision=revision,
-        sqlite_version=sqlite3.sqlite_version,
+        engine=f"SQLite {sqlite3.sqlite_version}",
         journal_mode=journal_mode,
     )
 
@@ -220,7 +73,7 @@ def _remarks(revision: str) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _engine(connection: sqlite3.Connection, findings: _Findings) -> None:
+def _engine(connection: sqlite3.Connection, findings: Findings) -> None:
     """Ask SQLite; `quick_check` would miss nine in ten flipped bits."""
     for (line,) in connection.execute("PRAGMA integrity_check"):
         if line != "ok":
@@ -229,125 +82,12 @@ def _engine(connection: sqlite3.Connection, findings: _Findings) -> None:
         findings.add(f"table {table}, row {rowid}: what it belongs to is not in {above}")
 
 
-def _records(connection: sqlite3.Connection, findings: _Findings) -> None:
+def _records(connection: sqlite3.Connection, findings: Findings) -> None:
     # A flipped bit may leave bytes that are no UTF-8; such a text has to be read to be told.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-    tx = Tx(connection.cursor(), _dialect)
-    for owner_id, conversation_id in _conversations(tx):
-        connection.execute("BEGIN")
-        try:
-            _conversation(tx, owner_id, conversation_id, findings)
-        except (TypeError, ValueError) as error:  # a value of a kind that was never stored
-            findings.add(f"conversation {conversation_id}: cannot be read: {error}")
-        finally:
-            connection.execute("ROLLBACK")
-
-
-def _conversations(tx: Tx) -> Iterator[Row]:
-    last: Row = ("", "")
-    while page := tx.rows(_NEXT, owner_id=last[0], conversation_id=last[1]):
-        yield from page
-        last = page[-1]
-
-
-def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: _Findings) -> None:
-    """Check one conversation, in one read transaction: what it says must agree with itself."""
-    at = {"owner_id": owner_id, "conversation_id": conversation_id}
-    found = tx.rows(_CONVERSATION, **at)
-    if not found:
-        return  # removed since the page was read
-    record = dict(zip((column.name for column in CONVERSATION_COLUMNS), found[0], strict=True))
-    name = f"conversation {record['handle']}"
-    findings.conversations += 1
-    if findings.deep:
-        try:
-            conversation_from(found[0])
-        except StoreCorruptError as error:
-            findings.add(f"{name}: {error}")
-    _counts(_tree(tx, at, name, findings), record, name, findings)
-    for seq, rows, status in tx.rows(_JOURNALS, **at):
-        findings.journal_rows += rows
-        if status != "streaming":
-            findings.add(f"{name}, message {seq}: has a journal, but its status is {status}")
-        elif findings.deep:
-            _journal(tx.rows(_JOURNAL, **at, seq=seq), f"{name}, message {seq}", findings)
-
-
-class _Counted(msgspec.Struct):
-    """What a conversation's messages come to."""
-
-    heads: set[int]
-    messages: int = 0
-    interrupted: int = 0
-    last_seq: int = 0
-
-
-def _tree(tx: Tx, at: dict[str, str], name: str, findings: _Findings) -> _Counted:
-    counted = _Counted(heads=set())
-    sql, pick = (_DEEP if findings.deep else _SHALLOW).on(_dialect)
-    for row in tx.cursor.execute(sql, pick(at)):  # not fetched whole: it may be very long
-        counted.heads.add(row[0])
-        counted.messages += 1
-        counted.interrupted += row[2] == "interrupted"
-        counted.last_seq = row[0]
-        where = f"{name}, message {row[0]}"
-        for problem in _link_problems(row):
-            findings.add(f"{where}: {problem}")
-        if findings.deep:
-            for problem in _content_problems(row):
-                findings.add(f"{where}: {problem}")
-    findings.messages += counted.messages
-    return counted
-
-
-def _link_problems(row: Row) -> Iterator[str]:
-    seq, parent_seq, status, hash_, found_parent, parent_status = row[:6]
-    if status not in _STATUSES:
-        yield f"has the unknown status {status}"
-    if status != "streaming" and hash_ is None:
-        yield "is finished, but has no hash"
-    if parent_seq is None:
-        return
-    if found_parent is None:
-        yield f"its parent, message {parent_seq}, is gone"
-    if parent_seq >= seq:
-        yield f"its parent, message {parent_seq}, is not older"
-    if parent_status == "streaming":
-        yield f"follows message {parent_seq}, whose reply is still running"
-
-
-def _content_problems(row: Row) -> Iterator[str]:
-    status, hash_ = row[2:4]
-    parent_hash, role, text, shape, error = row[6:]
-    if status in {"streaming", "erased"} or hash_ is None:
-        return  # not final yet, or forgotten: its hash stays, and those of its children follow
-    if content_hash(parent_hash, role, text, shape) != hash_:
-        yield "is not as it was stored: its hash differs"
-    try:
-        decode_parts(text, shape)
-    except StoreCorruptError as cause:
-        yield str(cause)
-    try:
-        msgspec.json.decode(error or "null", type=ErrorRecord | None)
-    except msgspec.DecodeError as cause:
-        yield f"its error cannot be read ({cause})"
-
-
-def _counts(counted: _Counted, record: dict[str, Any], name: str, findings: _Findings) -> None:
-    head_seq = record["head_seq"]
-    if head_seq is not None and head_seq not in counted.heads:
-        findings.add(f"{name}: stands at message {head_seq}, which is gone")
-    for what, stored, found in (
-        ("last message", record["last_seq"], counted.last_seq),
-        ("number of messages", record["message_count"], counted.messages),
-        ("number of interrupted replies", record["interrupted_count"], counted.interrupted),
-    ):
-        if stored != found:
-            findings.add(f"{name}: its {what} is said to be {stored}, but is {found}")
-
-
-def _journal(rows: list[Row], where: str, findings: _Findings) -> None:
-    try:
-        fold_journal((seq, kind, text) for seq, kind, text in rows)
-    except StoreCorruptError as error:
-        findings.add(f"{where}: {error}")
+    look_at_records(
+        Tx(connection.cursor(), _dialect),
+        findings,
+        begin=lambda: connection.execute("BEGIN"),
+        end=lambda: connection.execute("ROLLBACK"),
+    )

@@ -16,9 +16,10 @@ from filled_store import (  # type: ignore[import-not-found] # pytest puts this 
 import convostore
 from convostore.errors import StoreError, StoreOpenError
 from convostore.providers.echo import Echo
-from convostore.storage import check as check_module
-from convostore.storage.check import MOST_PROBLEMS, check
+from convostore.storage import soundness as check_module
+from convostore.storage.check import check
 from convostore.storage.rows import content_hash
+from convostore.storage.soundness import MOST_PROBLEMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def test_sound_store_has_no_problems(filled: Path) -> None:
     assert report.problems == ()
     assert (report.conversations, report.messages, report.journal_rows) == (3, 15, 0)
     assert (report.revision, report.journal_mode, report.deep) == ("0001", "wal", True)
-    assert report.sqlite_version == sqlite3.sqlite_version
+    assert report.engine == f"SQLite {sqlite3.sqlite_version}"
 
 
 def test_check_changes_nothing(filled: Path) -> None:
