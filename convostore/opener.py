@@ -1,23 +1,25 @@
-"""Which file a store is in, and opening it once for all owners that look at it."""
+"""Where a store is, and opening it once for all owners that look at it."""
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convostore.errors import StoreClosedError, StoreOpenError
+from convostore.errors import StoreClosedError
 from convostore.place import Opened, Patience
 from convostore.pulse import Pulse
-from convostore.storage import migrate as schema
-from convostore.storage.sqlite import SqliteDatabase
+from convostore.storage import engines
+from convostore.storage.address import address_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from convostore.providers.provider import Provider
+    from convostore.storage.address import Server
 
 
-def file_of(url: str | Path | None) -> Path:
-    """Return the file that a store's URL names.
+def where_is(url: str | Path | None) -> Path | Server:
+    """Return the file or the database that a store's URL names.
 
     Raises:
         StoreOpenError: it is a URL of another kind.
@@ -27,17 +29,7 @@ def file_of(url: str | Path | None) -> Path:
         from convostore import config
 
         url = config.load().store
-    if isinstance(url, Path):
-        return url
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return Path(url)
-    if scheme.partition("+")[0] != "sqlite" or not rest.startswith("/"):
-        raise StoreOpenError(
-            f"{scheme}:// is no store that this version can open",
-            hint="name a file, or sqlite:///FILE",
-        )
-    return Path(rest[1:])
+    return address_of(url)
 
 
 class Opener:
@@ -46,14 +38,14 @@ class Opener:
     def __init__(
         self,
         *,
-        path: Path,
+        where: Path | Server,
         provider: Provider | None,
         migrate: bool,
         create: bool,
         busy_timeout_s: float,
         patience: Patience,
     ) -> None:
-        self.path, self.provider = path, provider
+        self.where, self.provider = where, provider
         self._migrate, self._create = migrate, create
         self._busy_timeout_s, self._patience = busy_timeout_s, patience
         self._opened: Opened | None = None
@@ -72,15 +64,12 @@ class Opener:
                 if self._closed:
                     raise StoreClosedError("the store is closed")
                 if self._opened is None:
-                    path = self.path.resolve()  # one lock file, whatever link it is reached by
-                    await asyncio.to_thread(
-                        schema.ensure_schema,
-                        path,
+                    database = await engines.open_database(
+                        self.where,
                         create=self._create,
                         migrate=self._migrate,
                         busy_timeout_s=self._busy_timeout_s,
                     )
-                    database = SqliteDatabase(path, busy_timeout_s=self._busy_timeout_s)
                     self._opened = Opened(database, Pulse(), self._patience)
         return self._opened
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from convostore import clock, exchange
 from convostore.conversation import Conversation
-from convostore.errors import ConversationNotFoundError
+from convostore.errors import ConversationNotFoundError, StoreError
 from convostore.ids import new_id
-from convostore.opener import Opener, file_of
+from convostore.opener import Opener, where_is
 from convostore.place import Patience, Place
 from convostore.records import Page
 from convostore.source import StoredSource
-from convostore.storage import lookup, migrate, reads
+from convostore.storage import engines, lookup, reads
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
     from convostore.storage.backup import RestoreReport
-    from convostore.storage.check import CheckReport
     from convostore.storage.database import Database
+    from convostore.storage.soundness import CheckReport
 
 
 def open(  # noqa: A001 - the public verb
@@ -52,10 +51,11 @@ def open(  # noqa: A001 - the public verb
     """Return a store; `async with` it, or its first verb, opens it.
 
     Args:
-        url: a file, or `sqlite:///FILE`; None is the configured store.
+        url: a file, `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`; None is the
+            configured store.
         provider: who answers; the store closes it.
         owner: whose conversations, by name; None is the store's personal owner.
-        migrate: upgrade an older store, after a backup beside it.
+        migrate: upgrade an older store; a file after a backup beside it.
         create: make a store where there is none.
         busy_timeout_s: how long a write waits for others before it is withdrawn.
         idle_timeout_s: how long a turn waits for the provider's next event; None is as long as
@@ -67,7 +67,7 @@ def open(  # noqa: A001 - the public verb
     """
     return Store(
         Opener(
-            path=file_of(url),
+            where=where_is(url),
             provider=provider,
             migrate=migrate,
             create=create,
@@ -79,12 +79,12 @@ def open(  # noqa: A001 - the public verb
 
 
 async def upgrade(url: str | Path | None) -> str:
-    """Bring a store to the newest schema, after a backup beside it, and return its revision.
+    """Bring a store to the newest schema and return its revision; a file is backed up first.
 
     Raises:
         StoreError: it cannot be opened, is newer than this program, or is in use.
     """
-    return await asyncio.to_thread(migrate.upgrade, file_of(url))
+    return await engines.upgrade(where_is(url))
 
 
 async def restore(url: str | Path | None, source: Path) -> RestoreReport:
@@ -93,9 +93,7 @@ async def restore(url: str | Path | None, source: Path) -> RestoreReport:
     Raises:
         StoreError: *source* is no sound store, or the store is in use.
     """
-    from convostore.storage import backup
-
-    return await asyncio.to_thread(backup.restore, file_of(url), source)
+    return await engines.restore(where_is(url), source)
 
 
 class Store:
@@ -139,8 +137,20 @@ class Store:
 
     @property
     def path(self) -> Path:
-        """The store's file."""
-        return self._opener.path
+        """The store's file.
+
+        Raises:
+            StoreError: it is in no file; `location` says where it is.
+        """
+        where = self._opener.where
+        if not isinstance(where, Path):
+            raise StoreError(f"{where} is no file", hint="use store.location")
+        return where
+
+    @property
+    def location(self) -> str:
+        """Where the store is: its file, or its URL without the password."""
+        return str(self._opener.where)
 
     def for_owner(self, name: str) -> Store:
         """Return the same store as somebody else sees it: same verbs, nobody else's rows.
@@ -321,10 +331,8 @@ class Store:
         Raises:
             StoreError: the store cannot be opened.
         """
-        from convostore.storage import check
-
         await self._opener.opened()
-        return await asyncio.to_thread(check.check, self.path, deep=deep)
+        return await engines.check(self._opener.where, deep=deep)
 
     async def backup(self, to: Path | str) -> None:
         """Write a copy of the whole store to a new file, also while it is in use.
@@ -332,10 +340,8 @@ class Store:
         Raises:
             StoreError: the file exists, or cannot be written.
         """
-        from convostore.storage import backup
-
         await self._opener.opened()
-        await asyncio.to_thread(backup.backup, self.path, Path(to))
+        await engines.backup(self._opener.where, Path(to))
 
     async def aclose(self) -> None:
         """End what still runs as stopped, and close the store and its provider. Idempotent."""

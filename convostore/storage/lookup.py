@@ -145,7 +145,9 @@ async def _nth_newest(database: Database, owner_id: str, ref: str) -> Conversati
 
 
 def _is_storable(text: str) -> bool:
-    """Tell whether *text* can be in the database at all: lone surrogates cannot."""
+    """Tell whether *text* can be in the database at all: NUL and lone surrogates cannot."""
+    if "\x00" in text:
+        return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 

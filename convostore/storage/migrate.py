@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, StaticPool, create_engine, event
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
-    from pathlib import Path
 
     from alembic.config import Config
+
+    from convostore.storage.address import Server
 
 _alembic = threading.Lock()  # alembic keeps the running migration in its module
 
@@ -72,7 +74,7 @@ def ensure_schema(
             f"{path} has no chats in it yet", hint="start one: convostore chat, or check the name"
         )
     if revision != EMPTY:
-        _refuse(path, revision, migrate=migrate)
+        refuse(path, revision, migrate=migrate)
     with alone(path, busy_timeout_s) as connection:
         _bring_up(connection, path)
 
@@ -92,12 +94,39 @@ def is_known(revision: str) -> bool:
     return revision == REVISION or revision in _history()
 
 
-def too_new(path: Path, revision: str) -> SchemaTooNewError:
+def too_new(store: Path | Server, revision: str) -> SchemaTooNewError:
     """Return the error for a store from the future."""
     return SchemaTooNewError(
-        f"{path} was made by a newer convostore (its schema is {revision}, ours {REVISION})",
+        f"{store} was made by a newer convostore (its schema is {revision}, ours {REVISION})",
         hint="upgrade this one: pip install --upgrade convostore",
     )
+
+
+def refuse(store: Path | Server, revision: str, *, migrate: bool) -> None:
+    """Refuse a store that is not of this program's revision, unless it may be upgraded.
+
+    Raises:
+        SchemaTooNewError: it was made by a newer program.
+        SchemaOutdatedError: it was made by an older one, and *migrate* is False.
+    """
+    if not is_known(revision):
+        raise too_new(store, revision)
+    if not migrate:
+        backup = "a backup is made first" if isinstance(store, Path) else "after a pg_dump"
+        raise SchemaOutdatedError(
+            f"{store} was made by an older convostore (its schema is {revision}, ours {REVISION})",
+            hint=f"bring it up to date, {backup}: convostore db upgrade",
+        )
+
+
+def run_revisions(connection: Connection) -> None:
+    """Run the revisions that are missing, in the transaction of *connection*."""
+    from alembic import command
+
+    config = _config()
+    with _alembic:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 @contextlib.contextmanager
@@ -112,29 +141,15 @@ def transaction(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Iterator[
         yield connection
 
 
-def _refuse(path: Path, revision: str, *, migrate: bool) -> None:
-    if not is_known(revision):
-        raise too_new(path, revision)
-    if not migrate:
-        raise SchemaOutdatedError(
-            f"{path} was made by an older convostore (its schema is {revision}, ours {REVISION})",
-            hint="bring it up to date, a backup is made first: convostore db upgrade",
-        )
-
-
 def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
     """Run the revisions that are missing now, for another process may have been first."""
-    from alembic import command
-
     revision = stored_revision(connection, path)
     if revision == REVISION:
         return
     if revision != EMPTY:
         _keep_copy(connection, path, revision)
-    config = _config()
-    with _transaction(connection, path) as upgrading, _alembic:
-        config.attributes["connection"] = upgrading
-        command.upgrade(config, "head")
+    with _transaction(connection, path) as upgrading:
+        run_revisions(upgrading)
 
 
 def _keep_copy(connection: sqlite3.Connection, path: Path, revision: str) -> None:

@@ -107,10 +107,8 @@ def _pair_of_sqlite(element: _PairOf, compiler: SQLCompiler, **kwargs: Any) -> s
 @compiles(_PairOf, "postgresql")
 def _pair_of_postgresql(element: _PairOf, compiler: SQLCompiler, **kwargs: Any) -> str:
     first, second, items = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    pairs = (
-        f"SELECT value ->> 0, CAST(value ->> 1 AS INTEGER)"
-        f" FROM json_array_elements(CAST({items} AS JSON)) AS given(value)"
-    )
+    given = f"json_array_elements(CAST({items} AS JSON)) AS given(value)"
+    pairs = f"SELECT value ->> 0, CAST(value ->> 1 AS INTEGER) FROM {given}"  # noqa: S608 - compiled
     return f"({first}, {second}) IN ({pairs})"
 
 
