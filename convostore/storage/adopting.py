@@ -9,6 +9,7 @@ import msgspec
 from convostore.records import RemoteThread
 from convostore.storage.journal import DeadReply, interrupt_replies, keep_remote
 from convostore.storage.replies import STAND, advance, replies, sibling_row
+from convostore.storage.retold import stored_message
 from convostore.storage.rows import content_hash
 from convostore.storage.standing import ADD_MESSAGE, no_conversation
 
@@ -56,6 +57,8 @@ def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError | None:
     broken = replies(tx, owner_id, [place]).get(place)
     if not standing or broken is None:
         return no_conversation(job.conversation_id)
+    if tx.again and (made := stored_message(tx, owner_id, job.id)):
+        return made[0]
     head_seq, last_seq = standing[0]
     if head_seq != job.broken_seq:
         return None  # somebody went on meanwhile: theirs is the newer word

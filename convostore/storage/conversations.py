@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, insert, select
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
 from convostore.storage.appends import Append, append_messages
+from convostore.storage.retold import is_made
 from convostore.storage.standing import NewMessage
 from convostore.storage.statements import Hot, Tx, one_of
 from convostore.storage.tables import conversation, owner, store_meta
@@ -92,6 +93,8 @@ def create_conversations(
 
 
 def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreError:
+    if is_made(tx, owner_id, job.id):
+        return job.id
     if job.key is not None:
         taken = tx.rows(_BY_KEY, owner_id=owner_id, keys=msgspec.json.encode([job.key]).decode())
         if taken and job.reuse:

@@ -12,6 +12,7 @@ from convostore.records import RemoteThread, Usage
 from convostore.storage.journal import clear_journals, count_interrupted, keep_remote
 from convostore.storage.leases import token_of
 from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
+from convostore.storage.retold import stored_message
 from convostore.storage.rows import NANO, content_hash
 from convostore.storage.standing import ADD_MESSAGE
 from convostore.storage.statements import Hot, Tx, greatest, upsert
@@ -178,6 +179,8 @@ def _finish(
     late = ours and reply.status == "interrupted" and not _has_child(tx, owner_id, job)
     hash_ = content_hash(reply.above, reply.role, job.text, job.shape)
     if not (late or (ours and reply.status == "streaming")):
+        if made := stored_message(tx, owner_id, job.spare_id):
+            return Ended(message_seq=made[0], sibling=True, content_hash=made[1])
         seq = _sibling(tx, owner_id, job, reply.parent_seq, hash_)
         return Ended(message_seq=seq, sibling=True, content_hash=hash_)
     if late:

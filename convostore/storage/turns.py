@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.storage.leases import is_dead
+from convostore.storage.retold import stored_before
 from convostore.storage.rows import to_json
 from convostore.storage.standing import (
     ADD_MESSAGE,
@@ -125,7 +126,9 @@ def begin_turns(
     for job in jobs:
         stands = standing.get(job.conversation_id)
         key = job.user.idempotency_key if job.user else None
-        if key in known:
+        if stands is not None and (begun := stored_before(tx, owner_id, job, stands)):
+            outcomes.append(begun)
+        elif key in known:
             outcomes.append(known[key])
         elif stands is None:
             outcomes.append(no_conversation(job.conversation_id))
