@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import platform
 import sqlite3
 from importlib.metadata import version
@@ -9,11 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import convostore
+from tests.engines import ENGINES
 from tests.postgres_server import PostgresServer, any_server, own_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from tests.engines import Where
     from tests.postgres_server import OwnServer
 
 
@@ -23,6 +29,13 @@ def pytest_report_header() -> str:
         f"SQLite {sqlite3.sqlite_version}, SQLAlchemy {version('sqlalchemy')}, "
         f"{platform.python_implementation()} {platform.python_version()}"
     )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that asks for a place of a store on both engines, or on what its mark names."""
+    if "engine" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("engine", only.args if only else ENGINES)
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +50,59 @@ def fragile_postgres() -> Iterator[OwnServer]:
     """Give a PostgreSQL server that a test may kill and start again."""
     with own_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def template(postgres: PostgresServer) -> Iterator[str]:
+    """Give the name of a database that is an empty store: copying it is quicker than making one."""
+
+    async def make(url: str) -> None:
+        async with convostore.open(url):
+            pass
+
+    name = postgres.make()
+    asyncio.run(make(postgres.of(name)))
+    yield name
+    postgres.drop(name)
+
+
+@pytest.fixture
+def places(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], Where]]:
+    """Give new places for stores: files that are not there yet, or databases with an empty store."""
+    numbers, made = itertools.count(), list[str]()
+
+    def place() -> Where:
+        number = next(numbers)
+        if engine == "sqlite":
+            return tmp_path / (f"chats-{number}.db" if number else "chats.db")
+        made.append(server().make(request.getfixturevalue("template")))
+        url = server().of(made[-1])
+        return url.replace("postgresql", "postgresql+psycopg", 1) if engine == "psycopg" else url
+
+    def server() -> PostgresServer:
+        found: PostgresServer = request.getfixturevalue("postgres")
+        return found
+
+    yield place
+    for name in made:
+        server().drop(name)
+
+
+@pytest.fixture
+def path(places: Callable[[], Where]) -> Where:
+    """Name a place for a store."""
+    return places()
+
+
+@pytest.fixture
+def new_path(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Where]:
+    """Name a place where there is nothing: no file, or a database without a table."""
+    if engine == "sqlite":
+        yield tmp_path / "new.db"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    name = server.make()
+    yield server.of(name)
+    server.drop(name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import convostore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from convostore import Store
     from convostore.providers.provider import Provider
@@ -26,7 +26,12 @@ async def temporary_store(
         provider: answers the store's turns, and is closed with it.
         owner: whose rows; the personal owner by default.
     """
-    with tempfile.TemporaryDirectory(prefix="convostore-") as folder:
-        path = Path(folder) / "chats.db"
+    with _place() as path:
         async with convostore.open(path, provider=provider, owner=owner) as store:
             yield store
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="convostore-") as folder:
+        yield Path(folder) / "chats.db"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 from teller import tell  # type: ignore[import-not-found] # beside this file
 
@@ -32,7 +31,7 @@ async def create(store: convostore.Store, run: str, task: int) -> None:
         tell("created", title, chat.id)
 
 
-async def close(path: Path, run: str) -> None:
+async def close(path: str, run: str) -> None:
     """Open the store, append and close it, again and again."""
     for number in range(1_000_000):
         async with convostore.open(path) as store:
@@ -44,7 +43,7 @@ async def close(path: Path, run: str) -> None:
         tell("closed")
 
 
-async def main(path: Path, run: str, what: str) -> None:
+async def main(path: str, run: str, what: str) -> None:
     """Do it with four tasks, or close alone."""
     if what == "close":
         await close(path, run)
@@ -54,4 +53,4 @@ async def main(path: Path, run: str, what: str) -> None:
         await asyncio.gather(*(do(store, run, task) for task in range(4)))
 
 
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3]))

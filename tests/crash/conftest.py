@@ -22,12 +22,6 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a store's file."""
-    return tmp_path / "chats.db"
-
-
-@pytest.fixture
 def chance() -> random.Random:
     """Give random numbers whose seed a failing test prints."""
     seed = random.SystemRandom().randrange(2**32)

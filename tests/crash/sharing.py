@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from pathlib import Path
 
 from teller import tell  # type: ignore[import-not-found] # beside this file
 
@@ -30,7 +29,7 @@ async def append(store: convostore.Store, name: str, task: int, times: int) -> N
         tell(room, text, [one.seq for one in stored], begin, time.monotonic_ns())
 
 
-async def main(path: Path, name: str, times: int) -> None:
+async def main(path: str, name: str, times: int) -> None:
     """Open the store when told to, as all processes do at the same moment."""
     tell("ready")
     sys.stdin.readline()
@@ -38,4 +37,4 @@ async def main(path: Path, name: str, times: int) -> None:
         await asyncio.gather(*(append(store, name, task, times) for task in range(TASKS)))
 
 
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

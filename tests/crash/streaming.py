@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 
 from teller import Known, tell  # type: ignore[import-not-found] # beside this file
 
@@ -28,10 +27,10 @@ async def talk(store: convostore.Store, name: str, run: str) -> None:
         tell("ended", name, question, turn.reply.text)
 
 
-async def main(path: Path, run: str) -> None:
+async def main(path: str, run: str) -> None:
     """Run all four."""
     async with convostore.open(path, provider=Known()) as store:
         await asyncio.gather(*(talk(store, f"room{n}", run) for n in range(4)))
 
 
-asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
+asyncio.run(main(sys.argv[1], sys.argv[2]))

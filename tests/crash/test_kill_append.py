@@ -14,15 +14,15 @@ import convostore
 
 if TYPE_CHECKING:
     import random
-    from pathlib import Path
 
     from convostore import ConversationRecord
+    from tests.engines import Where
 
 TIMES = 12
 
 
 def kill_in_the_middle(
-    child: Any, path: Path, run: int, what: str, chance: random.Random
+    child: Any, path: Where, run: int, what: str, chance: random.Random
 ) -> list[list[Any]]:
     """Run a child, kill it at a random instant after its first word; return what it told."""
     with child("appending.py", path, run, what) as process:
@@ -35,7 +35,7 @@ def kill_in_the_middle(
     return told
 
 
-async def appended(path: Path) -> list[tuple[int, str, str]]:
+async def appended(path: Where) -> list[tuple[int, str, str]]:
     """Return seq, role and text of the shared conversation, and look for damage."""
     async with convostore.open(path, create=False) as store:
         assert (await store.check(deep=True)).problems == ()
@@ -43,7 +43,7 @@ async def appended(path: Path) -> list[tuple[int, str, str]]:
         return [(one.seq, one.role, one.text) for one in await chat.history()]
 
 
-async def created(path: Path) -> dict[str, list[str]]:
+async def created(path: Where) -> dict[str, list[str]]:
     """Return the system texts of all conversations by title, and look for damage."""
     async with convostore.open(path, create=False) as store:
         assert (await store.check(deep=True)).problems == ()
@@ -65,7 +65,7 @@ async def created(path: Path) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("what", ["append", "close"])
 def test_kills_while_appending_and_closing_lose_no_acknowledged_pair(
-    child: Any, path: Path, chance: random.Random, what: str
+    child: Any, path: Where, chance: random.Random, what: str
 ) -> None:
     """Pairs are whole, in order and at the place that was told, after each of twelve kills."""
     told: list[list[Any]] = []
@@ -86,7 +86,7 @@ def test_kills_while_appending_and_closing_lose_no_acknowledged_pair(
 
 
 def test_kills_while_creating_leave_no_half_made_conversation(
-    child: Any, path: Path, chance: random.Random
+    child: Any, path: Where, chance: random.Random
 ) -> None:
     """A conversation is there with its system text or not at all; an acknowledged one is there."""
     told: list[list[Any]] = []

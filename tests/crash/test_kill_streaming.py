@@ -16,9 +16,10 @@ import convostore
 
 if TYPE_CHECKING:
     import random
-    from pathlib import Path
+    from collections.abc import Callable
 
     from convostore import ConversationRecord, Message
+    from tests.engines import Where
 
 BEHIND_BYTES = 4096  # what may have been shown and not be on disk
 
@@ -48,7 +49,7 @@ class Told:
             self.ended[rest[0]] = rest[1]
 
 
-def run_and_kill(child: Any, path: Path, told: Told, run: int, chance: random.Random) -> None:
+def run_and_kill(child: Any, path: Where, told: Told, run: int, chance: random.Random) -> None:
     """Let a child stream, and kill it at a random instant after all four have been asked."""
     with child("streaming.py", path, run) as process:
         ready = len(told.asked) == 4
@@ -66,7 +67,7 @@ def run_and_kill(child: Any, path: Path, told: Told, run: int, chance: random.Ra
     assert process.returncode == -signal.SIGKILL
 
 
-async def what_is_kept(path: Path) -> dict[str, list[Message]]:
+async def what_is_kept(path: Where) -> dict[str, list[Message]]:
     """Read every conversation by its key, and look for damage."""
     async with convostore.open(path, create=False) as store:
         report = await store.check(deep=True)
@@ -109,7 +110,7 @@ def verify_reply(question: str, reply: Message, told: Told) -> None:
     assert len(shown) - len(reply.text) < BEHIND_BYTES, "further behind than promised"
 
 
-def kill_again_and_again(child: Any, path: Path, times: int, chance: random.Random) -> Told:
+def kill_again_and_again(child: Any, path: Where, times: int, chance: random.Random) -> Told:
     """Kill as often, and look at the store after each kill; each child goes on with all four."""
     told = Told()
     for run in range(times):
@@ -120,7 +121,7 @@ def kill_again_and_again(child: Any, path: Path, times: int, chance: random.Rand
 
 @pytest.mark.timeout(300)
 def test_sixty_kills_while_four_conversations_stream_lose_nothing(
-    child: Any, path: Path, chance: random.Random
+    child: Any, path: Where, chance: random.Random
 ) -> None:
     """After each of 60 kills all is kept, and a new process goes on at once, without a wait."""
     told = kill_again_and_again(child, path, 60, chance)
@@ -132,7 +133,9 @@ def test_sixty_kills_while_four_conversations_stream_lose_nothing(
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_thousand_kills_lose_nothing(child: Any, path: Path, chance: random.Random) -> None:
+def test_a_thousand_kills_lose_nothing(
+    child: Any, places: Callable[[], Where], chance: random.Random
+) -> None:
     """The same, a thousand times, in fifty stores."""
-    for number in range(50):
-        kill_again_and_again(child, path.with_name(f"{number}.db"), 20, chance)
+    for _ in range(50):
+        kill_again_and_again(child, places(), 20, chance)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,7 +18,13 @@ import convostore
 from convostore.errors import StoreBusyError
 from convostore.records import Message
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.engines import Where
+
 HERE = Path(__file__).parent
+LOCK = pytest.mark.only("sqlite", reason="it holds the lock beside the file")
 
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
@@ -31,7 +37,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def run_at_once(path: Path, processes: int, times: int) -> list[list[Any]]:
+def run_at_once(path: Where, processes: int, times: int) -> list[list[Any]]:
     """Let so many processes begin at the same moment; return all that they told."""
     with ExitStack() as stack:
         children = [
@@ -49,7 +55,7 @@ def run_at_once(path: Path, processes: int, times: int) -> list[list[Any]]:
     return told
 
 
-async def rooms(path: Path) -> dict[str, list[Message]]:
+async def rooms(path: Where) -> dict[str, list[Message]]:
     """Return the messages of each keyed conversation, and look for damage."""
     async with convostore.open(path, create=False) as store:
         assert (await store.check(deep=True)).problems == ()
@@ -75,27 +81,27 @@ def verify(told: list[list[Any]], kept: dict[str, list[Message]]) -> None:
             latest_begin = max(latest_begin, begin)
 
 
-def test_four_processes_with_sixteen_tasks_each_lose_and_double_nothing(path: Path) -> None:
+def test_four_processes_with_sixteen_tasks_each_lose_and_double_nothing(path: Where) -> None:
     """Positions are dense and unique, and follow real time, in conversations that all share."""
     told = run_at_once(path, 4, 6)
     assert len(told) == 4 * 16 * 6
     verify(told, asyncio.run(rooms(path)))
 
 
-def test_eight_processes_open_a_new_store_at_once(path: Path) -> None:
+def test_eight_processes_open_a_new_store_at_once(new_path: Where) -> None:
     """All eight find or make the same schema, the same owner and the same conversations."""
-    told = run_at_once(path, 8, 1)
-    kept = asyncio.run(rooms(path))
+    told = run_at_once(new_path, 8, 1)
+    kept = asyncio.run(rooms(new_path))
     assert len(kept) == 4
     verify(told, kept)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-def test_processes_at_once_again_and_again(tmp_path: Path) -> None:
+def test_processes_at_once_again_and_again(places: Callable[[], Where]) -> None:
     """The same with more appends, in thirty stores."""
-    for number in range(30):
-        path = tmp_path / f"{number}.db"
+    for _ in range(30):
+        path = places()
         told = run_at_once(path, 4, 20)
         verify(told, asyncio.run(rooms(path)))
 
@@ -131,8 +137,9 @@ asyncio.run(main())
 """
 
 
+@LOCK
 @pytest.mark.asyncio
-async def test_a_process_can_exit_while_a_stopped_one_holds_the_lock(path: Path) -> None:
+async def test_a_process_can_exit_while_a_stopped_one_holds_the_lock(path: Where) -> None:
     """A neighbour stopped with the lock in its hand costs an error, and no hanging exit."""
     async with convostore.open(path) as store:
         await store.create(title="before")
@@ -158,7 +165,7 @@ async def test_a_process_can_exit_while_a_stopped_one_holds_the_lock(path: Path)
 
 
 @pytest.mark.parametrize("how", ["return", "raise"])
-def test_a_store_that_is_never_closed_does_not_hang_the_exit(path: Path, how: str) -> None:
+def test_a_store_that_is_never_closed_does_not_hang_the_exit(path: Where, how: str) -> None:
     """A program that forgets to close, or leaves by SystemExit, ends; what it stored is kept."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", UNCLOSED, path, how],
@@ -179,6 +186,7 @@ def test_a_store_that_is_never_closed_does_not_hang_the_exit(path: Path, how: st
 FORKED = """
 import asyncio, os, sys
 import convostore
+from tests.engines import Where
 async def main():
     async with convostore.open(sys.argv[1]) as store:
         chat = await store.create(title="parent")
@@ -202,7 +210,7 @@ asyncio.run(main())
 """
 
 
-def test_a_forked_child_is_refused_and_the_parent_goes_on(path: Path) -> None:
+def test_a_forked_child_is_refused_and_the_parent_goes_on(path: Where) -> None:
     """The child's every verb says that the store has to be opened again; nothing is damaged."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORKED, path],
@@ -214,8 +222,9 @@ def test_a_forked_child_is_refused_and_the_parent_goes_on(path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@LOCK
 @pytest.mark.asyncio
-async def test_a_busy_store_still_answers_readers(path: Path) -> None:
+async def test_a_busy_store_still_answers_readers(path: Where) -> None:
     """While another process holds the lock and SQLite's own, reading goes on."""
     async with convostore.open(path, busy_timeout_s=0.3) as store:
         chat = await store.create(title="kept")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,25 @@ from convostore.exchange import ExportReport
 from convostore.formats import jsonl
 from convostore.providers import Playground
 from convostore.records import ConversationRecord, Message, ReasoningPart, TextPart
-from convostore.testing import PlaygroundServer, ScriptedProvider, Think, temporary_store
+from convostore.testing import (
+    PlaygroundServer,
+    ScriptedProvider,
+    Think,
+    temporary,
+    temporary_store,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from tests.engines import Where
+
+
+@pytest.fixture(autouse=True)
+def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `temporary_store` make its stores on the engine of the test."""
+    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
 
 
 async def text_of(exported: AsyncGenerator[str] | ExportReport) -> str:

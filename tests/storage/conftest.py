@@ -10,10 +10,12 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import filled_store  # type: ignore[import-not-found] # pytest puts this folder on the path
+import psycopg
 import pytest
 import pytest_asyncio
 
 import convostore
+from tests.engines import dsn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from convostore import Store
     from convostore.storage.database import Database
+    from tests.engines import Where
 
 Foreign: TypeAlias = "Callable[..., AbstractContextManager[sqlite3.Connection]]"
 Hold: TypeAlias = "Callable[[], AbstractContextManager[None]]"
@@ -35,14 +38,8 @@ def filled(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a store's file."""
-    return tmp_path / "chats.db"
-
-
 @pytest_asyncio.fixture
-async def store(path: Path) -> AsyncIterator[Store]:
+async def store(path: Where) -> AsyncIterator[Store]:
     """Open a new store whose writes give up soon."""
     async with convostore.open(path, busy_timeout_s=0.3) as opened:
         yield opened
@@ -56,11 +53,16 @@ async def database(store: Store) -> Database:
 
 
 @pytest.fixture
-def lock(path: Path) -> Hold:
-    """Hold the lock between processes, as another process of ours that is writing."""
+def lock(path: Where) -> Hold:
+    """Hold what every write has to have, as another process of ours that is writing."""
 
     @contextmanager
     def hold() -> Iterator[None]:
+        if isinstance(path, str):
+            with psycopg.connect(dsn(path)) as connection:
+                connection.execute("LOCK TABLE conversation IN EXCLUSIVE MODE")
+                yield
+            return
         file = os.open(path.with_name(path.name + "-lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

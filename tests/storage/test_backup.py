@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.only("sqlite", reason="a backup is a copy of the file")
+
+
 def _names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 

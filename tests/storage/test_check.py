@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+pytestmark = pytest.mark.only("sqlite", reason="it damages a file by hand")
+
+
 def _problems(path: Path, *, deep: bool = True) -> tuple[str, ...]:
     return check(path, deep=deep).problems
 

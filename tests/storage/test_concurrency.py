@@ -12,9 +12,9 @@ from convostore.records import Message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from convostore import Store
+    from tests.engines import Where
 
 
 async def cancelled_after(work: Awaitable[Any], rounds: int) -> bool:
@@ -52,7 +52,7 @@ async def add(store: Store) -> Any:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("verb", [read_list, make, add])
 async def test_a_verb_cancelled_at_any_await_leaves_the_store_in_order(
-    path: Path, verb: Callable[[Store], Awaitable[Any]]
+    path: Where, verb: Callable[[Store], Awaitable[Any]]
 ) -> None:
     """Cancelled after 1, 2, 3 ... rounds, from a cold store on, the next verb finds it whole."""
     async with convostore.open(path) as first:
@@ -74,7 +74,7 @@ async def test_a_verb_cancelled_at_any_await_leaves_the_store_in_order(
 
 
 @pytest.mark.asyncio
-async def test_readers_see_only_whole_appends_while_others_write(path: Path) -> None:
+async def test_readers_see_only_whole_appends_while_others_write(path: Where) -> None:
     """Every history read during a storm of appends is a prefix of the final one, in pairs."""
     async with convostore.open(path) as store:
         await store.get_or_create("shared")
@@ -97,7 +97,7 @@ async def test_readers_see_only_whole_appends_while_others_write(path: Path) -> 
 
 
 @pytest.mark.asyncio
-async def test_two_stores_on_one_file_share_what_is_written(path: Path) -> None:
+async def test_two_stores_on_one_file_share_what_is_written(path: Where) -> None:
     """A store opened twice in one process is two stores on one file, and both are right."""
     async with convostore.open(path) as one, convostore.open(path) as two:
         first = await one.get_or_create("shared")

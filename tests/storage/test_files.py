@@ -142,6 +142,8 @@ with FileLock(Path(sys.argv[1])):
     sys.stdin.read()
 """
 
+pytestmark = pytest.mark.only("sqlite", reason="it is about the files of a store")
+
 
 def test_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     """A process that dies while it holds the lock does not keep the others out."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+pytestmark = pytest.mark.only("sqlite", reason="it limits how far a file may grow")
+
+
 def test_a_file_that_cannot_grow_costs_an_error_and_no_message(path: Path) -> None:
     """Under a limit on file sizes: typed errors, reads go on, and all works again afterwards."""
     program = Path(__file__).parent / "filling.py"

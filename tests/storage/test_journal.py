@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,24 +12,24 @@ from convostore.errors import StoreBusyError
 from convostore.events import Finished
 from convostore.journaling import FLUSH_BYTES
 from convostore.testing import ScriptedProvider
+from tests.engines import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     Hold = Callable[[], AbstractContextManager[None]]
 
+    from tests.engines import Where
 
-def journaled(path: Path) -> str:
+
+def journaled(path: Where) -> str:
     """Return the text that a kill at this moment would leave."""
-    with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute("SELECT text FROM journal ORDER BY seq").fetchall()
-    return "".join(text for (text,) in rows)
+    return "".join(text for (text,) in rows(path, "SELECT text FROM journal ORDER BY seq"))
 
 
 @pytest.mark.asyncio
-async def test_what_is_on_its_way_to_the_disk_counts_as_unsaved(path: Path, lock: Hold) -> None:
+async def test_what_is_on_its_way_to_the_disk_counts_as_unsaved(path: Where, lock: Hold) -> None:
     """While a flush is stuck, what was shown is never more than 4 KiB ahead of the disk."""
     provider = ScriptedProvider()
     provider.answer(*["x" * 1000] * 12)
@@ -60,7 +58,7 @@ async def test_what_is_on_its_way_to_the_disk_counts_as_unsaved(path: Path, lock
 
 
 @pytest.mark.asyncio
-async def test_a_shown_delta_is_never_4_kib_ahead_of_the_disk(path: Path) -> None:
+async def test_a_shown_delta_is_never_4_kib_ahead_of_the_disk(path: Where) -> None:
     """At every delta of a fast stream, what is in the journal is at most 4 KiB behind."""
     provider = ScriptedProvider()
     provider.answer(*[f"{n:06d}" + "y" * (n * 37 % 900) for n in range(120)])
@@ -78,7 +76,7 @@ async def test_a_shown_delta_is_never_4_kib_ahead_of_the_disk(path: Path) -> Non
 
 
 @pytest.mark.asyncio
-async def test_closing_a_held_store_ends_and_keeps_what_was_shown(path: Path, lock: Hold) -> None:
+async def test_closing_a_held_store_ends_and_keeps_what_was_shown(path: Where, lock: Hold) -> None:
     """With turns running and the lock held elsewhere, a close returns; the answers are kept."""
     provider = ScriptedProvider()
     for _ in range(4):
@@ -105,7 +103,9 @@ async def test_closing_a_held_store_ends_and_keeps_what_was_shown(path: Path, lo
 
 
 @pytest.mark.asyncio
-async def test_an_ending_that_could_not_be_written_is_written_later(path: Path, lock: Hold) -> None:
+async def test_an_ending_that_could_not_be_written_is_written_later(
+    path: Where, lock: Hold
+) -> None:
     """The caller is told that the end is not stored yet; it is, as soon as the lock is free."""
     provider = ScriptedProvider()
     provider.script("all of it", provider.gate("end"), Finished())

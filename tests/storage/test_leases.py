@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +16,11 @@ from convostore.records import Message
 from convostore.recovery import close_dead_replies
 from convostore.storage.leases import DEAD_AFTER_MS, is_dead, new_lease
 from convostore.testing import ScriptedProvider
+from tests.engines import change, rows
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convostore import Conversation
+    from tests.engines import Where
 
 NOW_MS = 1_000_000_000
 LONG_AGO_MS = NOW_MS - DEAD_AFTER_MS - 1
@@ -78,13 +76,11 @@ def _started(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[19]
 
 
-def bury(path: Path) -> None:
+def bury(path: Where) -> None:
     """Make every running reply look as if its writer had died."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(
-            "UPDATE message SET lease = substr(lease, 1, instr(lease, '|')) || 'x|x|1|1|0'"
-            " WHERE status = 'streaming'"
-        )
+    for seq, lease_ in rows(path, "SELECT seq, lease FROM message WHERE status = 'streaming'"):
+        dead = lease_.partition("|")[0] + "|x|x|1|1|0"
+        change(path, "UPDATE message SET lease = ? WHERE seq = ?", dead, seq)
 
 
 async def close_dead(chat: Conversation) -> int:
@@ -97,7 +93,7 @@ async def texts(chat: Conversation) -> list[tuple[int | None, str, str, str]]:
     return [(one.parent_seq, one.role, one.status, one.text) for one in await chat.messages()]
 
 
-def begun(path: Path) -> tuple[Any, ScriptedProvider]:
+def begun(path: Where) -> tuple[Any, ScriptedProvider]:
     """Return a store whose first turn stops half-way."""
     provider = ScriptedProvider()
     provider.script("first ", "second ", provider.gate("half"), "third", Finished())
@@ -105,7 +101,7 @@ def begun(path: Path) -> tuple[Any, ScriptedProvider]:
 
 
 @pytest.mark.asyncio
-async def test_a_reply_whose_writer_was_only_slow_is_finished_once(path: Path) -> None:
+async def test_a_reply_whose_writer_was_only_slow_is_finished_once(path: Where) -> None:
     """Closed as interrupted by somebody else, it is completed by its writer after all."""
     store, provider = begun(path)
     async with store:
@@ -129,7 +125,7 @@ async def test_a_reply_whose_writer_was_only_slow_is_finished_once(path: Path) -
 
 
 @pytest.mark.asyncio
-async def test_a_late_reply_that_was_gone_on_from_becomes_a_sibling(path: Path) -> None:
+async def test_a_late_reply_that_was_gone_on_from_becomes_a_sibling(path: Where) -> None:
     """Its words are kept beside the interrupted one, and what came after stays where it is."""
     store, provider = begun(path)
     async with store:
@@ -155,7 +151,7 @@ async def test_a_late_reply_that_was_gone_on_from_becomes_a_sibling(path: Path) 
 
 
 @pytest.mark.asyncio
-async def test_a_fenced_writer_puts_nothing_more_in_the_journal(path: Path) -> None:
+async def test_a_fenced_writer_puts_nothing_more_in_the_journal(path: Where) -> None:
     """With another writer's token in the row a flush changes nothing, and the turn ends at once.
 
     No journal would take what it shows; what it has shown by then is stored as a sibling.
@@ -165,15 +161,12 @@ async def test_a_fenced_writer_puts_nothing_more_in_the_journal(path: Path) -> N
         chat = await store.create()
         async with chat.stream("go") as turn:
             await anext(turn)
-            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-                connection.execute(
-                    "UPDATE message SET lease = 'thief' || substr(lease, instr(lease, '|'))"
-                    " WHERE status = 'streaming'"
-                )
+            ((mine,),) = rows(path, "SELECT lease FROM message WHERE status = 'streaming'")
+            stolen = "thief|" + mine.partition("|")[2]
+            change(path, "UPDATE message SET lease = ? WHERE status = 'streaming'", stolen)
             turn.tick()
             await turn._journal.settled()
-            with closing(sqlite3.connect(path)) as connection:
-                assert connection.execute("SELECT count(*) FROM journal").fetchone() == (0,)
+            assert rows(path, "SELECT count(*) FROM journal") == [(0,)]
             provider.gate("half").open()
             with pytest.raises(IncompleteReplyError, match="taken for dead"):
                 await turn.drain()
@@ -184,7 +177,7 @@ async def test_a_fenced_writer_puts_nothing_more_in_the_journal(path: Path) -> N
 
 
 @pytest.mark.asyncio
-async def test_a_living_writer_is_neither_closed_nor_overtaken(path: Path) -> None:
+async def test_a_living_writer_is_neither_closed_nor_overtaken(path: Where) -> None:
     """A second caller is told to wait, and a reader sees the reply running."""
     store, _ = begun(path)
     async with store:
@@ -201,7 +194,7 @@ async def test_a_living_writer_is_neither_closed_nor_overtaken(path: Path) -> No
 
 
 @pytest.mark.asyncio
-async def test_a_reader_shows_a_dead_reply_as_interrupted_without_writing(path: Path) -> None:
+async def test_a_reader_shows_a_dead_reply_as_interrupted_without_writing(path: Where) -> None:
     """What died is displayed with its journal; the file is left as it is until somebody writes."""
     store, _ = begun(path)
     async with store:
@@ -215,7 +208,5 @@ async def test_a_reader_shows_a_dead_reply_as_interrupted_without_writing(path: 
         async with convostore.open(path) as reader:
             reply = (await (await reader.resume("@")).history())[-1]
             assert (reply.status, reply.text) == ("interrupted", "first ")
-        with closing(sqlite3.connect(path)) as connection:
-            stored = connection.execute("SELECT status FROM message WHERE seq = 2").fetchone()
-            assert stored == ("streaming",)
+        assert rows(path, "SELECT status FROM message WHERE seq = 2") == [("streaming",)]
         await turn.__aexit__(None, None, None)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convostore import Conversation, Store
+    from tests.engines import Where
 
 
 async def secrets(store: Store) -> Conversation:
@@ -38,7 +39,7 @@ async def secrets(store: Store) -> Conversation:
 @pytest.mark.parametrize("how", ["id", "key", "handle", "prefix", "@", "@1"])
 @pytest.mark.parametrize("other", ["bob", None])
 async def test_no_reference_finds_another_owners_conversation(
-    store: Store, how: str, other: str | None
+    store: Store, how: str, other: str | None, tmp_path: Path
 ) -> None:
     """By id, key, handle, its beginning, or place in the list: it is as if it were not there."""
     chat = await secrets(store)
@@ -49,7 +50,7 @@ async def test_no_reference_finds_another_owners_conversation(
             with pytest.raises(ConversationNotFoundError):
                 await verb(ref or how)
         with pytest.raises(ConversationNotFoundError):
-            await mine.export(ref or how, to=store.path.parent / "out.jsonl")
+            await mine.export(ref or how, to=tmp_path / "out.jsonl")
         await mine.get_or_create("other")
         if how.startswith("@"):
             break  # now there is one of bob's own
@@ -67,7 +68,7 @@ async def test_two_owners_may_use_the_same_key(store: Store) -> None:
 
 
 @pytest.mark.asyncio
-async def test_every_write_to_another_owners_conversation_is_refused(path: Path) -> None:
+async def test_every_write_to_another_owners_conversation_is_refused(path: Where) -> None:
     """With every id known, no write of another owner changes a row."""
     async with convostore.open(path, provider=ScriptedProvider()) as store:
         chat = await secrets(store)

@@ -312,6 +312,8 @@ except ConvostoreError as error:
     print(type(error).__name__, error, sep=": ")
 """
 
+pytestmark = pytest.mark.only("sqlite", reason="a restore replaces the file")
+
 
 @pytest.mark.parametrize("bytes_", [0, 8_192, 100_000])
 def test_restore_without_room_changes_nothing(filled: Path, source: Path, bytes_: int) -> None:

@@ -11,6 +11,7 @@ from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, I
 from convostore.records import Message
 from convostore.storage import conversations
 from convostore.testing import ManualClock
+from tests.engines import place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ async def test_what_fits_nothing_is_not_found(store: Store, ref: str) -> None:
 @pytest.mark.asyncio
 async def test_half_a_character_in_a_name_is_told(store: Store) -> None:
     """A lone surrogate, as a badly encoded command line gives, is no error of the database."""
-    other = convostore.open(store.path, owner="caf\udce9")
+    other = convostore.open(place(store), owner="caf\udce9")
     with pytest.raises(InvalidTextError):
         await other.create()
     with pytest.raises(InvalidTextError):

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Tx
 
 
+pytestmark = pytest.mark.only(
+    "sqlite", reason="it is about the thread and the lock beside the file"
+)
+
+
 @contextmanager
 def lock_held(path: Path) -> Iterator[None]:
     """Hold the lock between processes, as another process that is writing."""

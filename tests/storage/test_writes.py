@@ -20,9 +20,8 @@ from convostore.records import Message, ReasoningPart, TextPart, ToolCallPart
 from convostore.testing import ScriptedProvider
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convostore import Store
+    from tests.engines import Where
 
 
 @pytest.mark.asyncio
@@ -104,7 +103,7 @@ async def test_expected_head_is_compared_where_the_append_is_stored(store: Store
 
 
 @pytest.mark.asyncio
-async def test_nothing_is_appended_below_a_running_reply(path: Path) -> None:
+async def test_nothing_is_appended_below_a_running_reply(path: Where) -> None:
     """A reply that is being written has no child until it has ended."""
     provider = ScriptedProvider()
     provider.script("half", provider.gate("half"))

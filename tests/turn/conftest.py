@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,23 +10,17 @@ import pytest_asyncio
 from watching import Watch  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
-from convostore.testing import ManualClock, ScriptedProvider
+from convostore.testing import ManualClock, ScriptedProvider, temporary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from convostore import Conversation, Store
+    from tests.engines import Where
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Name a store's file."""
-    return tmp_path / "chats.db"
-
-
-@pytest.fixture
-def watch(path: Path) -> Watch:
+def watch(path: Where) -> Watch:
     """Look at the store's file as another program does."""
     return Watch(path)
 
@@ -37,7 +32,7 @@ def provider() -> ScriptedProvider:
 
 
 @pytest_asyncio.fixture
-async def store(path: Path, provider: ScriptedProvider) -> AsyncIterator[Store]:
+async def store(path: Where, provider: ScriptedProvider) -> AsyncIterator[Store]:
     """Open a new store."""
     async with convostore.open(path, provider=provider) as opened:
         yield opened
@@ -54,3 +49,9 @@ async def manual(store: Store) -> AsyncIterator[ManualClock]:
     """Stop the time, once the store is open."""
     with ManualClock() as clock:
         yield clock
+
+
+@pytest.fixture(autouse=True)
+def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `temporary_store` make its stores on the engine of the test."""
+    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))

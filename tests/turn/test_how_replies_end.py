@@ -11,6 +11,7 @@ from convostore import errors
 from convostore.events import Finished, TextDelta
 from convostore.providers.provider import ChatMessage
 from convostore.testing import Fail, ManualClock, ScriptedProvider, Silence, temporary_store
+from tests.engines import place
 from tests.turn.reading import replies, rows
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def test_question_is_on_disk_before_the_model_is_asked() -> None:
         async with turn:
             reading = asyncio.create_task(turn.drain())
             await gate.arrive()
-            stored = rows(store.path, "SELECT role, status, text FROM message ORDER BY seq")
+            stored = rows(place(store), "SELECT role, status, text FROM message ORDER BY seq")
             assert stored == [("user", "completed", "is it there?"), ("assistant", "streaming", "")]
             gate.open()
             await reading
@@ -65,7 +66,7 @@ async def test_completed_reply_is_stored_whole_and_is_the_head() -> None:
         )
         assert (await store.resume(chat.id)).record.head_seq == turn.reply.seq
         assert (await chat.history())[-1] == turn.reply
-        assert rows(store.path, "SELECT count(*) FROM journal") == [(0,)]
+        assert rows(place(store), "SELECT count(*) FROM journal") == [(0,)]
         assert await asked_next(chat, provider) == told("where?", "Kyoto", "and now?")
 
 
@@ -80,7 +81,7 @@ async def test_caller_who_leaves_early_stops_the_reply() -> None:
             async for delta in turn:
                 if delta.text == "two ":
                     break
-        assert replies(store.path) == [("stopped", "one two ")]
+        assert replies(place(store)) == [("stopped", "one two ")]
         assert provider.calls[0].closed
         assert await asked_next(chat, provider) == told("count", "one two ", "and now?")
 
@@ -100,7 +101,7 @@ async def test_stop_from_another_task_ends_the_reading_quietly() -> None:
             await asyncio.sleep(0)
             assert (await turn.stop()).status == "stopped"
             assert (await reading).text == "one "
-        assert replies(store.path) == [("stopped", "one ")]
+        assert replies(place(store)) == [("stopped", "one ")]
 
 
 @pytest.mark.asyncio
@@ -116,7 +117,7 @@ async def test_cancelled_task_keeps_what_was_shown_and_is_cancelled() -> None:
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        assert replies(store.path) == [("stopped", "one ")]
+        assert replies(place(store)) == [("stopped", "one ")]
 
 
 @pytest.mark.asyncio
@@ -162,7 +163,7 @@ async def test_stream_without_its_end_is_a_failure() -> None:
         provider.script("all of it")
         with pytest.raises(errors.IncompleteReplyError):
             await chat.send("tell me")
-        assert replies(store.path) == [("failed", "all of it")]
+        assert replies(place(store)) == [("failed", "all of it")]
 
 
 @pytest.mark.asyncio
@@ -175,7 +176,7 @@ async def test_fault_in_a_provider_does_not_lose_the_reply() -> None:
         with pytest.raises(errors.ProviderError, match="KeyError") as raised:
             await chat.send("tell me")
         assert isinstance(raised.value.__cause__, KeyError)
-        assert replies(store.path) == [("failed", "half")]
+        assert replies(place(store)) == [("failed", "half")]
 
 
 @pytest.mark.asyncio
@@ -193,7 +194,7 @@ async def test_exception_of_the_caller_stops_the_reply_and_comes_out() -> None:
         provider.script("one ", Silence())
         with pytest.raises(LookupError, match="mine"):
             await read(chat)
-        assert replies(store.path) == [("stopped", "one ")]
+        assert replies(place(store)) == [("stopped", "one ")]
 
 
 @pytest.mark.asyncio
@@ -205,7 +206,7 @@ async def test_refused_request_stores_nothing() -> None:
         chat = await store.create()
         with pytest.raises(errors.ContextLengthError):
             await chat.send("a lot")
-        assert rows(store.path, "SELECT count(*) FROM message") == [(0,)]
+        assert rows(place(store), "SELECT count(*) FROM message") == [(0,)]
         assert provider.requests == []
 
 
@@ -232,7 +233,7 @@ async def test_silent_and_endless_providers_end_at_their_limit(
             await clock.advance(advance_s + 1)
             with pytest.raises(errors.ProviderTimeoutError, match=f"{advance_s:g} s"):
                 await sending
-        assert replies(store.path) == [("failed", "one ")]
+        assert replies(place(store)) == [("failed", "one ")]
 
 
 @pytest.mark.asyncio
@@ -255,7 +256,7 @@ async def test_closing_the_store_stops_the_turns_that_run() -> None:
         await asyncio.sleep(0)
         await store.aclose()
         assert await running == "stopped"
-        assert replies(store.path) == [("stopped", "one ")]
+        assert replies(place(store)) == [("stopped", "one ")]
 
 
 @pytest.mark.asyncio

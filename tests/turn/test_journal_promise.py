@@ -10,6 +10,7 @@ import pytest
 from convostore.events import Finished, ReasoningDelta, TextDelta, ToolCallDelta
 from convostore.following import deltas_after
 from convostore.testing import ScriptedProvider, Silence, temporary_store
+from tests.engines import place
 from tests.turn.reading import journaled
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ async def test_disk_is_never_more_than_4_kib_behind_what_was_shown() -> None:
         async with chat.stream("a lot") as turn:
             async for delta in turn:
                 shown += delta.text
-                behind = len(shown.encode()) - len(journaled(store.path).encode())
+                behind = len(shown.encode()) - len(journaled(place(store)).encode())
                 worst = max(worst, behind)
-                assert shown.startswith(journaled(store.path))
+                assert shown.startswith(journaled(place(store)))
         assert 0 < worst <= 4096
         assert turn.reply.text == "".join(pieces)
 
@@ -46,7 +47,7 @@ async def test_text_is_flushed_while_provider_and_caller_are_silent() -> None:
         async with chat.stream("count") as turn:
             await anext(turn)
             async with asyncio.timeout(10):
-                while journaled(store.path) != "one ":
+                while journaled(place(store)) != "one ":
                     await asyncio.sleep(0.02)  # the tick is real: every 200 ms
 
 
@@ -60,7 +61,7 @@ async def test_another_reader_sees_the_journal_of_a_running_reply() -> None:
         chat = await store.create()
         sending = asyncio.create_task(chat.send("count"))
         await gate.arrive()
-        while not journaled(store.path):
+        while not journaled(place(store)):
             await asyncio.sleep(0.02)  # the tick is real: every 200 ms
         (_, reply) = await (await store.resume(chat.id)).history()
         assert (reply.status, reply.text) == ("streaming", "one ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,11 @@ from convostore import errors
 from convostore.events import Finished, RemoteUpdate
 from convostore.records import RemoteThread
 from convostore.testing import Fail, ScriptedProvider, Silence, temporary_store
+from tests.engines import place
 from tests.turn.reading import change, journaled, replies, rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REMOTE = RemoteThread(
     server_url="http://far", dialect="threads", remote_id="msg_A", user_remote_id="msg_U"
@@ -34,7 +39,7 @@ async def test_question_under_a_running_reply_is_refused_and_not_stored() -> Non
             await other.send("second")
         gate.open()
         await sending
-        assert rows(store.path, "SELECT count(*) FROM message") == [(2,)]
+        assert rows(place(store), "SELECT count(*) FROM message") == [(2,)]
 
 
 @pytest.mark.asyncio
@@ -171,7 +176,7 @@ async def test_repeat_after_a_failure_makes_a_new_answer_to_the_same_question() 
         with pytest.raises(errors.ProviderConnectError):
             await chat.send("question", idempotency_key="7")
         assert (await chat.send("question", idempotency_key="7")).text == "at last"
-        assert replies(store.path) == [("failed", ""), ("completed", "at last")]
+        assert replies(place(store)) == [("failed", ""), ("completed", "at last")]
         assert [message.text for message in await chat.history()] == ["question", "at last"]
         assert [one.text for one in provider.requests[1].messages] == ["question"]
 
@@ -186,9 +191,9 @@ async def test_reply_of_a_dead_writer_is_closed_with_its_journal_and_gone_on_fro
         provider.script(RemoteUpdate(REMOTE), "half an ", gate, Silence())
         sending = asyncio.create_task(chat.send("question"))
         await gate.arrive()
-        while not journaled(store.path):
+        while not journaled(place(store)):
             await asyncio.sleep(0.02)  # the tick flushes it in real time
-        change(store.path, "UPDATE message SET lease = ? WHERE status = 'streaming'", DEAD)
+        change(place(store), "UPDATE message SET lease = ? WHERE status = 'streaming'", DEAD)
         other = await store.resume(chat.id)
         assert [message.status for message in await other.history()] == ["completed", "interrupted"]
         provider.answer("the rest")
@@ -198,11 +203,11 @@ async def test_reply_of_a_dead_writer_is_closed_with_its_journal_and_gone_on_fro
             "half an ",
             "go on",
         ]
-        assert replies(store.path)[0] == ("interrupted", "half an ")
+        assert replies(place(store))[0] == ("interrupted", "half an ")
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
-        assert ("stopped", "half an ") in replies(store.path)  # the slow writer's text: a sibling
+        assert ("stopped", "half an ") in replies(place(store))  # the slow writer's text: a sibling
 
 
 @pytest.mark.asyncio
@@ -215,12 +220,12 @@ async def test_writer_taken_for_dead_may_finish_its_reply_once() -> None:
         provider.script("one ", gate, "two", Finished())
         sending = asyncio.create_task(chat.send("question"))
         await gate.arrive()
-        change(store.path, "UPDATE message SET status = 'interrupted' WHERE status = 'streaming'")
-        change(store.path, "UPDATE conversation SET interrupted_count = 1")
+        change(place(store), "UPDATE message SET status = 'interrupted' WHERE status = 'streaming'")
+        change(place(store), "UPDATE conversation SET interrupted_count = 1")
         gate.open()
         assert (await sending).status == "completed"
-        assert replies(store.path) == [("completed", "one two")]
-        assert rows(store.path, "SELECT interrupted_count FROM conversation") == [(0,)]
+        assert replies(place(store)) == [("completed", "one two")]
+        assert rows(place(store), "SELECT interrupted_count FROM conversation") == [(0,)]
 
 
 @pytest.mark.asyncio
@@ -232,7 +237,7 @@ async def test_remote_ids_are_on_disk_before_the_first_text_is_shown() -> None:
         provider.script(RemoteUpdate(REMOTE), "text", Finished())
         async with chat.stream("question") as turn:
             await anext(turn)
-            assert rows(store.path, "SELECT remote_id FROM remote_thread") == [("msg_A",)]
+            assert rows(place(store), "SELECT remote_id FROM remote_thread") == [("msg_A",)]
             await turn.drain()
         assert chat.parent_id == "msg_A"
         assert (await store.resume(chat.id)).parent_id == "msg_A"
@@ -268,7 +273,7 @@ async def test_broken_stream_that_was_whole_on_the_far_side_is_completed() -> No
         async with chat.stream("question") as turn:
             shown = [delta.text async for delta in turn]
         assert shown == ["half ", "and whole"]
-        assert replies(store.path) == [("completed", "half and whole")]
+        assert replies(place(store)) == [("completed", "half and whole")]
         assert provider.recovered == [REMOTE]
 
 
@@ -287,7 +292,7 @@ async def test_far_sides_own_word_that_it_failed_is_not_asked_about() -> None:
         with pytest.raises(errors.IncompleteReplyError):
             await chat.send("question")
         assert provider.recovered == []
-        assert replies(store.path) == [("failed", "half ")]
+        assert replies(place(store)) == [("failed", "half ")]
 
 
 @pytest.mark.asyncio
@@ -299,7 +304,7 @@ async def test_reply_broken_by_a_crash_is_fetched_at_the_next_question() -> None
     async with temporary_store(provider) as store:
         chat = await store.create()
         await chat.send("question")
-        change(store.path, "UPDATE message SET status = 'interrupted' WHERE role = 'assistant'")
+        change(place(store), "UPDATE message SET status = 'interrupted' WHERE role = 'assistant'")
         provider.recovery = Finished(text="half and whole", remote=REMOTE)
         again = await store.resume(chat.id)
         await again.send("go on")
@@ -309,12 +314,12 @@ async def test_reply_broken_by_a_crash_is_fetched_at_the_next_question() -> None
             "go on",
             "next",
         ]
-        assert replies(store.path)[0] == ("interrupted", "half ")
+        assert replies(place(store))[0] == ("interrupted", "half ")
         assert provider.requests[1].remote == REMOTE
 
 
 @pytest.mark.asyncio
-async def test_nobody_reaches_another_owners_conversation() -> None:
+async def test_nobody_reaches_another_owners_conversation(tmp_path: Path) -> None:
     """Every verb that takes a reference finds only what belongs to its owner."""
     provider = ScriptedProvider()
     provider.otherwise = ("answer", Finished())
@@ -326,6 +331,6 @@ async def test_nobody_reaches_another_owners_conversation() -> None:
             with pytest.raises(errors.ConversationNotFoundError):
                 await bob.resume(ref)
             with pytest.raises(errors.ConversationNotFoundError):
-                await bob.export(ref, to=store.path.with_name("stolen.jsonl"))
+                await bob.export(ref, to=tmp_path / "stolen.jsonl")
         assert (await bob.list()).items == ()
         assert (await bob.get_or_create("room:1")).id != chat.id

@@ -14,12 +14,11 @@ from convostore.events import Finished
 from convostore.testing import Silence
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from watching import Watch
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
+    from tests.engines import Where
 
 MOST_STEPS = 400  # far more than any verb has awaits
 LATE = pytest.mark.parametrize("late", [False, True])
@@ -36,7 +35,7 @@ async def stream(chat: Conversation) -> None:
 @pytest.mark.parametrize("cold", [False, True])
 @LATE
 async def test_cancel_at_every_await_of_a_turn_leaves_it_whole_or_not_there(
-    late: bool, keyed: bool, cold: bool, path: Path, provider: ScriptedProvider, watch: Watch
+    late: bool, keyed: bool, cold: bool, path: Where, provider: ScriptedProvider, watch: Watch
 ) -> None:
     """The question is stored with its reply or not at all; no reply stays running; the next goes on.
 
@@ -76,7 +75,7 @@ async def test_cancel_at_every_await_of_a_turn_leaves_it_whole_or_not_there(
 @pytest.mark.asyncio
 @LATE
 async def test_cancel_at_every_await_while_another_branch_is_followed(
-    late: bool, path: Path, provider: ScriptedProvider, watch: Watch
+    late: bool, path: Where, provider: ScriptedProvider, watch: Watch
 ) -> None:
     """The reading between write 1 and the request, where the head has moved, is no gap."""
     provider.otherwise = ("Hel", "lo", Finished())
@@ -97,7 +96,7 @@ async def test_cancel_at_every_await_while_another_branch_is_followed(
 @pytest.mark.asyncio
 @LATE
 async def test_cancel_at_every_await_of_an_append_stores_all_or_nothing(
-    late: bool, path: Path, watch: Watch
+    late: bool, path: Where, watch: Watch
 ) -> None:
     """Two messages in one append are both there or neither is; repeating it stores them once."""
     async with convostore.open(path) as store:

@@ -21,12 +21,11 @@ from convostore.providers.provider import ChatMessage
 from convostore.testing import Fail, Silence
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from watching import Watch
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
+    from tests.engines import Where
 
 
 async def next_call(chat: Conversation, provider: ScriptedProvider) -> list[str]:
@@ -264,7 +263,7 @@ async def test_fault_while_closing_changes_nothing_of_the_reply(
 
 @pytest.mark.asyncio
 async def test_closing_the_store_stops_what_runs(
-    path: Path, provider: ScriptedProvider, watch: Watch
+    path: Where, provider: ScriptedProvider, watch: Watch
 ) -> None:
     """Turns being read, idle and just beginning all end before the file is closed."""
     store = convostore.open(path, provider=provider)
@@ -293,7 +292,7 @@ async def test_closing_the_store_stops_what_runs(
 
 @pytest.mark.asyncio
 async def test_closing_the_store_at_any_moment_leaves_no_running_reply(
-    path: Path, provider: ScriptedProvider, watch: Watch
+    path: Where, provider: ScriptedProvider, watch: Watch
 ) -> None:
     """However far a turn has come when its store is closed, its reply is final or not there."""
     provider.otherwise = ("Hel", "lo", Silence())

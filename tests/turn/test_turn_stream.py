@@ -19,12 +19,11 @@ from convostore.records import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from watching import Watch  # type: ignore[import-not-found] # pytest puts this folder on the path
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
+    from tests.engines import Where
 
 
 @pytest.mark.asyncio
@@ -120,7 +119,7 @@ async def test_model_gets_the_whole_path_and_the_conversation_settings(
 
 @pytest.mark.asyncio
 async def test_another_process_goes_on_where_this_one_ended(
-    path: Path, provider: ScriptedProvider
+    path: Where, provider: ScriptedProvider
 ) -> None:
     """A store that is closed and opened again knows everything that was said."""
     provider.answer("One")
@@ -270,7 +269,7 @@ async def test_turn_is_used_in_order(chat: Conversation, provider: ScriptedProvi
 
 
 @pytest.mark.asyncio
-async def test_conversation_without_a_provider_says_so(path: Path) -> None:
+async def test_conversation_without_a_provider_says_so(path: Where) -> None:
     """The mistake is named at the call, before anything is stored."""
     async with convostore.open(path) as store:
         chat = await store.create()

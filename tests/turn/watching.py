@@ -1,27 +1,27 @@
-"""Looking at a store's file from outside, as another program sees it, and stepping coroutines."""
+"""Looking at a store from outside, as another program sees it, and stepping coroutines."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
+
+from tests.engines import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
-    from pathlib import Path
+
+    from tests.engines import Where
 
 
 class Watch:
     """Reads a store's tables by connections of its own: only what is committed is seen."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Where) -> None:
         self.path = path
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Return what *sql* selects."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            return connection.execute(sql, values).fetchall()
+        return rows(self.path, sql, *values)
 
     def messages(
         self, conversation_id: str | None = None
