@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from convostore import Store
 
 Where: TypeAlias = Path | str  # a file, or the URL of a database
@@ -39,6 +41,19 @@ def change(where: Where, sql: str, *values: object) -> int:
     """Change a store by hand, as no program of ours would; return how many rows changed."""
     with connect(where) as connection:
         return int(connection.execute(_for(where, sql), values).rowcount)
+
+
+@contextmanager
+def held(where: Where) -> Iterator[None]:
+    """Hold what every write has to have, as a program that is not ours; reading goes on."""
+    with connect(where) as connection:
+        connection.execute("BEGIN IMMEDIATE" if isinstance(where, Path) else "BEGIN")
+        if not isinstance(where, Path):
+            connection.execute("LOCK TABLE conversation IN EXCLUSIVE MODE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
 
 
 def place(store: Store) -> Where:

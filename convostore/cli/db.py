@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from convostore.storage.soundness import CheckReport
 
 
+_RESTORE = {
+    True: "convostore db restore FILE puts a backup in the store's place",
+    False: "restore the database from a dump: pg_restore",
+}
+
+
 @click.group()
 @store_options
 def db() -> None:
@@ -50,7 +56,7 @@ def check(invocation: Invocation, deep: bool) -> None:
         say(f"note: {remark}")
     if found.problems:
         say(f"convostore: {len(found.problems)} problems found")
-        say("hint: convostore db restore FILE puts a backup in the store's place")
+        say(f"hint: {_RESTORE[found.engine.startswith('SQLite')]}")
         raise EndedError(exit_code(StoreCorruptError("")))
     click.echo(f"no problems in {found.conversations} conversations")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,15 +11,19 @@ from program import Program  # type: ignore[import-not-found] # pytest puts this
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.engines import Where
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    """Give the program, in an empty home, with the deterministic provider as its default."""
+def program(tmp_path: Path, path: Where) -> Program:
+    """Give the program, in an empty home, with the deterministic provider as its default.
+
+    Its store is where the program itself would put it, or a database that the environment names.
+    """
     home = tmp_path / "home"
     home.mkdir()
-    return Program(home)
+    return Program(home, {} if isinstance(path, Path) else {"CONVOSTORE_DB": path})
 
 
 @pytest.fixture

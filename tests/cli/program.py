@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.engines import Where
 
 LIMIT_S = 60  # a run that takes longer hangs
 
@@ -55,6 +56,11 @@ class Program:
     def argv(self) -> list[str]:
         """What starts the program."""
         return [sys.executable, "-m", "convostore"]
+
+    @property
+    def store(self) -> Where:
+        """Where its store is."""
+        return self.extra.get("CONVOSTORE_DB") or Path(self("path").text.strip())
 
     @property
     def environment(self) -> dict[str, str]:

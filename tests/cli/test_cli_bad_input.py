@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore.testing import Pause, Silence
+from tests.engines import change, held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +69,7 @@ def test_what_is_no_store_is_refused_and_left_alone(
 def test_a_store_of_a_newer_version_is_refused(program: Program) -> None:
     """A schema this program does not know is refused, with the words that say what to upgrade."""
     program("chat", "Hi")
-    with closing(sqlite3.connect(program("path").text.strip())) as store:
-        store.execute("UPDATE convostore_version SET version_num = '9999'")
-        store.commit()
+    change(program.store, "UPDATE convostore_version SET version_num = '9999'")
     for words in (["list"], ["chat", "-c", "Hi"], ["db", "upgrade"]):
         _assert_one_line(program(*words), 5)
 
@@ -86,16 +85,15 @@ def test_a_store_locked_by_another_program_is_said_when_the_limit_passes(
     """A foreign lock is waited for as long as configured, then it is one line with code 5."""
     program("chat", "Hi")
     program.extra["CONVOSTORE_BUSY_TIMEOUT_S"] = "1"
-    with closing(sqlite3.connect(program("path").text.strip(), isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with held(program.store):
         at = time.monotonic()
         _assert_one_line(program("chat", "Hi"), 5)
         assert time.monotonic() - at < 1 + 2 * SOON_S
         assert len(program("list").text.splitlines()) == 1
-        other.execute("ROLLBACK")
     assert program("chat", "-c", "Hi").code == 0
 
 
+@pytest.mark.only("sqlite", reason="it limits how far a file may grow")
 def test_a_full_disk_is_said_and_loses_nothing_before_it(program: Program) -> None:
     """When the store's file can grow no more, one line says so; what was stored is whole."""
     program("chat", "first")

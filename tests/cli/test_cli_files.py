@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.engines import change
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -69,6 +71,7 @@ def test_a_wrong_export_is_one_line(program: Program, words: list[str], code: in
     assert len(lines) == 2
 
 
+@pytest.mark.only("sqlite", reason="a server is backed up with its own tools")
 def test_a_backup_can_be_restored(program: Program, tmp_path: Path) -> None:
     """What was stored at the time of the backup is back after restoring it, and nothing newer."""
     first, second = _two_chats(program)
@@ -102,18 +105,13 @@ def test_a_wrong_backup_or_restore_is_one_line_and_harms_nothing(
 
 def test_check_finds_a_changed_text(program: Program) -> None:
     """A text changed behind the store's back is found by `db check --deep`, with code 5."""
-    import sqlite3
-    from contextlib import closing
-
     _two_chats(program)
-    with closing(sqlite3.connect(program("path").text.strip())) as store:
-        store.execute("UPDATE message SET text = 'forged' WHERE text = 'first question'")
-        store.commit()
+    change(program.store, "UPDATE message SET text = 'forged' WHERE text = 'first question'")
     assert program("db", "check").code == 0
     run = program("db", "check", "--deep")
     assert run.code == 5
     assert run.out
-    assert "db restore" in run.err
+    assert "restore" in run.err
 
 
 def test_upgrade_says_the_revision(program: Program) -> None:

@@ -97,6 +97,7 @@ def test_list_shows_at_most_as_many_as_asked(program: Program) -> None:
     assert len(program("list", "-n", "1000").text.splitlines()) == 25
 
 
+@pytest.mark.only("sqlite", reason="a database is there before the program is")
 def test_list_without_a_store_says_how_to_begin(program: Program) -> None:
     """Reading where nothing is makes no store, and names the command that would."""
     run = program("list")
@@ -207,6 +208,7 @@ def test_a_missing_reference_names_the_command_that_finds_one(
     assert "convostore list" in run.err
 
 
+@pytest.mark.only("sqlite", reason="it is about where the file is by default")
 def test_path_prints_where_the_store_is(program: Program) -> None:
     """`path` is one line: the file that --db, the environment or the data folder means."""
     default = program("path").text.strip()

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,10 +16,9 @@ from screen import (  # type: ignore[import-not-found] # pytest puts this folder
 )
 
 from convostore.testing import Cut, Pause, Silence, Think
+from tests.engines import held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.cli.farside import FarSide
     from tests.cli.program import Program
 
@@ -105,9 +102,9 @@ def test_a_second_ctrl_c_leaves_at_once_and_keeps_what_was_stored(
     far.server.script("Half an answer", Pause(1.0), Silence())
     running = _started(program, b"Half an answer")
     assert running.stderr is not None
-    db = program("path").text.strip()
+    where = program.store
     time.sleep(0.6)  # real time: the journal of another process is written every quarter second
-    with _locked(db):
+    with held(where):
         running.send_signal(signal.SIGINT)
         time.sleep(0.3)  # real time: the other process is to take the first one first
         at = time.monotonic()
@@ -274,15 +271,3 @@ def test_an_answer_cannot_drive_the_terminal(program: Program, far: FarSide) -> 
         assert "a\\x1b]0;owned\\x07b" in screen.text
         assert b"\x1b[2J" not in screen.seen
         assert b"\x1b]" not in screen.seen
-
-
-@contextmanager
-def _locked(db: str) -> Iterator[None]:
-    """Hold the store's write lock, as another process would."""
-    connection = sqlite3.connect(db, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()

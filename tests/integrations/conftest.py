@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convostore.records import Message
+    from tests.engines import Where
 
 _PATHS = {"stream": "/v4/message/stream", "mid": "/v4/message/stream", "threads": "/v4/threads/"}
 
@@ -54,11 +55,11 @@ class Client:
 
 @pytest_asyncio.fixture
 async def server(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, path: Where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[PlaygroundServer]:
     """Run a server of the older dialect, or the parametrized one, with a new store beside it."""
     async with PlaygroundServer(getattr(request, "param", "stream")) as running:
-        monkeypatch.setenv("CONVOSTORE_DB", str(tmp_path / "chats.db"))
+        monkeypatch.setenv("CONVOSTORE_DB", str(path))
         (tmp_path / "config.toml").touch()
         monkeypatch.setenv("CONVOSTORE_CONFIG", str(tmp_path / "config.toml"))
         monkeypatch.setenv("CONVOSTORE_PLAYGROUND_URL", running.url)

@@ -10,12 +10,11 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import filled_store  # type: ignore[import-not-found] # pytest puts this folder on the path
-import psycopg
 import pytest
 import pytest_asyncio
 
 import convostore
-from tests.engines import dsn
+from tests.engines import held
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -59,8 +58,7 @@ def lock(path: Where) -> Hold:
     @contextmanager
     def hold() -> Iterator[None]:
         if isinstance(path, str):
-            with psycopg.connect(dsn(path)) as connection:
-                connection.execute("LOCK TABLE conversation IN EXCLUSIVE MODE")
+            with held(path):
                 yield
             return
         file = os.open(path.with_name(path.name + "-lock"), os.O_CREAT | os.O_RDWR, 0o600)
