@@ -16,9 +16,12 @@ import convostore.providers
 from convostore import plainconfig
 from convostore.providers.playground import Playground
 from convostore.testing import PlaygroundServer
+from tests.engines import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.engines import Where
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -53,17 +56,25 @@ def far_side(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("program", PROGRAMS, ids=range(len(PROGRAMS)))
 def test_readme_programs_run(
     program: str,
+    path: Where,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Each program of the README runs as it stands, in a new folder, and says something."""
+    """Each program of the README runs as it stands, in a new folder, and says something.
+
+    It does the same with the URL of a server in the place of its file.
+    """
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "readme.py"
+    if isinstance(path, str):
+        program, files = re.subn(r'"\w+\.db"', repr(path), program)
+        assert files == 1
     file.write_text(program)
     runpy.run_path(str(file), run_name="__main__")
     assert capsys.readouterr().out.strip()
-    assert list(tmp_path.glob("*.db"))
+    (kept,) = [path] if isinstance(path, str) else tmp_path.glob("*.db")
+    assert rows(kept, "SELECT id FROM message")
 
 
 def test_readme_has_programs() -> None:
