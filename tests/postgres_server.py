@@ -13,6 +13,7 @@ import stat
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,6 +92,8 @@ class OwnServer(PostgresServer):
         self._user = NOBODY if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
         self._programs = _programs(folder)
         self._process: subprocess.Popen[bytes] | None = None
+        # The kernel takes the thread that started a process for its parent: one that stays.
+        self._starter = ThreadPoolExecutor(1)
         if self._user is not None:
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
         data = folder / "data"
@@ -113,20 +116,14 @@ class OwnServer(PostgresServer):
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether the server runs."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Start the server, and wait until it answers."""
-        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-        settings += ["-c", f"unix_socket_directories={self._folder}"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._folder / "data", *settings],
-                user=self._user,
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, made before any thread of it
-            )
+        self._process = self._starter.submit(self._launch).result(LIMIT_S)
         for _ in range(LIMIT_S * 20):
             try:
                 self.admin().close()
@@ -137,6 +134,20 @@ class OwnServer(PostgresServer):
             else:
                 return
         raise RuntimeError(f"no server: {(self._folder / 'log').read_text('utf-8')[-2000:]}")
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        settings = [word for setting in _SETTINGS for word in ("-c", setting)]
+        settings += ["-c", f"unix_socket_directories={self._folder}"]
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", *settings],
+                user=self._user,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock is taken
+            )
 
     def end(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the server: SIGINT in good order, SIGQUIT at once, as after a crash."""
