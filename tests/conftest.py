@@ -7,17 +7,21 @@ import itertools
 import platform
 import sqlite3
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import convostore
+from convostore.storage.statements import Hot
 from tests.engines import ENGINES
+from tests.owner_rule import unowned
 from tests.postgres_server import PostgresServer, any_server, own_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy.engine import Dialect
 
     from tests.engines import Where
     from tests.postgres_server import OwnServer
@@ -36,6 +40,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("only")
         metafunc.parametrize("engine", only.args if only else ENGINES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def owner_in_every_query() -> Iterator[None]:
+    """Refuse every statement that does not name its owner, on both engines, whoever runs it."""
+    compiled = Hot.on
+
+    def on(hot: Hot, dialect: Dialect) -> Any:
+        if dialect.paramstyle not in hot._compiled:
+            missing = unowned(hot._statement)
+            assert not missing, f"{hot._statement} does not name the owner of: {missing}"
+        return compiled(hot, dialect)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Hot, "on", on)
+        yield
 
 
 @pytest.fixture(scope="session")

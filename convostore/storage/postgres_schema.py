@@ -112,16 +112,22 @@ async def _seen_revision(driver: Driver, server: Server) -> str:
             return await _revision(driver, connection, server)
         finally:
             await driver.close(connection)
-    except (ValueError, TypeError) as error:  # how a driver says that it cannot read the URL
-        said = server.scrub(str(error))
-        raise StoreOpenError(
-            f"{server} is no URL that {server.driver} can read: {said}",
-            hint="postgresql://USER@HOST/DATABASE",
-        ) from None
     except Exception as error:
+        if _is_unreadable(error):
+            # What the driver says may hold a piece of the password, taken for something else.
+            raise StoreOpenError(
+                f"{server} is no URL that {server.driver} can read",
+                hint="postgresql://USER@HOST/DATABASE; in a password %40 for @ and %2F for /",
+            ) from None
         if not is_drivers(error):
             raise
         raise translate(error, server) from error
+
+
+def _is_unreadable(error: Exception) -> bool:
+    """Tell whether a driver could not read the URL: asyncpg's way and psycopg's."""
+    refused = type(error).__name__ == "ProgrammingError" and not state_of(error)
+    return refused or isinstance(error, ValueError | TypeError)
 
 
 async def _revision(driver: Driver, connection: Any, server: Server) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,12 +15,23 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Text,
     UniqueConstraint,
+    bindparam,
+    delete,
+    select,
+    update,
 )
+from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.schema import CreateIndex, CreateTable
 
-from convostore.storage.tables import OWNERLESS, metadata
+from convostore import storage
+from convostore.storage.statements import Hot
+from convostore.storage.tables import OWNERLESS, conversation, journal, message, metadata
+from tests.owner_rule import unowned
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
+
+    from convostore.storage.sqlite import SqliteDatabase
 
 TABLES = list(metadata.tables.values())
 OWNED = [table for table in TABLES if table.name not in OWNERLESS]
@@ -125,3 +138,68 @@ def test_conditions_of_indexes_hold_on_both_engines() -> None:
             assert str(sqlite) == str(postgresql), index.name
             conditional += sqlite is not None
     assert conditional == 5
+
+
+def _statements() -> list[tuple[str, Any]]:
+    """Return every statement of the repository layer by its name."""
+    found = []
+    for module in pkgutil.iter_modules(storage.__path__):
+        loaded = importlib.import_module(f"convostore.storage.{module.name}")
+        found += [
+            (f"{module.name}.{name}", value._statement)
+            for name, value in vars(loaded).items()
+            if isinstance(value, Hot)
+        ]
+    return found
+
+
+def test_every_statement_names_its_owner() -> None:
+    """No statement of the repository layer reaches a row without saying whose it is."""
+    statements = _statements()
+    assert len(statements) > 40
+    assert {name: tables for name, one in statements if (tables := unowned(one))} == {}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(message.c.text).where(message.c.id == bindparam("id")),
+        select(message.c.text).where(message.c.owner_id == message.c.owner_id),
+        select(message.c.text)
+        .select_from(message.join(conversation, conversation.c.id == message.c.conversation_id))
+        .where(message.c.owner_id == bindparam("owner_id")),
+        update(message).where(message.c.id == bindparam("of_id")).values(text="x"),
+        delete(journal),
+    ],
+    ids=["by id", "by itself", "joined", "update", "delete"],
+)
+def test_statement_without_its_owner_is_noticed(statement: Any) -> None:
+    """The rule itself is tried: each way to forget the owner is found."""
+    assert unowned(statement)
+
+
+@pytest.mark.only("sqlite", reason="the rule stands before the engine")
+def test_query_without_its_owner_is_refused_while_tests_run(database: SqliteDatabase) -> None:
+    """Not only what stands in the modules: whatever a test makes the package run is held to it."""
+    with pytest.raises(AssertionError, match="owner"):
+        Hot(select(message.c.text)).on(database._dialect)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_text_is_compared_byte_by_byte_on_a_server(table: Table) -> None:
+    """What is ordered, cut into ranges or put in a cursor is the same on both engines."""
+    dialect = asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's dialects are not annotated
+    for column in table.columns:
+        if isinstance(column.type, Text):
+            assert getattr(column.type.dialect_impl(dialect), "collation", "") == "C", column
+
+
+def test_made_for_a_server_the_tables_have_no_triggers_sequences_or_functions() -> None:
+    """The DDL for PostgreSQL, and for what speaks its language, is plain tables and indexes."""
+    dialect = asyncpg.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy's dialects are not annotated
+    for table in TABLES:
+        ddl = [str(CreateTable(table).compile(dialect=dialect))]
+        ddl += [str(CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
+        words = " ".join(ddl).upper()
+        for word in ("SERIAL", "IDENTITY", "SEQUENCE", "TRIGGER", "DEFAULT", "GENERATED"):
+            assert word not in words, (table.name, word)
