@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import func, select
 
 import convostore
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.only("postgres", "psycopg", reason="it is about the server")
 
 _SLEEP = Hot(select(func.pg_sleep(2)))
+
+
+@pytest_asyncio.fixture
+async def patient(path: Where) -> AsyncIterator[Store]:
+    """Open a store whose writes are tried again for longer than a busy machine takes for one."""
+    async with convostore.open(path, busy_timeout_s=20) as opened:
+        yield opened
 
 
 async def database_of(store: Store) -> PostgresDatabase:
@@ -72,11 +80,11 @@ def names(path: Where) -> list[str]:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("state", ["40001", "40P01"])
 async def test_serialization_failure_and_deadlock_are_run_again(
-    store: Store, path: Where, state: str
+    patient: Store, path: Where, state: str
 ) -> None:
     """The caller never hears of a transaction that only has to be run again."""
     function = Raising(state, times=2)
-    assert await (await database_of(store)).write(function, "", "name") == "name"
+    assert await (await database_of(patient)).write(function, "", "name") == "name"
     assert function.calls == 3
     assert names(path) == ["name"]
 
@@ -167,13 +175,13 @@ def cut_connections(path: Where) -> int:
 
 
 @pytest.mark.asyncio
-async def test_idle_connections_that_were_cut_are_replaced(store: Store, path: Where) -> None:
+async def test_idle_connections_that_were_cut_are_replaced(patient: Store, path: Where) -> None:
     """After a restart of the server nobody hears of it: reading and writing just go on."""
-    chat = await store.create(title="kept")
+    chat = await patient.create(title="kept")
     for _ in range(3):
         assert cut_connections(path) >= 2
         await chat.append(Message.user("q"))
-        assert (await store.find("@")).title == "kept"
+        assert (await patient.find("@")).title == "kept"
     assert len(await chat.messages()) == 3
 
 
@@ -241,23 +249,23 @@ async def answers_lost(store: Store, times: int = 1) -> AsyncIterator[None]:
 
 
 @pytest.mark.asyncio
-async def test_conversation_whose_answer_was_lost_is_made_once(store: Store) -> None:
+async def test_conversation_whose_answer_was_lost_is_made_once(patient: Store) -> None:
     """With and without a key, with its system text; a key that is really taken is refused."""
-    await store.create(title="first")
+    await patient.create(title="first")
     for key in (None, "room"):
-        async with answers_lost(store, 2):
-            chat = await store.create(title="again", key=key, system="be kind")
+        async with answers_lost(patient, 2):
+            chat = await patient.create(title="again", key=key, system="be kind")
         assert [one.text for one in await chat.history()] == ["be kind"]
     with pytest.raises(DuplicateKeyError):
-        await store.create(key="room")
-    assert [one.title for one in (await store.list()).items] == ["again", "again", "first"]
+        await patient.create(key="room")
+    assert [one.title for one in (await patient.list()).items] == ["again", "again", "first"]
 
 
 @pytest.mark.asyncio
-async def test_append_whose_answer_was_lost_is_stored_once(store: Store) -> None:
+async def test_append_whose_answer_was_lost_is_stored_once(patient: Store) -> None:
     """The second try finds the messages by their ids and returns the same places."""
-    chat = await store.create()
-    async with answers_lost(store, 2):
+    chat = await patient.create()
+    async with answers_lost(patient, 2):
         stored = await chat.append(Message.user("q"), Message.assistant("a"))
     assert [one.seq for one in stored] == [1, 2]
     assert len(await chat.messages()) == 2
@@ -265,15 +273,15 @@ async def test_append_whose_answer_was_lost_is_stored_once(store: Store) -> None
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("key", [None, "once"])
-async def test_turn_whose_answers_were_lost_is_one_turn(store: Store, key: str | None) -> None:
+async def test_turn_whose_answers_were_lost_is_one_turn(patient: Store, key: str | None) -> None:
     """Neither its beginning nor its end is doubled, branched off, or taken for somebody else's."""
     provider = ScriptedProvider()
     provider.answer("Hello")
-    chat = await store.create()
-    async with answers_lost(store):
+    chat = await patient.create()
+    async with answers_lost(patient):
         turn = chat.stream("Hi", provider=provider, idempotency_key=key)
         await turn.__aenter__()
-    async with answers_lost(store):
+    async with answers_lost(patient):
         reply = await turn.drain()
     await turn.__aexit__(None, None, None)
     assert (turn.branched, turn.user.seq, reply.seq, reply.status) == (False, 1, 2, "completed")
@@ -283,37 +291,37 @@ async def test_turn_whose_answers_were_lost_is_one_turn(store: Store, key: str |
         ("assistant", "Hello"),
     ]
     assert len(provider.calls) == 1
-    assert (await store.check(deep=True)).problems == ()
+    assert (await patient.check(deep=True)).problems == ()
 
 
 @pytest.mark.asyncio
-async def test_branch_whose_answer_was_lost_is_still_a_branch(store: Store) -> None:
+async def test_branch_whose_answer_was_lost_is_still_a_branch(patient: Store) -> None:
     """Where the head had moved, the second try says so too, and the head stays."""
     provider = ScriptedProvider()
     provider.answer("Hello")
-    chat = await store.create()
-    other = await store.resume(chat.id)
+    chat = await patient.create()
+    other = await patient.resume(chat.id)
     await other.append(Message.user("elsewhere"))
-    async with answers_lost(store):
+    async with answers_lost(patient):
         turn = chat.stream("Hi", provider=provider)
         await turn.__aenter__()
     await turn.drain()
     await turn.__aexit__(None, None, None)
     assert turn.branched
-    assert (await store.find("@")).head_seq == 1
+    assert (await patient.find("@")).head_seq == 1
 
 
 @pytest.mark.asyncio
-async def test_late_sibling_whose_answer_was_lost_is_made_once(store: Store, path: Where) -> None:
+async def test_late_sibling_whose_answer_was_lost_is_made_once(patient: Store, path: Where) -> None:
     """A writer that was taken for dead keeps its words beside the interrupted reply, once."""
     provider = ScriptedProvider()
     provider.script("half", provider.gate("rest"), " whole", Finished())
-    chat = await store.create()
+    chat = await patient.create()
     async with chat.stream("go", provider=provider) as turn:
         await anext(turn)
         change(path, "UPDATE message SET lease = 'thief|x|x|1|1|0' WHERE status = 'streaming'")
         provider.gate("rest").open()
-        async with answers_lost(store):
+        async with answers_lost(patient):
             reply = await turn.drain()
     messages = await chat.messages()
     assert [one.text for one in messages][2:] == ["half whole"]

@@ -1,0 +1,107 @@
+"""Many rows in one call: on both engines what running the statement once for each would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy.dialects.postgresql import asyncpg
+
+from convostore.records import Message
+from convostore.storage import endings, journal, standing
+from convostore.storage.at_once import rounds
+from tests.engines import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore import Store
+    from convostore.storage.statements import Hot, Tx
+    from tests.engines import Where
+
+
+def test_rows_are_split_where_a_key_comes_again() -> None:
+    """Each list has every key once, and the order is kept; without a key nothing is split."""
+    given = [{"id": one, "n": number} for number, one in enumerate("abacab")]
+    parts = [[row["n"] for row in part] for part in rounds(given, ["id"])]
+    assert parts == [[0, 1], [2, 3], [4, 5]]
+    assert [len(part) for part in rounds(given, [])] == [6]
+    assert list(rounds([], ["id"])) == []
+
+
+@pytest.mark.parametrize(
+    ("hot", "key"),
+    [
+        (standing.ADD_MESSAGE, []),
+        (endings._ADD_USAGE, []),
+        (standing.ADVANCE, ["of_owner_id", "of_id"]),
+        (journal._KEEP, ["owner_id", "conversation_id", "message_seq", "seq"]),
+    ],
+    ids=["insert", "or nothing", "update", "upsert"],
+)
+def test_one_statement_is_derived_from_the_statement_for_one_row(hot: Hot, key: list[str]) -> None:
+    """It takes an array for each value, and knows what names a row."""
+    statement = hot.at_once(asyncpg.dialect())  # type: ignore[no-untyped-call] # SQLAlchemy's dialects are not annotated
+    assert "unnest(" in statement.sql
+    assert sorted(statement.key) == sorted(key)
+
+
+class Many:
+    """A group function that runs one statement for many rows."""
+
+    def __init__(self, hot: Hot, given: list[dict[str, Any]]) -> None:
+        self.hot, self.given = hot, given
+
+    def __call__(self, tx: Tx, _: str, jobs: Sequence[object]) -> list[None]:
+        """Run it."""
+        tx.many(self.hot, self.given)
+        tx.many(self.hot, [])
+        return [None for _ in jobs]
+
+
+@pytest.mark.asyncio
+async def test_a_row_that_is_changed_twice_has_both_changes(store: Store, path: Where) -> None:
+    """Counts are added one after the other, and the last value wins."""
+    chat = await store.create()
+    place = chat._place
+    given = [
+        {
+            "of_owner_id": place.owner_id,
+            "of_id": chat.id,
+            "new_head_seq": None,
+            "new_last_seq": number,
+            "more": 1,
+            "now_ms": 2**41 - number,
+            "new_title": f"title {number}",
+            "new_title_source": None,
+        }
+        for number in range(3)
+    ]
+    await place.database.write(Many(standing.ADVANCE, given), place.owner_id, None)
+    found = rows(
+        path, "SELECT message_count, last_seq, head_seq, title, updated_at_ms FROM conversation"
+    )
+    assert found == [(3, 2, None, "title 0", 2**41)]
+
+
+@pytest.mark.asyncio
+async def test_an_upsert_of_the_same_row_keeps_the_last(store: Store, path: Where) -> None:
+    """Values with quotes, backslashes, braces, commas, NULL-like words and any script stay as they are."""
+    chat = await store.create()
+    await chat.append(Message.user("q"))
+    place = chat._place
+    texts = ["first", 'it\'s \\ {a,b} "NULL" %s %% $1 :x ?', "NULL", "", "Привет 🌍\r\n\t", "last"]
+    given = [
+        {
+            "owner_id": place.owner_id,
+            "conversation_id": chat.id,
+            "message_seq": 1,
+            "seq": seq,
+            "kind": "text",
+            "text": text,
+        }
+        for seq, text in zip((0, 1, 2, 3, 4, 0), texts, strict=True)
+    ]
+    await place.database.write(Many(journal._KEEP, given), place.owner_id, None)
+    found = [text for (text,) in rows(path, "SELECT text FROM journal ORDER BY seq")]
+    assert found == ["last", *texts[1:5]]
