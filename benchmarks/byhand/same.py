@@ -24,10 +24,10 @@ from convostore.storage.conversations import (
     create_conversations,
     ensure_owners,
 )
-from convostore.storage.database import connect_writer
 from convostore.storage.leases import new_lease
 from convostore.storage.migrate import ensure_schema
 from convostore.storage.rows import content_hash
+from convostore.storage.sqlite import connect_writer
 from convostore.storage.statements import Tx
 from convostore.storage.tables import message
 

@@ -20,8 +20,8 @@ from benchmarks.ours.chats import Convostore
 from benchmarks.stopwatch import Spent, Stopwatch, percentile, quiet, sync_cost_s
 from benchmarks.systems import LIMIT, OURS, SAME, SYSTEMS, named
 from benchmarks.workloads import FULL, QUICK, workloads
-from convostore.storage import database as database_module
-from convostore.storage.database import connect_writer
+from convostore.storage import sqlite as database_module
+from convostore.storage.sqlite import connect_writer
 
 if TYPE_CHECKING:
     import sqlite3

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 import convostore
-from convostore.storage import database as database_module
-from convostore.storage.database import Database, connect_writer
+from convostore.storage import sqlite as database_module
+from convostore.storage.sqlite import SqliteDatabase, connect_writer
 from convostore.testing import ScriptedProvider
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
 
     monkeypatch.setattr(database_module, "connect_writer", connect)
     for name in ("read", "write"):
-        monkeypatch.setattr(Database, name, _counting(getattr(Database, name), counts))
+        monkeypatch.setattr(SqliteDatabase, name, _counting(getattr(SqliteDatabase, name), counts))
     return counts
 
 

@@ -34,10 +34,11 @@ def test_rows_are_split_where_a_key_comes_again() -> None:
     [
         (standing.ADD_MESSAGE, []),
         (endings._ADD_USAGE, []),
-        (standing.ADVANCE, ["of_owner_id", "of_id"]),
+        (standing._ADVANCE, ["of_owner_id", "of_id"]),
+        (journal._CLEAR, ["owner_id", "conversation_id", "seq"]),
         (journal._KEEP, ["owner_id", "conversation_id", "message_seq", "seq"]),
     ],
-    ids=["insert", "or nothing", "update", "upsert"],
+    ids=["insert", "or nothing", "update", "delete", "upsert"],
 )
 def test_one_statement_is_derived_from_the_statement_for_one_row(hot: Hot, key: list[str]) -> None:
     """It takes an array for each value, and knows what names a row."""
@@ -61,27 +62,24 @@ class Many:
 
 @pytest.mark.asyncio
 async def test_a_row_that_is_changed_twice_has_both_changes(store: Store, path: Where) -> None:
-    """Counts are added one after the other, and the last value wins."""
+    """Counts are added one after the other, the greatest time stays, and the first model."""
     chat = await store.create()
     place = chat._place
     given = [
         {
             "of_owner_id": place.owner_id,
             "of_id": chat.id,
-            "new_head_seq": None,
-            "new_last_seq": number,
-            "more": 1,
             "now_ms": 2**41 - number,
-            "new_title": f"title {number}",
-            "new_title_source": None,
+            "new_model": f"model {number}",
+            "new_provider": None,
         }
         for number in range(3)
     ]
-    await place.database.write(Many(standing.ADVANCE, given), place.owner_id, None)
-    found = rows(
-        path, "SELECT message_count, last_seq, head_seq, title, updated_at_ms FROM conversation"
-    )
-    assert found == [(3, 2, None, "title 0", 2**41)]
+    counts = [{"of_owner_id": place.owner_id, "of_id": chat.id, "more": more} for more in (1, 1, 5)]
+    for hot, rows_ in ((endings._TOUCH, given), (journal._COUNT_INTERRUPTED, counts)):
+        await place.database.write(Many(hot, rows_), place.owner_id, None)
+    found = rows(path, "SELECT interrupted_count, provider, model, updated_at_ms FROM conversation")
+    assert found == [(7, None, "model 0", 2**41)]
 
 
 @pytest.mark.asyncio

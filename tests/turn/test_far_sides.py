@@ -14,7 +14,7 @@ from convostore.testing import PlaygroundServer, ScriptedProvider
 from convostore.testing.playground_replies import Cut
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.engines import Where
 
 MODEL = "qwen3-openai"
 
@@ -31,7 +31,7 @@ def sent(server: PlaygroundServer) -> list[str]:
 
 
 @pytest.mark.asyncio
-async def test_the_anonymous_id_goes_to_its_own_server_alone(path: Path) -> None:
+async def test_the_anonymous_id_goes_to_its_own_server_alone(path: Where) -> None:
     """Another server is told an id made from it: always the same, and of no use at home."""
     async with PlaygroundServer("threads") as home, PlaygroundServer("threads") as away:
         for server in (home, away, away, home):
@@ -44,7 +44,7 @@ async def test_the_anonymous_id_goes_to_its_own_server_alone(path: Path) -> None
 
 
 @pytest.mark.asyncio
-async def test_what_broke_away_from_home_is_asked_for_as_who_we_are_there(path: Path) -> None:
+async def test_what_broke_away_from_home_is_asked_for_as_who_we_are_there(path: Where) -> None:
     """The check after a break uses the identity that the broken turn used."""
     async with PlaygroundServer("threads") as home, PlaygroundServer("threads") as away:
         async with convostore.open(path, provider=Playground(home.url)) as store:
@@ -58,7 +58,7 @@ async def test_what_broke_away_from_home_is_asked_for_as_who_we_are_there(path: 
 
 
 @pytest.mark.asyncio
-async def test_a_repeat_asks_what_became_of_the_broken_reply(path: Path) -> None:
+async def test_a_repeat_asks_what_became_of_the_broken_reply(path: Where) -> None:
     """The check right after the break failed; the repeat makes it again, and sends nothing."""
     async with (
         PlaygroundServer("threads") as server,
@@ -77,7 +77,7 @@ async def test_a_repeat_asks_what_became_of_the_broken_reply(path: Path) -> None
 
 
 @pytest.mark.asyncio
-async def test_a_question_that_was_never_answered_makes_no_later_one_too_large(path: Path) -> None:
+async def test_a_question_that_was_never_answered_makes_no_later_one_too_large(path: Where) -> None:
     """It is told where it fits, and counted where it does not."""
     async with (
         PlaygroundServer("threads") as server,
@@ -104,7 +104,7 @@ async def test_a_question_that_was_never_answered_makes_no_later_one_too_large(p
 
 
 @pytest.mark.asyncio
-async def test_a_providers_own_limits_are_those_of_its_turns(path: Path) -> None:
+async def test_a_providers_own_limits_are_those_of_its_turns(path: Where) -> None:
     """Whoever gives a provider longer than the store's default means it."""
     far = Playground("http://127.0.0.1:9", idle_timeout_s=600, total_timeout_s=7200)
     async with convostore.open(path, provider=far) as store:

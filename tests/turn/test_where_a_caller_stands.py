@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,15 +20,16 @@ from convostore.errors import (
 from convostore.events import Finished, RemoteUpdate, TextDelta
 from convostore.records import RemoteThread
 from convostore.testing import Fail, Pause
+from tests.engines import change, held
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from watching import Watch
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
+    from tests.engines import Where
 
 BROKEN = Fail(ProviderConnectError("gone", provider="scripted", retryable=True))
 REMOTE = RemoteThread(
@@ -48,21 +47,19 @@ def asked(provider: ScriptedProvider) -> list[str]:
     return [one.text for one in provider.requests[-1].messages]
 
 
-async def cancel_in_write_1(path: Path, chat: Conversation, text: str, **how: str) -> None:
+async def cancel_in_write_1(path: Where, chat: Conversation, text: str, **how: str) -> None:
     """Cancel a send once its write 1 was taken, while another program holds the store."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
-        foreign.execute("BEGIN IMMEDIATE")
+    with held(path):
         task = asyncio.create_task(chat.send(text, idempotency_key=how.get("key")))
         await asyncio.sleep(0.3)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        foreign.execute("ROLLBACK")
 
 
 @pytest.mark.asyncio
 async def test_after_a_cancelled_question_the_conversation_goes_on_below_it(
-    path: Path, store: Store, chat: Conversation, provider: ScriptedProvider
+    path: Where, store: Store, chat: Conversation, provider: ScriptedProvider
 ) -> None:
     """The next turn stands where the cancelled one ended, so a later reader sees both."""
     provider.answer("a1")
@@ -80,7 +77,7 @@ async def test_after_a_cancelled_question_the_conversation_goes_on_below_it(
 
 @pytest.mark.asyncio
 async def test_a_question_cancelled_before_it_was_asked_is_asked_when_it_is_repeated(
-    path: Path, chat: Conversation, provider: ScriptedProvider
+    path: Where, chat: Conversation, provider: ScriptedProvider
 ) -> None:
     """Its key is not burnt: the model was never asked."""
     await cancel_in_write_1(path, chat, "q", key="1")
@@ -178,7 +175,7 @@ async def test_stopping_a_turn_that_could_not_begin_disturbs_nobody(chat: Conver
 
 @pytest.mark.asyncio
 async def test_a_reader_is_told_when_the_end_could_not_be_written(
-    path: Path, provider: ScriptedProvider
+    path: Where, provider: ScriptedProvider
 ) -> None:
     """Another task stops the turn, the store is busy, and neither is told that it is stored."""
     provider.script("part", provider.gate("on"), Finished())
@@ -188,13 +185,11 @@ async def test_a_reader_is_told_when_the_end_could_not_be_written(
             await anext(turn)
             reading = asyncio.create_task(turn.drain())
             await provider.gate("on").reached.wait()
-            with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
-                foreign.execute("BEGIN IMMEDIATE")
+            with held(path):
                 with pytest.raises(StoreBusyError):
                     await turn.stop()
                 with pytest.raises(StoreBusyError):
                     await reading
-                foreign.execute("ROLLBACK")
     assert turn.reply.status == "stopped"
 
 
@@ -308,11 +303,10 @@ async def test_a_reply_that_ended_late_by_itself_is_not_adopted_as_well(
     provider.script(RemoteUpdate(REMOTE), "beg", provider.gate("late"), " late", Finished())
     async with chat.stream("q") as turn:
         await anext(turn)
-        with closing(sqlite3.connect(watch.path, isolation_level=None)) as connection:
-            (lease,) = connection.execute("SELECT lease FROM message WHERE seq = 2").fetchone()
-            token, _, rest = lease.partition("|")
-            elsewhere = f"{token}|another boot|{'|'.join(rest.split('|')[1:-1])}|1"
-            connection.execute("UPDATE message SET lease = ? WHERE seq = 2", (elsewhere,))
+        ((lease,),) = watch.rows("SELECT lease FROM message WHERE seq = 2")
+        token, _, rest = lease.partition("|")
+        elsewhere = f"{token}|another boot|{'|'.join(rest.split('|')[1:-1])}|1"
+        change(watch.path, "UPDATE message SET lease = ? WHERE seq = 2", elsewhere)
         other = await store.resume(chat.id)
 
         class Slow:

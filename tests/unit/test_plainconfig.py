@@ -10,7 +10,7 @@ import pytest
 
 from convostore import config, plainconfig
 from convostore.errors import UsageError
-from convostore.opener import file_of
+from convostore.opener import where_is
 
 
 @pytest.fixture
@@ -194,4 +194,23 @@ def test_a_url_names_the_file_of_the_full_way(url: str, file: str | None) -> Non
     found = plainconfig.file_of(url)
     assert found == file
     if found is not None:
-        assert str(file_of(url)) == found
+        assert str(where_is(url)) == found
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("chats.db", "chats.db"),
+        ("sqlite:////x/y.db", "/x/y.db"),
+        ("postgresql://host/chats", "postgresql://host/chats"),
+        (
+            "postgresql://eva:s3cret@host:5432/chats?sslmode=require",
+            "postgresql://eva@host:5432/chats",
+        ),
+        ("postgres://eva:s3/c:r@e?t@host/chats", "postgres://eva@host/chats"),
+        ("postgresql+psycopg:///chats?host=/run&password=s3cret", "postgresql+psycopg:///chats"),
+    ],
+)
+def test_where_a_store_is_never_tells_a_password(url: str, told: str) -> None:
+    """A server's URL is shown without password and options, whatever stands in the password."""
+    assert plainconfig.location(url) == told
