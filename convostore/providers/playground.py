@@ -9,23 +9,27 @@ from urllib.parse import quote
 import msgspec
 
 from convostore import clock
-from convostore.errors import (
-    ProviderConnectError,
-    ProviderError,
-    ProviderProtocolError,
-    ProviderTimeoutError,
-)
+from convostore.errors import ProviderError, ProviderProtocolError
 from convostore.events import Finished
 from convostore.providers.ndjson import BadLineError, ObjectReader
 from convostore.providers.playground_errors import NAME, OTHER_URL, http_error, line_error
 from convostore.providers.playground_http import BrokenBodyError, Connection, Limits
 from convostore.providers.playground_models import chosen, parse_models
 from convostore.providers.playground_objects import (
-    Dialect,
+    IGNORED,
     StreamObject,
     parse_line,
     parse_thread,
     reply_chain,
+)
+from convostore.providers.playground_paths import (
+    MODEL_PATHS,
+    READ_PATH,
+    SEND_PATH,
+    WRONG_PATH,
+    dialect_of,
+    in_order,
+    remember,
 )
 from convostore.providers.playground_request import (
     FIELD_LIMIT_BYTES,
@@ -42,15 +46,14 @@ if TYPE_CHECKING:
     from convostore.events import Event
     from convostore.providers.playground_http import Answer
     from convostore.providers.playground_models import ListedModel
+    from convostore.providers.playground_objects import Dialect
     from convostore.providers.provider import ChatRequest, ModelInfo
     from convostore.records import RemoteThread
 
 BASE_URL = "https://olmo-api.allen.ai"
-_SEND_PATH: dict[Dialect, str] = {"threads": "/v4/threads/", "stream": "/v4/message/stream"}
-_READ_PATH: dict[Dialect, str] = {"threads": "/v4/threads/", "stream": "/v3/message/"}
-_MODEL_PATHS = ("/v4/models/", "/v3/models")
-_OTHER: dict[Dialect, Dialect] = {"threads": "stream", "stream": "threads"}
-_WRONG_PATH = frozenset({404, 405})
+# A null finish reason is what modal models report of a whole reply, and also what is kept of one
+# whose backend failed (protocol 4.4, "grpc inference failed"): the two cannot be told apart.
+_WHOLE = (None, "stop")
 
 
 class Playground:
@@ -62,7 +65,7 @@ class Playground:
     Args:
         base_url: the server, with scheme and without path.
         dialect: threads and stream are the newer and the older protocol; auto tries the newer
-            one first and remembers what the server speaks.
+            one first; what a server speaks is remembered for the whole process.
         proxy: an http or https proxy, with user and password if it wants them.
         connect_timeout_s: for making a connection.
         idle_timeout_s: for the next event, the first one included.
@@ -88,7 +91,6 @@ class Playground:
     ) -> None:
         self._connection = Connection(base_url, proxy=proxy, connect_timeout_s=connect_timeout_s)
         self._dialect = dialect
-        self._spoken: Dialect | None = None  # what the server was found to speak
         self.idle_timeout_s = idle_timeout_s
         self.total_timeout_s = total_timeout_s
         self._context_chars = context_chars
@@ -138,17 +140,18 @@ class Playground:
         """Ask whether the server finished a reply whose stream broke.
 
         Returns:
-            The whole reply, or None when the server has none, or is not this one.
+            The whole reply, or None when the server has none (one that it cut off is none), or
+            is not this one.
 
         Raises:
             ProviderError: it could not be asked.
         """
         user_id = remote.user_remote_id
-        dialect = _dialect(remote)
+        dialect = dialect_of(remote)
         if remote.server_url != self.server_url or user_id is None or dialect is None:
             return None
         status, headers, body = await self._connection.get(
-            _READ_PATH[dialect] + quote(user_id, safe=""),
+            READ_PATH[dialect] + quote(user_id, safe=""),
             Limits(self.idle_timeout_s, self.total_timeout_s),
             anonymous_user_id=anonymous_user_id,
         )
@@ -165,6 +168,8 @@ class Playground:
         if not text or chain[-1] is not replies[-1] or not replies[-1].final:
             return None
         last = replies[-1]
+        if last.finish_reason not in _WHOLE:
+            return None
         return Finished(
             model=last.model,
             finish_reason=last.finish_reason,
@@ -209,12 +214,7 @@ class Playground:
         wanted = request.settings.get("dialect", self._dialect)
         if wanted == "threads" or wanted == "stream":  # noqa: PLR1714 - mypy narrows it this way
             return (wanted,)
-        remote = request.remote
-        first = self._spoken
-        if first is None and remote is not None and remote.server_url == self.server_url:
-            first = _dialect(remote)
-        first = first or "threads"
-        return (first, _OTHER[first])
+        return in_order(self.server_url, request.remote)
 
     def _first_content(self, request: ChatRequest) -> FirstContent:
         check_request(request, starts_thread=True)
@@ -230,7 +230,7 @@ class Playground:
             continued = self._usable(request, dialect)
             first = None if continued is not None else self._first_content(request)
             answer = await self._connection.post(
-                _SEND_PATH[dialect],
+                SEND_PATH[dialect],
                 form_fields(
                     request.messages[-1].text if first is None else first.text,
                     model=model,
@@ -240,13 +240,14 @@ class Playground:
                 limits,
                 anonymous_user_id=identity,
             )
+            if answer.status not in WRONG_PATH:
+                remember(self.server_url, dialect)
             if answer.status == 200:  # noqa: PLR2004 - a status is its own name
-                self._spoken = dialect
                 return _Sent(answer, dialect, continued, first)
             async with answer:
                 body = await answer.error_body(limits)
             refused = http_error(answer.status, answer.headers, body, secret=identity)
-            if answer.status not in _WRONG_PATH:
+            if answer.status not in WRONG_PATH:
                 self._listed = None  # it may be the model that the server no longer has
                 break
         assert refused is not None  # noqa: S101 - there is always a dialect to try
@@ -260,10 +261,9 @@ class Playground:
         if self._listed is None:
             try:
                 self._listed = await self._list(limits)
-            except (ProviderConnectError, ProviderTimeoutError):
-                raise
-            except ProviderError:
-                if request.model is None:
+            except ProviderError as error:
+                # With a status the server is there; without one the turn would fail as well.
+                if request.model is None or error.status is None:
                     raise
         listed = self._listed or []
         if request.model is not None:
@@ -278,9 +278,9 @@ class Playground:
         )
 
     async def _list(self, limits: Limits) -> list[ListedModel]:
-        for path in _MODEL_PATHS:
+        for path in MODEL_PATHS:
             status, headers, body = await self._connection.get(path, limits)
-            if status not in _WRONG_PATH:
+            if status not in WRONG_PATH:
                 break
         if status != 200:  # noqa: PLR2004 - a status is its own name
             raise http_error(status, headers, body)
@@ -306,12 +306,12 @@ async def _events(
     reader: ObjectReader[StreamObject] = ObjectReader(parse_line)
     try:
         while piece := await answer.read(limits):
-            had_object = False
+            had_news = False
             for found in reader.feed(piece):
-                had_object = True
+                had_news = had_news or found is not IGNORED
                 for event in reply.feed(found):
                     yield event
-            if had_object:
+            if had_news:
                 limits.restart_idle()
     except BrokenBodyError as error:
         raise reply.broken("the connection broke") from error
@@ -329,13 +329,6 @@ def _last_events(reader: ObjectReader[StreamObject], reply: ReplyDecoder) -> Ite
     except BadLineError as error:
         raise reply.broken("the last line is cut off") from error
     yield from reply.end()
-
-
-def _dialect(remote: RemoteThread) -> Dialect | None:
-    for known in _SEND_PATH:
-        if remote.dialect == known:
-            return known
-    return None
 
 
 def _not_the_protocol() -> ProviderProtocolError:

@@ -41,6 +41,8 @@ _EXCERPT_CHARS = 200  # of the server's own words, in a one-line message
 _MESSAGE_ID = re.compile(r"msg_\w+")
 _GONE = re.compile(r"(?:Parent message .*not found|.*has an invalid root)", re.DOTALL)
 _UNKNOWN_MODEL = re.compile(r"(?:model .* is not available on |Invalid model )")
+_TOOL_ERRORS = frozenset({"tool error", "toolCallError"})
+_LONGEST_WAIT_S = 86_400.0  # a server that names more than a day means something else
 _CAPTCHA = frozenset({"invalid_captcha", "failed_captcha_assessment"})
 _errors = msgspec.json.Decoder(ErrorBody)
 
@@ -53,21 +55,28 @@ def redacted(text: str, secret: str) -> str:
 
 
 def line_error(error: BadLineError, secret: str) -> ProviderProtocolError:
-    """Turn a line that is no object of the stream into an error."""
+    """Turn a line that is no object of the stream into an error.
+
+    As with `broken_off` it has no status: such a stream is broken.
+    """
     return ProviderProtocolError(
         f"the Playground server sent something that is not its protocol: {error.reason}",
         provider=NAME,
         hint=OTHER_URL,
-        status=200,
         excerpt=redacted(error.excerpt, secret),
     )
 
 
-def reported_error(reason: str, *, had_text: bool) -> ProviderError:
+def reported_error(reason: str, *, had_text: bool, description: str = "") -> ProviderError:
     """Turn an error object inside a stream into an error.
 
     Source: Playground wire protocol, "Errors inside a 200 stream": the reason is for people,
     the technical text beside it can hold internal addresses and is not shown.
+
+    Args:
+        reason: the server's word for it.
+        had_text: whether a piece of the answer came before.
+        description: a sentence for people, which newer servers add; it names the tool.
     """
     if reason == "length":
         if had_text:
@@ -83,12 +92,14 @@ def reported_error(reason: str, *, had_text: bool) -> ProviderError:
             hint="start a new conversation, or choose another model: convostore models",
             status=200,
         )
+    of_tool = reason in _TOOL_ERRORS
+    again = "ask in other words, or choose another model: convostore models"
     return IncompleteReplyError(
-        f"the Playground server ended the reply: {reason[:_EXCERPT_CHARS]}",
+        f"the Playground server ended the reply: {(description or reason)[:_EXCERPT_CHARS]}",
         provider=NAME,
-        hint=f"send it again later, or {USE_LOCAL}",
+        hint=again if of_tool else f"send it again later, or {USE_LOCAL}",
         status=200,
-        retryable=reason != "tool error",
+        retryable=not of_tool,
     )
 
 
@@ -129,7 +140,7 @@ def http_error(
         hint=OTHER_URL,
         status=status,
         retryable=status >= 500,  # noqa: PLR2004 - see above
-        excerpt=redacted(detail.message, secret) if detail else "",
+        excerpt=redacted(detail.message or "", secret) if detail else "",
     )
 
 
@@ -227,16 +238,16 @@ def _refusal(detail: ErrorDetail, secret: str) -> ProviderError:
 
     Source: Playground wire protocol, "HTTP errors and what to do".
     """
-    said = [field.msg.removeprefix("Value error, ") for field in detail.validation_errors]
-    said = said or [detail.message]
-    if detail.message.startswith("inappropriate_prompt"):
+    message, fields = detail.message or "", detail.validation_errors or []
+    said = [(field.msg or "").removeprefix("Value error, ") for field in fields] or [message]
+    if message.startswith("inappropriate_prompt"):
         return ModerationRefusedError(
             "the Playground server refuses this text (moderation)",
             provider=NAME,
             hint=f"say it differently, or {USE_LOCAL}",
             status=400,
         )
-    if detail.message in _CAPTCHA or any("evaluate captcha" in one for one in said):
+    if message in _CAPTCHA or any("evaluate captcha" in one for one in said):
         return CaptchaRequiredError(
             "the Playground server wants a captcha, which only a browser can solve",
             provider=NAME,
@@ -250,14 +261,14 @@ def _refusal(detail: ErrorDetail, secret: str) -> ProviderError:
             hint="send it again: the earlier turns then go along as text",
             status=400,
         )
-    if _UNKNOWN_MODEL.match(detail.message):
+    if _UNKNOWN_MODEL.match(message):
         return ProviderError(
-            redacted(detail.message, secret)[:_EXCERPT_CHARS],
+            redacted(message, secret)[:_EXCERPT_CHARS],
             provider=NAME,
             hint="choose one of: convostore models",
             status=400,
         )
-    where = [".".join(map(str, field.loc)) for field in detail.validation_errors]
+    where = [".".join(map(str, field.loc or ())) for field in fields]
     if where:
         said = [f"{at}: {one}" if at else one for at, one in zip(where, said, strict=True)]
     return ProviderError(
@@ -279,14 +290,18 @@ def _detail(body: bytes) -> ErrorDetail | None:
 def _retry_after_s(value: str) -> float | None:
     """Return the seconds of a Retry-After header, given as seconds or as a date.
 
+    More than a day is None, as is what cannot be read.
     Source: RFC 9110, section 10.2.3.
     """
-    if value.strip().isdecimal():
-        return float(value)
+    value = value.strip()
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        if value.isdecimal():
+            seconds = float(value)
+        else:
+            moment = email.utils.parsedate_to_datetime(value)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=dt.UTC)
+            seconds = max(0.0, moment.timestamp() - clock.now_ms() / 1000)
+    except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return max(0.0, moment.timestamp() - clock.now_ms() / 1000)
+    return seconds if seconds <= _LONGEST_WAIT_S else None

@@ -284,11 +284,11 @@ class Connection:
                 "the proxy cannot be reached, or refuses",
                 provider=NAME,
                 hint=f"check --proxy URL, or {USE_LOCAL}",
-            ) from error
+            ) from None  # it shows the proxy's URL
         if isinstance(error, aiohttp.ClientResponseError):
             raise ProviderProtocolError(
                 f"what answers at {host} does not speak HTTP", provider=NAME, hint=OTHER_URL
-            ) from error
+            ) from None  # it shows the request's URL, and with it the message's id
         if isinstance(error, aiohttp.ClientSSLError):
             why = "no secure connection (TLS) could be made"
         elif isinstance(error, aiohttp.ClientConnectorError):

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 import convostore
 from convostore.integrations.g4f import AllenAI
+from convostore.providers import playground_paths
 from convostore.testing import PlaygroundServer
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ class Client:
         """Read a conversation's path back from the store."""
         async with convostore.open() as store:
             return list(await (await store.resume(str(ref))).history())
+
+
+@pytest.fixture(autouse=True)
+def _no_server_is_known() -> None:
+    """Let no test know from another one what the server on a reused port speaks."""
+    playground_paths.forget_all()
 
 
 @pytest_asyncio.fixture

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from convostore.providers import playground_paths
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -62,6 +64,12 @@ def chunked(body: bytes) -> bytes:
     lines = body.splitlines(keepends=True) if body else []
     framed = [f"{len(line):x}\r\n".encode() + line + b"\r\n" for line in lines]
     return b"".join(framed) + b"0\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_server_is_known() -> None:
+    """Let no test know from another one what the server on a reused port speaks."""
+    playground_paths.forget_all()
 
 
 @functools.cache

@@ -12,6 +12,7 @@ import pytest
 
 from convostore import errors
 from convostore.events import Finished, RemoteUpdate
+from convostore.providers import playground_paths
 from convostore.providers.playground import Playground
 from convostore.providers.provider import ChatMessage, Provider
 from convostore.records import RemoteThread
@@ -184,6 +185,39 @@ async def test_older_dialect_is_found_and_remembered(
     assert isinstance(events[-1], Finished)
     assert events[-1].remote is not None
     assert events[-1].remote.dialect == "stream"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [400, 401, 429, 503])
+async def test_dialect_is_remembered_for_the_server_whatever_it_answers(
+    raw_server: RawServer,
+    recording: Callable[[str], Recording],
+    plain_answer: Callable[..., bytes],
+    status: int,
+) -> None:
+    """A refusal shows as well that the path exists; another object for the server knows it."""
+    raw_server.answer(
+        "POST",
+        STREAM,
+        plain_answer(status, b"{}", "application/json"),
+        recording("a/01-first-turn").wire,
+    )
+    await failure(Playground(raw_server.url), ask())
+    await collect(Playground(raw_server.url), ask())
+    assert [one.path for one in raw_server.sends()] == [THREADS, STREAM, STREAM]
+
+
+def test_servers_that_are_remembered_are_bounded_and_can_be_forgotten() -> None:
+    """The ones learned last are kept; nobody's word is for ever."""
+    for number in range(1000):
+        playground_paths.remember(f"http://far-{number}", "stream")
+    assert len(playground_paths._spoken) < 100
+    assert playground_paths.in_order("http://far-999", None) == ("stream", "threads")
+    assert playground_paths.in_order("http://far-0", None) == ("threads", "stream")
+    playground_paths.remember("http://far-999", "threads")
+    assert playground_paths.in_order("http://far-999", None) == ("threads", "stream")
+    playground_paths.forget_all()
+    assert not playground_paths._spoken
 
 
 @pytest.mark.asyncio
