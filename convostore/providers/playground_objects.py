@@ -115,6 +115,8 @@ class Line(msgspec.Struct, frozen=True):
     role: str | None = None
     error: str | None = None
     reason: str | None = None
+    error_code: str | None = field(name="errorCode", default=None)
+    error_description: str | None = field(name="errorDescription", default=None)
     tool_call_id: str | None = field(name="toolCallId", default=None)
     tool_name: str | None = field(name="toolName", default=None)
     args: Any = None
@@ -123,15 +125,15 @@ class Line(msgspec.Struct, frozen=True):
 class ErrorField(msgspec.Struct, frozen=True):
     """One field that the server refused."""
 
-    loc: list[str | int] = []
-    msg: str = ""
+    loc: list[str | int | None] | None = None
+    msg: str | None = None
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
     """What the server says of an error; what it echoes of the request is not read."""
 
-    message: str = ""
-    validation_errors: list[ErrorField] = []
+    message: str | None = None
+    validation_errors: list[ErrorField] | None = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True):

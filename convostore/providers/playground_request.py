@@ -137,13 +137,20 @@ def _is_whole(value: object, low: int, high: int) -> bool:
 
 
 def _is_stop(value: object) -> bool:
-    if isinstance(value, str):
-        return bool(value)
-    return isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+    if isinstance(value, (list, tuple)):
+        return all(one == "" or _is_word(one) for one in value)
+    return _is_word(value)
 
 
 def _is_word(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
+    """Tell whether *value* is text that a form carries and the server can keep."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 # Source: Playground wire protocol, "Sending a turn": the widest limits that hold everywhere.

@@ -87,6 +87,7 @@ class ReplyDecoder:
         self._pieces: list[str] = []  # of the answer
         self._size = 0  # bytes of text of all kinds
         self._reason: str | None = None  # of the error object, once there was one
+        self._description = ""  # that came with it
         self._last_came = False  # the final tree, or the end mark
 
     def feed(self, found: StreamObject) -> Iterable[Event]:
@@ -133,7 +134,9 @@ class ReplyDecoder:
         if self._reason is None:
             return broken_off(why)
         return reported_error(
-            redacted(self._reason, self._secret), had_text=any(map(str.strip, self._pieces))
+            redacted(self._reason, self._secret),
+            had_text=any(map(str.strip, self._pieces)),
+            description=redacted(self._description, self._secret),
         )
 
     # Lines
@@ -149,7 +152,9 @@ class ReplyDecoder:
         elif kind == "toolCall":
             yield from self._tool_call(line)
         elif kind == "error" or line.error is not None:
-            self._reason = self._reason or line.reason or "error"
+            if self._reason is None:
+                self._reason = line.reason or line.error_code or "error"
+                self._description = line.error_description or ""
         elif kind == "start":
             if self._start is not None or self._messages:
                 self._refuse("a second start mark")

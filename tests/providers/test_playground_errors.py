@@ -8,6 +8,7 @@ import pytest
 
 from convostore import clock, errors
 from convostore.providers.playground_errors import http_error
+from tests.providers.talk import Far
 
 
 def test_400_is_never_repeated_unshortened() -> None:
@@ -64,6 +65,50 @@ def test_missing_captcha_of_the_middle_server_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("inappropriate_prompt", errors.ModerationRefusedError),
+        ("inappropriate_prompt_text", errors.ModerationRefusedError),
+        ("invalid_captcha", errors.CaptchaRequiredError),
+        ("failed_captcha_assessment", errors.CaptchaRequiredError),
+        ("Invalid model x", errors.ProviderError),
+        (None, errors.ProviderError),
+    ],
+)
+@pytest.mark.parametrize("problems", [None, [], "left out"])
+def test_400_is_named_whether_or_not_it_lists_fields(
+    message: str | None, kind: type[errors.ProviderError], problems: object
+) -> None:
+    """A list of fields may be null, empty or not there."""
+    detail = {"code": 400, "message": message}
+    if problems != "left out":
+        detail["validation_errors"] = problems  # type: ignore[assignment]  # any JSON
+    error = http_error(400, {}, json.dumps({"error": detail}).encode())
+    assert type(error) is kind
+    assert error.status == 400
+
+
+def test_400_with_nulls_in_its_fields_is_still_read() -> None:
+    """What is there is said."""
+    fields = [{"loc": None, "msg": "bad"}, {"loc": ["stop", 0, None], "msg": None}]
+    body = {"error": {"message": None, "validation_errors": fields}}
+    error = http_error(400, {}, json.dumps(body).encode())
+    assert type(error) is errors.ProviderError
+    assert "bad; stop.0" in str(error)
+
+
+@pytest.mark.asyncio
+async def test_error_of_a_tool_names_the_tool() -> None:
+    """The newer dialect says it in a sentence; asking again the same way helps nobody."""
+    async with Far("threads") as talk:
+        error = await talk.fail("script=badtool")
+    assert isinstance(error, errors.IncompleteReplyError)
+    assert "Could not find tool 'no_such_tool'" in str(error)
+    assert not error.retryable
+    assert error.status == 200
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ("7", 7.0),
@@ -72,10 +117,17 @@ def test_missing_captcha_of_the_middle_server_is_named() -> None:
         ("-5", None),
         ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
         ("Thu, 01 Jan 2025 00:01:00 GMT", 0.0),
+        ("86400", 86_400.0),
+        ("86401", None),
+        ("9" * 400, None),
+        ("9" * 5000, None),
+        ("Sun, 04 Jan 2026 00:00:00 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -2359", None),
+        ("Thu, 01 Jan 2026 00:01:00 +99999999999", None),
     ],
 )
 def test_time_to_wait_is_read_as_seconds_or_date(value: str, seconds: float | None) -> None:
-    """Both forms of the header are allowed."""
+    """Both forms of the header are allowed; more than a day is no time to wait."""
 
     class At2026:
         def now_ms(self) -> int:

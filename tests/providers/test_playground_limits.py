@@ -84,6 +84,18 @@ async def test_server_that_drips_bytes_without_an_event_ends_at_the_idle_limit()
 
 
 @pytest.mark.asyncio
+async def test_lines_of_unknown_kinds_do_not_keep_a_turn_alive(
+    recording: Callable[[str], Recording],
+) -> None:
+    """They are no news of the reply, so the idle limit ends it."""
+    opening = b"".join(recording("b/01-first-turn").body.splitlines(keepends=True)[:2])
+    async with listening(_drip(b'{"type":"heartbeat"}\n', opening)) as url:
+        error = await failure(Playground(url, idle_timeout_s=0.2, total_timeout_s=5), ask())
+    assert type(error) is errors.ProviderTimeoutError
+    assert "nothing came" in str(error)
+
+
+@pytest.mark.asyncio
 async def test_server_that_never_stops_ends_at_the_total_limit(
     recording: Callable[[str], Recording],
 ) -> None:

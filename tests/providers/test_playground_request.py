@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostore import errors, providers
+from convostore.events import Finished
 from convostore.providers.playground import Playground
 from convostore.providers.playground_models import ALIASES, HOSTS, chosen, parse_models
 from convostore.providers.provider import ChatMessage, ChatRequest
@@ -75,6 +76,10 @@ def test_option_within_its_limits_passes(name: str, value: object) -> None:
         ("logprobs", 11),
         ("stop", 5),
         ("stop", [""][0]),
+        ("stop", ["\ud800"]),
+        ("stop", "a\0"),
+        ("host", "\ud800"),
+        ("captchaToken", "x\udfff"),
         ("host", ""),
         ("dialect", "v5"),
         ("dialect", []),
@@ -196,6 +201,29 @@ async def test_named_model_needs_no_list(
     with pytest.raises(errors.ProviderProtocolError):
         _ = [event async for event in provider.stream(ask(user("hi")))]
     await provider.aclose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [401, 403, 404, 418, 429, 500, 502, 503, 504])
+async def test_whatever_a_server_says_instead_of_a_list_a_named_model_is_asked_for(
+    raw_server: RawServer,
+    recording: Callable[[str], Recording],
+    plain_answer: Callable[..., bytes],
+    status: int,
+) -> None:
+    """The list only helps; a server that is not there at all fails at once."""
+    raw_server.answer("GET", "/v4/models/", plain_answer(status, b"<html>"))
+    raw_server.answer("POST", "/v4/threads/", recording("b/01-first-turn").wire)
+    provider = Playground(raw_server.url)
+    events = [event async for event in provider.stream(ask(user("hi"), model="tulu3-405b"))]
+    assert isinstance(events[-1], Finished)
+    with pytest.raises(errors.ProviderError):
+        _ = [event async for event in provider.stream(ask(user("hi")))]
+    raw_server.answer("GET", "/v4/models/", b"")
+    with pytest.raises(errors.ProviderConnectError):
+        _ = [event async for event in provider.stream(ask(user("hi"), model="tulu3-405b"))]
+    await provider.aclose()
+    assert len(raw_server.sends()) == 1
 
 
 @pytest.mark.asyncio
