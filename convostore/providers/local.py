@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from convostore import clock
 from convostore.errors import ContextLengthError, IncompleteReplyError, ProviderError
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.providers.local_model import NAME, find_model, list_models
@@ -30,6 +31,7 @@ _OPTIONS = {
     "seed": Option(0, 2**32 - 1, whole=True),
 }
 _MOST_CHARS_PER_TOKEN = 128  # vocabularies hold no longer words, nor runs of blanks
+_LIFE_SIGN_S = 1.0  # while a turn waits for others; less than any sensible limit of silence
 _MAX_TOKENS = 1024  # a small model may never find an end by itself
 
 
@@ -76,7 +78,8 @@ class Local:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event]:
         """Wait for one's turn, then yield the answer as the model makes it.
 
-        Leaving early stops the model.
+        Leaving early stops the model. While other turns have the model an empty piece comes every
+        second, so that waiting for them does not count as silence.
 
         Raises:
             ContextLengthError: the messages are longer than the context.
@@ -86,12 +89,17 @@ class Local:
         self.check(request)
         path = find_model(request.model, self._chosen)
         reply = _Reply(path.stem)
-        async with self._turn:
+        place = asyncio.ensure_future(self._turn.acquire())
+        try:
+            while not await _has_come(place):
+                yield TextDelta("")
             process = await self._ready(path)
             async with aclosing(process.ask(_body(request))) as chunks:
                 async for chunk in chunks:
                     for event in reply.events(chunk):
                         yield event
+        finally:
+            self._leave(place)
         yield reply.finished()
 
     async def recover(
@@ -119,12 +127,27 @@ class Local:
         if process is not None:
             await process.close()
 
+    def _leave(self, place: asyncio.Future[Literal[True]]) -> None:
+        """Let the next turn have the model, or leave the queue before one's own has come."""
+        if place.cancel() or place.cancelled():
+            return  # the lock itself lets the next one in
+        if place.exception() is None:
+            self._turn.release()
+
     async def _ready(self, path: Path) -> ModelProcess:
         """Return the process with the model at *path* loaded."""
         if self._process is None or not self._process.runs(path):
             await self.aclose()
             self._process = await ModelProcess.start(path, self._context_tokens)
         return self._process
+
+
+async def _has_come(place: asyncio.Future[Literal[True]]) -> bool:
+    """Wait for *place* in the queue, for a second; tell whether it has come."""
+    with suppress(TimeoutError):
+        async with clock.timeout(_LIFE_SIGN_S):
+            await asyncio.wait({place})
+    return place.done() and place.result()
 
 
 def _check_size(request: ChatRequest, context_tokens: int) -> None:

@@ -51,6 +51,24 @@ def find_model(name: str | None, chosen: str | Path | None) -> Path:
     return path
 
 
+def lasting_name(name: str, chosen: str | Path | None = None) -> str:
+    """Return a model's name as it can be kept: the path of a file is made absolute,
+    so that it means the same file in any folder.
+
+    Args:
+        name: what a person asked for: a model's name, or a path.
+        chosen: see `list_models`.
+
+    Raises:
+        UsageError: the configuration cannot be read.
+    """
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return str(path)
+    is_name = any(name == known.stem for known in list_models(chosen))
+    return name if is_name or not path.exists() else str(path.absolute())
+
+
 def list_models(chosen: str | Path | None) -> list[Path]:
     """Return the model files on this machine: the chosen one, then the models folder by name.
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from convostore.providers import playground_paths
+from convostore.providers import Local, playground_paths
+from convostore.providers.local_model import fetch_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -70,6 +71,20 @@ def chunked(body: bytes) -> bytes:
 def _no_server_is_known() -> None:
     """Let no test know from another one what the server on a reused port speaks."""
     playground_paths.forget_all()
+
+
+@pytest.fixture(scope="session")
+def model() -> Path:
+    """Return the small model's file, downloaded if need be."""
+    return fetch_model()
+
+
+@pytest_asyncio.fixture
+async def local(model: Path) -> AsyncIterator[Local]:
+    """Return a provider with the small model, closed afterwards."""
+    provider = Local(model, context_tokens=512)
+    yield provider
+    await provider.aclose()
 
 
 @functools.cache

@@ -11,22 +11,18 @@ import sys
 import zipfile
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from convostore import config
 from convostore.errors import ContextLengthError, IncompleteReplyError, ProviderError
-from convostore.events import Finished, TextDelta
+from convostore.events import Finished
 from convostore.providers import Local, make
-from convostore.providers.local_model import fetch_model
-from convostore.providers.provider import ChatMessage, ChatRequest, Provider
+from convostore.providers.local_model import fetch_model, lasting_name
+from convostore.providers.provider import ChatMessage, ChatRequest
+from tests.providers.near import SHORT, ask, request
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-SHORT: dict[str, Any] = {"temperature": 0, "max_tokens": 6}
 CHILD = """
 import asyncio, sys
 from convostore.providers import Local
@@ -40,34 +36,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def request(*texts: str, model: str | None = None, **settings: Any) -> ChatRequest:
-    """Ask with *texts*, by turns of the user and the assistant."""
-    roles = ("user", "assistant")
-    messages = tuple(ChatMessage(roles[n % 2], text) for n, text in enumerate(texts))  # type: ignore[arg-type]  # mypy widens the roles
-    return ChatRequest(messages=messages, model=model, settings=settings)
-
-
-async def ask(provider: Provider, asked: ChatRequest) -> tuple[str, Finished]:
-    """Return the answer's text and its end."""
-    *deltas, end = [event async for event in provider.stream(asked)]
-    assert isinstance(end, Finished)
-    return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)), end
-
-
-@pytest.fixture(scope="session")
-def model() -> Path:
-    """Return the small model's file, downloaded if need be."""
-    return fetch_model()
-
-
-@pytest_asyncio.fixture
-async def local(model: Path) -> AsyncIterator[Local]:
-    """Return a provider with the small model, closed afterwards."""
-    provider = Local(model, context_tokens=512)
-    yield provider
-    await provider.aclose()
 
 
 @pytest.fixture
@@ -152,40 +120,6 @@ async def test_seed_and_temperature_reach_the_model(local: Local) -> None:
         (await ask(local, request("Tell me a story.", seed=seed, **hot)))[0] for seed in (1, 1, 2)
     ]
     assert answers[0] == answers[1] != answers[2]
-
-
-@pytest.mark.asyncio
-async def test_leaving_early_stops_the_model_and_keeps_it_loaded(local: Local) -> None:
-    """The next turn is answered at once, by the same process."""
-    async with aclosing(local.stream(request("Count to one thousand."))) as stream:
-        assert isinstance(await anext(stream), TextDelta)
-    before = local._process
-    _, end = await ask(local, request("Hello", **SHORT))
-    assert end.finish_reason == "length"
-    assert local._process is before
-    assert before is not None
-
-
-@pytest.mark.asyncio
-async def test_cancelled_turn_leaves_the_model_free(local: Local) -> None:
-    """Cancelling a turn that waits for the model stops it, and is not swallowed."""
-    turn = asyncio.create_task(ask(local, request("Count to one thousand.")))
-    while local._process is None:
-        await asyncio.sleep(0)
-    turn.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await turn
-    assert (await ask(local, request("Hello", **SHORT)))[1].finish_reason == "length"
-
-
-@pytest.mark.asyncio
-async def test_turns_at_once_are_answered_one_after_the_other(local: Local) -> None:
-    """Each gets its own whole answer from the one process."""
-    alone = [(await ask(local, request(text, **SHORT)))[0] for text in ("Hello", "One plus one?")]
-    together = await asyncio.gather(
-        ask(local, request("Hello", **SHORT)), ask(local, request("One plus one?", **SHORT))
-    )
-    assert [text for text, _ in together] == alone
 
 
 @pytest.mark.asyncio
@@ -298,6 +232,21 @@ def test_unknown_model_names_those_that_are_here(no_models: Path) -> None:
     with pytest.raises(ProviderError, match="no such file") as caught:
         Local().check(request("Hello", model="smal"))
     assert caught.value.hint == "models here: small"
+
+
+def test_path_of_a_model_can_be_kept_for_use_in_another_folder(
+    no_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file here becomes an absolute path; names, and what is nowhere, stay as they are."""
+    (no_models / "small.gguf").write_bytes(b"GGUF")
+    (tmp_path / "my.gguf").write_bytes(b"GGUF")
+    (tmp_path / "small").write_bytes(b"GGUF")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("my.gguf", "./my.gguf", "~/my.gguf", str(tmp_path / "my.gguf")):
+        assert lasting_name(name) == str(tmp_path / "my.gguf")
+    for name in ("small", "gone.gguf"):
+        assert lasting_name(name) == name
 
 
 @pytest.mark.asyncio
