@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import contextlib
 import ipaddress
+import os
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -72,7 +74,7 @@ class PlaygroundServer:
     .. code-block:: python
 
         async with PlaygroundServer() as server:
-            provider = Playground(url=server.url)
+            provider = Playground(server.url)
             server.answer("Hel", "lo")  # the next turn
             server.script("Hel", server.gate("half"), Cut())  # the one after it
             server.respond(429, headers={"Retry-After": "7"})  # before any of them
@@ -314,21 +316,30 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _serve(dialect: Dialect, port: int) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
     async with PlaygroundServer(dialect, port=port) as server:
         print(server.url, flush=True)  # noqa: T201 - the one line a caller waits for
-        await asyncio.Event().wait()
+        await ended.wait()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run a server on loopback until Ctrl-C; its address is the first line on stdout."""
+    """Run a server on loopback until Ctrl-C or SIGTERM; its address is the first line on stdout."""
     parser = argparse.ArgumentParser(
         prog="python -m convostore.testing.playground", description=main.__doc__
     )
     parser.add_argument("--port", type=int, default=0, help="0 is any free one")
     parser.add_argument("--dialect", choices=("threads", "stream", "mid"), default="threads")
     options = parser.parse_args(argv)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options.dialect, options.port))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(options.dialect, options.port))
+    except (OSError, OverflowError) as error:  # in use, not allowed, or no port at all
+        number = getattr(error, "errno", None)
+        why = os.strerror(number).lower() if number else error
+        parser.exit(2, f"{parser.prog}: port {options.port} cannot be opened: {why}\n")
 
 
 if __name__ == "__main__":

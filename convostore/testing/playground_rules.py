@@ -7,8 +7,11 @@ the texts of the errors are those of the recorded traffic.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from convostore.testing.playground_form import camel
 
 if TYPE_CHECKING:
     from convostore.testing.playground_form import Form
@@ -163,6 +166,7 @@ class SendRequest:
     bypass_safety_check: bool = False
     tool_call_id: str | None = None
     tool_definitions: list[dict[str, Any]] = field(default_factory=list)
+    input_parts: list[dict[str, Any]] = field(default_factory=list)
     selected_tools: list[str] = field(default_factory=list)
     numbers: dict[str, float | None] = field(default_factory=dict)
     stop: list[str] | None = None
@@ -194,6 +198,8 @@ def read_send_request(form: Form, *, dialect: Dialect, captcha_required: bool) -
     bypass = reader.boolean("bypass_safety_check") if newer else False
     limits = _NEWER_NUMBERS if newer else _OLDER_NUMBERS
     numbers = {number.name: reader.number(number) for number in limits}
+    tools = reader.objects("tool_definitions") if newer else []
+    parts = reader.objects("input_parts") if newer else []
     if reader.problems:
         raise checker.refusal(title, reader.problems)
     stop = [_text(one) for one in form.repeated.get("stop", [])]
@@ -209,7 +215,8 @@ def read_send_request(form: Form, *, dialect: Dialect, captcha_required: bool) -
         captcha_token=captcha_token,
         bypass_safety_check=bypass,
         tool_call_id=form.get("tool_call_id"),
-        tool_definitions=_json_list(form.get("tool_definitions")),
+        tool_definitions=tools,
+        input_parts=parts,
         selected_tools=[_text(one) for one in form.repeated.get("selected_tools", [])],
         numbers=numbers,
         stop=stop or (None if "opts" in form.raw else []),  # the oldest form tells them apart
@@ -234,7 +241,8 @@ def check_limits(numbers: dict[str, Any]) -> None:
         ("top_p", "top_p", 0.0, 1.0),
     ):
         value = numbers[name]
-        if value < low:
+        # By its source the real server lets "not a number" pass here, and its database refuses it.
+        if value < low or math.isnan(value):
             side = f"greater than or equal to the configured lower limit of {low}"
         elif value > high:
             side = f"less than or equal to the configured upper limit of {high}"
@@ -248,7 +256,7 @@ def _wrong_together(request: SendRequest, *, newer: bool) -> str | None:
         return "The original message cannot also be the parent"
     if request.role == "assistant" and request.parent is None:
         return "Assistant messages must have a parent"
-    if newer and not request.content:
+    if newer and not request.content and not request.input_parts:
         return "One of content or inputParts is required"
     return None
 
@@ -298,22 +306,39 @@ class _FieldReader:
             self.problems.append(problem)
         return parsed
 
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """Read a field whose values are JSON objects, or lists of them, as text or as they are."""
+        found: list[dict[str, Any]] = []
+        for value in self._form.repeated.get(name, []):
+            try:
+                parsed = json.loads(value) if isinstance(value, str) else value
+            except (ValueError, RecursionError) as error:
+                self.problem((camel(name),), f"Invalid JSON: {error}", "json_invalid", value)
+                continue
+            for item in parsed if isinstance(parsed, list) else [parsed]:
+                if isinstance(item, dict):
+                    found.append(item)
+                elif item is not None:
+                    text = "Input should be a valid dictionary"
+                    self.problem((camel(name),), text, "dict_type", item)
+        return found
+
 
 def check_number(number: Number, value: Any) -> tuple[float | None, Problem | None]:
     """Read one number; a problem says why it cannot be taken."""
     where = (number.name,)
     try:
         parsed: float = int(value) if number.whole else float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         kind, article = ("integer", "an integer") if number.whole else ("number", "a number")
         text = f"Input should be a valid {kind}, unable to parse string as {article}"
         code = "int_parsing" if number.whole else "float_parsing"
         return number.default, Problem(where, text, code, value)
-    steps = parsed / number.step if number.step else 0.0
+    steps = parsed / number.step if number.step and math.isfinite(parsed) else 0.0
     if abs(steps - round(steps)) > _FLOAT_REST:
         text = f"Input should be a multiple of {number.step:g}"
         return parsed, Problem(where, text, "multiple_of", value)
-    if number.high is not None and parsed > number.high:
+    if number.high is not None and not parsed <= number.high:  # nor does "not a number" pass
         text = f"Input should be less than or equal to {number.high:g}"
         return parsed, Problem(where, text, "less_than_equal", value)
     if number.low is not None and parsed < number.low:
@@ -340,11 +365,3 @@ def option_schema() -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def _json_list(value: Any) -> list[dict[str, Any]]:
-    if isinstance(value, str):
-        value = json.loads(value)
-    if isinstance(value, dict):
-        value = [value]
-    return [item for item in value or [] if isinstance(item, dict)]

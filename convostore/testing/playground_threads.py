@@ -54,6 +54,7 @@ class KeptMessage:
     error_severity: str | None = None
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     tool_definitions: list[dict[str, Any]] = field(default_factory=list)
+    input_parts: list[dict[str, Any]] = field(default_factory=list)
 
 
 class KeptThreads:

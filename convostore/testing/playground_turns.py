@@ -166,6 +166,7 @@ class _NewTurn:
         )
         message.original = request.original
         message.tool_definitions = self._tools()
+        message.input_parts = request.input_parts
         if request.role == "tool_call_result" and above is not None:
             message.harmful, message.model_type, message.final = False, "chat", True
             message.tool_calls = [

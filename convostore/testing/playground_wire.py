@@ -77,7 +77,7 @@ def flat(message: KeptMessage, child_ids: list[str]) -> dict[str, Any]:
         "agentId": None,
         "children": child_ids,
         "extraParameters": None,
-        "inputParts": None,
+        "inputParts": message.input_parts or None,
         "isLimitReached": False,
         "isOlderThan30Days": False,
         "opts": {camel(name): value for name, value in message.opts.items()},

@@ -284,6 +284,44 @@ async def test_a_recording_is_replayed_byte_for_byte(name: str) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("dialect", ["threads", "stream", "mid"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e400"])
+async def test_numbers_that_are_none_are_out_of_range(dialect: Dialect, value: str) -> None:
+    """They are refused as any other number that is too large or too small."""
+    async with client_of(PlaygroundServer(dialect)) as client:
+        for name in ("temperature", "top_p", "max_tokens"):
+            status, body = await client.send("hi", captchaToken="good", **{name: value})
+            assert status == 400, name
+            assert b"than or equal" in body or b"Input should be a valid integer" in body
+        assert client.server.messages == {}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["toolDefinitions", "inputParts"])
+async def test_structured_fields_must_be_json_objects(name: str) -> None:
+    """The newer server says which field is wrong; the older one does not know the fields."""
+    for value, kind in (("{bad", "json_invalid"), ("", "json_invalid"), ("[1]", "dict_type")):
+        async with client_of(PlaygroundServer("threads")) as client:
+            status, body = await client.send("hi", **{name: value})
+            problem = json.loads(body)["error"]["validation_errors"][0]
+        assert (status, problem["loc"], problem["type"]) == (400, [name], kind)
+    async with client_of(PlaygroundServer("stream")) as client:
+        assert (await client.send("hi", **{name: "{bad"}))[0] == 200
+
+
+@pytest.mark.asyncio
+async def test_input_parts_alone_are_a_question() -> None:
+    """The newer server wants content or parts; it keeps the parts and shows them again."""
+    point = {"type": "molmo_2_input_point", "x": 1, "y": 2, "time": 0.5, "label": "object"}
+    async with client_of(PlaygroundServer("threads")) as client:
+        assert (await client.send(""))[0] == 400
+        status, body = await client.send("", inputParts=json.dumps(point))
+        assert status == 200
+        asked = json.loads(body.splitlines()[1])["messages"][0]
+    assert (asked["role"], asked["content"], asked["inputParts"]) == ("user", "", [point])
+
+
+@pytest.mark.asyncio
 async def test_may_2025_wants_a_captcha() -> None:
     """A missing token is a validation error; "bad" and "bot" are refused by name."""
     async with client_of(PlaygroundServer("mid")) as client:
