@@ -22,30 +22,36 @@ import asyncio
 import sys
 import warnings
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import convostore
 from convostore import config
-from convostore.errors import IncompleteReplyError, ProviderError
+from convostore.errors import IncompleteReplyError
 from convostore.events import TextDelta
-from convostore.ids import new_id
+from convostore.integrations.g4f_prompt import (
+    leave_out,
+    messages_of,
+    newest,
+    read,
+    whole,
+)
 from convostore.providers.playground import Playground
 from convostore.providers.playground_models import ALIASES, HOSTS
-from convostore.records import ROLES, Message
+from convostore.providers.provider import ChatRequest
+from convostore.records import Message
+from convostore.text import gate
+from convostore.views import view
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
     from convostore.conversation import Conversation as StoredConversation
-    from convostore.records import Role
+    from convostore.integrations.g4f_prompt import Said
     from convostore.store import Store
     from convostore.turn import Turn
 
-Said: TypeAlias = dict[str, str]  # {"role": ..., "content": ...}
-
-_OTHER_WORDS = {"developer": "system", "function": "tool"}  # for our roles
 _PASSED_ON = ("max_tokens", "stop", "n", "logprobs", "dialect", "captchaToken")
 _BUSY_WAIT_S = 60.0  # for another turn of the same conversation
 
@@ -99,6 +105,7 @@ class Conversation:
             setattr(self, name, value)
         if not self.x_anonymous_user_id:
             self.x_anonymous_user_id = str(uuid4())  # all of it random: it is a password
+        _make_theirs_too(self)
 
     @classmethod
     async def load(cls, ref: str) -> Conversation:
@@ -112,7 +119,7 @@ class Conversation:
             AmbiguousHandleError: more than one fits.
             StoreError: the store cannot be read.
         """
-        async with _opened_store() as store:
+        async with _opened_store(_provider()) as store:
             chat = await store.resume(ref)
             said = [_said(message) for message in await chat.history()]
             return cls(
@@ -164,12 +171,13 @@ class AllenAI:
         model: str | None,
         messages: Iterable[Mapping[str, Any]],
         proxy: str | None = None,
-        host: str | None = "inferd",
+        host: str | None = None,
         private: bool = True,  # noqa: ARG003 - gpt4free's signature; the server decides by itself
         top_p: float | None = None,
         temperature: float | None = None,
         conversation: Conversation | None = None,
         return_conversation: bool = False,
+        media: Any = None,
         **kwargs: Any,
     ) -> AsyncGenerator[str | Conversation | FinishReason]:
         """Yield the answer in pieces, the conversation if wanted, then why it ended.
@@ -181,39 +189,48 @@ class AllenAI:
         Args:
             model: an id or alias; empty is `default_model`.
             messages: dictionaries of role and content. Without *conversation* all of them are
-                the prompt, with one the last user message is.
+                the prompt: what a tool said is told as `Tool: ...`, and after a beginning of the
+                answer the model is asked to go on. With one the last user message is the prompt.
             proxy: an http proxy.
             host: where to ask for a model whose host is not known.
             private: accepted for the signature's sake.
             top_p: 0 to 1.
             temperature: 0 to 1.
-            conversation: the one to carry on.
+            conversation: the one to carry on, also one of gpt4free's own class.
             return_conversation: yield the conversation before the end.
+            media: left out, with a warning.
             kwargs: max_tokens, stop, n, logprobs, dialect and captchaToken are sent along;
                 others are ignored.
 
         Raises:
             ProviderError: any kind, after all that arrived has been stored; an unknown model's
-                hint names `convostore models`.
+                hint names `convostore models`. A request that cannot work stores nothing.
+            InvalidTextError: a text cannot be stored; nothing is.
             ConversationNotFoundError: the store no longer has *conversation*.
             ConversationBusyError: another turn of it took longer than a minute.
             StoreError: the store cannot be opened or written.
             UsageError: the configuration cannot be used.
         """
-        said = [_read(one) for one in messages]
-        if kwargs.get("media"):
-            _leave_out("media")
-        question = _last_question(said)
+        said = [read(one) for one in messages]
+        if media:
+            leave_out("media")
         if conversation is None:
-            conversation = Conversation(cls.get_model(model), messages=said[:question])
+            before, question = whole(said)
+            conversation = Conversation(cls.get_model(model), messages=before)
+        else:
+            question = newest(said)
         options = {"host": host, "top_p": top_p, "temperature": temperature}
         options |= {name: kwargs.get(name) for name in _PASSED_ON}
-        async with _opened_store(proxy) as store:
+        settings = {name: value for name, value in options.items() if value is not None}
+        provider = _provider(proxy)
+        if _id_of(conversation) is None:
+            _check(provider, conversation, question, cls.get_model(model), settings)
+        async with _opened_store(provider) as store:
             chat = await _stored(store, conversation)
             turn = chat.stream(
-                said[question]["content"],
+                question,
                 model=cls.get_model(model),
-                settings={name: value for name, value in options.items() if value is not None},
+                settings=settings,
                 wait_s=_BUSY_WAIT_S,
                 on_moved="follow",
             )
@@ -221,6 +238,7 @@ class AllenAI:
                 async for piece in pieces:
                     yield piece
         if return_conversation:
+            _make_theirs_too(conversation)
             yield conversation
         yield _finish_reason("stop")
 
@@ -242,22 +260,58 @@ async def _pieces(
             said = [one for one in said if one["content"]]
             conversation.messages = [*conversation.messages, *said]
             conversation.parent = chat.parent_id
+    if turn.dropped_turns:
+        warnings.warn(
+            f"the oldest {turn.dropped_turns} turns did not fit and were not sent", stacklevel=2
+        )
     if turn.reply.status != "completed":
         raise IncompleteReplyError("the reply was stopped from elsewhere", provider=Playground.name)
 
 
-@asynccontextmanager
-async def _opened_store(proxy: str | None = None) -> AsyncIterator[Store]:
+def _check(
+    provider: Playground,
+    conversation: Conversation,
+    question: str,
+    model: str,
+    settings: dict[str, Any],
+) -> None:
+    """Refuse what cannot work before a conversation is made for it."""
+    said = [*messages_of(conversation.messages), Message.user(question)]
+    for one in said:
+        gate(one.text)
+    for name in (model, AllenAI.get_model(conversation.model)):
+        gate(name, "the model")
+    provider.check(
+        ChatRequest(
+            messages=view(said).messages,
+            model=model,
+            settings=settings,
+            anonymous_user_id=conversation.x_anonymous_user_id or "",
+        )
+    )
+
+
+def _provider(proxy: str | None = None) -> Playground:
     configured = config.load()
-    provider = Playground(
+    return Playground(
         configured.playground_url,
         proxy=proxy,
         connect_timeout_s=configured.connect_timeout_s,
         idle_timeout_s=configured.idle_timeout_s,
         total_timeout_s=configured.total_timeout_s,
     )
+
+
+@asynccontextmanager
+async def _opened_store(provider: Playground) -> AsyncIterator[Store]:
+    configured = config.load()
     async with convostore.open(
-        configured.store, provider=provider, owner=configured.owner
+        configured.store,
+        provider=provider,
+        owner=configured.owner,
+        busy_timeout_s=configured.busy_timeout_s,
+        idle_timeout_s=configured.idle_timeout_s,
+        total_timeout_s=configured.total_timeout_s,
     ) as store:
         yield store
 
@@ -267,57 +321,27 @@ _starting: WeakKeyDictionary[Conversation, asyncio.Lock] = WeakKeyDictionary()
 
 async def _stored(store: Store, conversation: Conversation) -> StoredConversation:
     """Return the stored conversation; make it, with what was said before, if there is none."""
-    if conversation.id is None:
+    if _id_of(conversation) is None:
         async with _starting.setdefault(conversation, asyncio.Lock()):
-            if conversation.id is None:  # else another turn of it was faster
-                said = [_read(one) for one in conversation.messages]
+            if _id_of(conversation) is None:  # else another turn of it was faster
+                before = messages_of(conversation.messages)
                 chat = await store.create(
                     provider=Playground.name,
                     model=AllenAI.get_model(conversation.model),
                     anonymous_user_id=conversation.x_anonymous_user_id,
                 )
-                before = [_message(one) for one in said if one["content"]]
                 if before:
                     await chat.append(*before)
                 conversation.id = chat.id
                 _starting.pop(conversation, None)
                 return chat
-    return await store.resume(conversation.id)
+    return await store.resume(str(conversation.id))
 
 
-def _read(message: Mapping[str, Any]) -> Said:
-    """Return a message as role and text; of a list of typed items the texts, joined."""
-    role, content = message.get("role", "user"), message.get("content")
-    role = _OTHER_WORDS.get(role, role)
-    if role not in ROLES:
-        raise ProviderError(
-            f"there is no role {role!r}",
-            provider=Playground.name,
-            hint=f"roles: {', '.join(ROLES)}",
-        )
-    if isinstance(content, list):
-        items = [item if isinstance(item, dict) else {"text": item} for item in content]
-        for item in items:
-            if not isinstance(item.get("text"), str):
-                _leave_out(str(item.get("type", "an item without text")))
-        content = "".join(item["text"] for item in items if isinstance(item.get("text"), str))
-    return {"role": role, "content": content or ""}
-
-
-def _leave_out(what: str) -> None:
-    warnings.warn(f"only text is sent to the Playground; left out: {what}", stacklevel=2)
-
-
-def _last_question(said: list[Said]) -> int:
-    for index in range(len(said) - 1, -1, -1):
-        if said[index]["role"] == "user":
-            return index
-    raise ProviderError("there is no user message to send", provider=Playground.name)
-
-
-def _message(said: Said) -> Message:
-    role: Role = next(known for known in ROLES if known == said["role"])
-    return Message(role=role, text=said["content"], id=new_id())
+def _id_of(conversation: Conversation) -> str | None:
+    """Return its id in the store; an object of gpt4free's own class has none before its turn."""
+    known: str | None = getattr(conversation, "id", None)
+    return known
 
 
 def _said(message: Message) -> Said:
@@ -326,8 +350,42 @@ def _said(message: Message) -> Said:
 
 def _finish_reason(reason: str) -> FinishReason:
     """Make a FinishReason that is also gpt4free's own, where that is loaded."""
-    theirs = getattr(sys.modules.get("g4f.providers.response"), "FinishReason", None)
-    if theirs is None:
-        return FinishReason(reason)
-    both: type[FinishReason] = type("FinishReason", (FinishReason, theirs), {})
-    return both(reason)
+    theirs = _their_class("FinishReason")
+    kind = FinishReason if theirs is None else _both(FinishReason, theirs)
+    return kind(reason)
+
+
+def _make_theirs_too(conversation: Conversation) -> None:
+    """Let *conversation* be a gpt4free conversation as well, where that is loaded."""
+    theirs = _their_class("JsonConversation") or _their_class("BaseConversation")
+    is_ours = isinstance(conversation, Conversation)  # and not some other client's
+    if theirs is not None and is_ours and not isinstance(conversation, theirs):
+        conversation.__class__ = _both(type(conversation), theirs)
+
+
+def _their_class(name: str) -> type | None:
+    found: type | None = getattr(sys.modules.get("g4f.providers.response"), name, None)
+    return found
+
+
+_made: dict[tuple[type, type], type[Any]] = {}
+
+
+def _both(ours: type, theirs: type) -> type[Any]:
+    """Return a class that is both, always the same one; what pickle keeps of it is ours alone."""
+    if (ours, theirs) in _made:
+        return _made[ours, theirs]
+
+    def reduced(self: object) -> tuple[Any, ...]:
+        return _restored, (ours, vars(self))
+
+    both = _made[ours, theirs] = type(ours.__name__, (ours, theirs), {"__reduce__": reduced})
+    return both
+
+
+def _restored(ours: type, state: dict[str, Any]) -> object:
+    made: object = object.__new__(ours)
+    vars(made).update(state)
+    if isinstance(made, Conversation):
+        _make_theirs_too(made)
+    return made

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore.errors import ConversationNotFoundError, ProviderError
+from convostore.integrations import g4f
 from convostore.integrations.g4f import Conversation, FinishReason
 
 if TYPE_CHECKING:
@@ -242,3 +243,85 @@ async def test_finish_is_also_gpt4frees_own_where_that_is_loaded(
     finish = (await client.ask("Hi"))[-1]
     assert isinstance(finish, theirs)
     assert isinstance(finish, FinishReason)
+
+
+class TheirConversation:
+    """Stands for gpt4free's JsonConversation."""
+
+    def reset(self) -> None:
+        """Forget everything, as theirs can."""
+        vars(self).clear()
+
+
+@pytest.fixture
+def g4f_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it look as if gpt4free were loaded."""
+    module = ModuleType("g4f.providers.response")
+    module.JsonConversation = TheirConversation  # type: ignore[attr-defined] # see above
+    monkeypatch.setitem(sys.modules, "g4f.providers.response", module)
+
+
+@pytest.mark.asyncio
+async def test_conversation_is_also_gpt4frees_own_where_that_is_loaded(
+    client: Client, g4f_loaded: None
+) -> None:
+    """Made and yielded, and when had again by pickle."""
+    made = Conversation(MODEL)
+    *_, yielded, _ = await client.ask("Hi", return_conversation=True)
+    for one in (made, yielded, pickle.loads(pickle.dumps(yielded))):
+        assert isinstance(one, Conversation)
+        assert isinstance(one, TheirConversation)
+        assert type(one) is type(made)
+    assert pickle.loads(pickle.dumps(yielded)).get_dict() == yielded.get_dict()
+
+
+@pytest.mark.asyncio
+async def test_conversation_made_before_gpt4free_was_loaded_is_theirs_when_yielded(
+    client: Client, request: pytest.FixtureRequest
+) -> None:
+    """It stays the same object."""
+    conversation = Conversation(MODEL)
+    assert not isinstance(conversation, TheirConversation)
+    request.getfixturevalue("g4f_loaded")
+    yielded = await client.ask("Hi", conversation=conversation, return_conversation=True)
+    assert yielded[-2] is conversation
+    assert isinstance(conversation, TheirConversation)
+
+
+@pytest.mark.asyncio
+async def test_conversation_of_gpt4frees_own_class_is_carried_on(
+    server: PlaygroundServer, client: Client
+) -> None:
+    """It has no id before its first turn; what it held is stored first, and it is updated."""
+    own = OwnConversation(MODEL)
+    own.messages = [client.user("My name is Ada"), {"role": "assistant", "content": "Hello Ada"}]
+    yielded = await client.ask("Who am I?", conversation=own, return_conversation=True)
+    assert yielded[-2] is own
+    assert "My name is Ada" in client.sent()[0]["content"]
+    assert own.parent in server.messages
+    assert len(own.messages) == 4
+    await client.ask("And now?", conversation=own)
+    assert client.sent()[1]["content"] == "And now?"
+    assert [one.role for one in await client.kept()] == ["user", "assistant"] * 3
+
+
+class OwnConversation:
+    """What gpt4free's own AllenAI gives: plain attributes, and no id."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.messages: list[dict[str, str]] = []
+        self.parent: str | None = None
+        self.x_anonymous_user_id = "someone"
+
+
+@pytest.mark.asyncio
+async def test_configured_limits_hold_for_the_turn(
+    server: PlaygroundServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also longer ones than the store's own."""
+    monkeypatch.setenv("CONVOSTORE_IDLE_TIMEOUT_S", "600")
+    monkeypatch.setenv("CONVOSTORE_TOTAL_TIMEOUT_S", "7200")
+    async with g4f._opened_store(g4f._provider()) as store:
+        limits = (await store.create())._place.limits
+    assert (limits.idle_timeout_s, limits.total_timeout_s) == (600, 7200)
