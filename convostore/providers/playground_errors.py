@@ -239,7 +239,8 @@ def _refusal(detail: ErrorDetail, secret: str) -> ProviderError:
     Source: Playground wire protocol, "HTTP errors and what to do".
     """
     message, fields = detail.message or "", detail.validation_errors or []
-    said = [(field.msg or "").removeprefix("Value error, ") for field in fields] or [message]
+    said = [(field.msg or "").removeprefix("Value error, ") for field in fields]
+    said = said or [message or "it gives no reason"]
     if message.startswith("inappropriate_prompt"):
         return ModerationRefusedError(
             "the Playground server refuses this text (moderation)",
