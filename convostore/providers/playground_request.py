@@ -9,7 +9,7 @@ from convostore.providers.playground_errors import NAME
 from convostore.providers.provider import ChatMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from convostore.providers.provider import ChatRequest, ModelInfo
 
@@ -40,17 +40,21 @@ def check_request(request: ChatRequest, *, starts_thread: bool) -> None:
         _check_option(name, value)
 
 
-def parted(request: ChatRequest) -> list[ChatMessage]:
-    """Return the messages with the new text apart from earlier ones that were never answered.
+def parted(request: ChatRequest) -> Sequence[ChatMessage]:
+    """Return the messages; where the last one is too large, with its new text apart.
 
-    Those may be told, or left out, like any earlier turn.
+    What it holds besides was never answered. It may then be left out like any earlier turn, so
+    that it does not make every later question too large as well.
     """
     *earlier, last = request.messages
+    size = len(last.text.encode())
+    if earlier and earlier[0].role == "system":
+        size += len(earlier[0].text.encode()) + 1
     question = request.question or last.text
+    if size <= FIELD_LIMIT_BYTES or question == last.text:
+        return request.messages
     unanswered = last.text.removesuffix(question).rstrip("\n")
-    if unanswered:
-        earlier.append(ChatMessage("user", unanswered))
-    return [*earlier, ChatMessage(last.role, question)]
+    return [*earlier, ChatMessage("user", unanswered), ChatMessage(last.role, question)]
 
 
 def form_fields(

@@ -323,5 +323,5 @@ async def test_configured_limits_hold_for_the_turn(
     monkeypatch.setenv("CONVOSTORE_IDLE_TIMEOUT_S", "600")
     monkeypatch.setenv("CONVOSTORE_TOTAL_TIMEOUT_S", "7200")
     async with g4f._opened_store(g4f._provider()) as store:
-        limits = (await store.create())._place.limits
+        limits = (await store.create()).stream("q").limits
     assert (limits.idle_timeout_s, limits.total_timeout_s) == (600, 7200)
