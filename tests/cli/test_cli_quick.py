@@ -248,6 +248,7 @@ def _loaded(program: Program, *words: str) -> tuple[set[str], str]:
     return {name.partition(".")[0] for name in names} | names, run.text
 
 
+@pytest.mark.only("sqlite", reason="a store on a server is not read the quick way")
 @pytest.mark.parametrize(
     ("line", "also"),
     [
@@ -292,6 +293,7 @@ def test_unusual_forms_load_click_and_no_more(program: Program, varied: Path, li
     assert not (FORBIDDEN - {"typing"}) & loaded
 
 
+@pytest.mark.only("sqlite", reason="a store on a server is not read the quick way")
 def test_a_configuration_file_loads_the_toml_reader_alone(program: Program, varied: Path) -> None:
     """With a file, the store and the owner are those of the file, still the quick way."""
     folder = program.home / "config" / "convostore"
