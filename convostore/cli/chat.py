@@ -117,6 +117,7 @@ async def _chat(invocation: Invocation, wish: Wish, text: str | None, *, as_json
                     handle = talk.conversation.handle
                     say(f"{handle}  go on with: {invocation.command('chat', '--resume', handle)}")
     except ConvostoreError as error:
+        invocation.fit(error)
         await view.failed(error)
         return exit_code(error)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from convostore import plainconfig
+from convostore.cli import again
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from convostore.config import Config
+    from convostore.errors import ConvostoreError
     from convostore.store import Store
 
 CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
@@ -72,10 +73,11 @@ class Invocation:
 
     def command(self, *words: str) -> str:
         """Return the command line that runs *words* on this same store as this same owner."""
-        db = None if self.db is None else plainconfig.shown(self.db)
-        typed = [("--db", db), ("--owner", self.owner)]
-        flags = [word for flag, value in typed if value is not None for word in (flag, value)]
-        return shlex.join(["convostore", *flags, *words])
+        return again.command(self.db, self.owner, *words)
+
+    def fit(self, error: ConvostoreError) -> None:
+        """Let the commands that an error's hint names lead to this same store and owner."""
+        error.hint = again.fitted(error.hint, self.db, self.owner)
 
 
 pass_invocation = click.make_pass_decorator(Invocation, ensure=True)

@@ -35,12 +35,20 @@ def _run_command() -> int:
     import threading
 
     from convostore.cli.exits import debugging
+    from convostore.cli.invocation import Invocation
     from convostore.cli.program import program
+    from convostore.errors import ConvostoreError
 
     if not debugging():
         sys.unraisablehook = _say_nothing
         threading.excepthook = _say_nothing
-    return program.main(prog_name="convostore", standalone_mode=False) or 0
+    invocation = Invocation()
+    try:
+        code = program.main(prog_name="convostore", standalone_mode=False, obj=invocation)
+    except ConvostoreError as error:
+        invocation.fit(error)
+        raise
+    return code or 0
 
 
 def _hold_standard_streams() -> None:

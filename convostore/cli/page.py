@@ -9,7 +9,7 @@ from convostore.cli.terminal import BOLD, DIM, is_terminal, many_lines, one_line
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeAlias
 
     from convostore import records
@@ -52,8 +52,18 @@ def print_shown(
     as_json: bool,
     secrets: bool,
     reply_only: bool,
+    command: Callable[..., str],
 ) -> None:
     """Print what `show` shows: a JSON document, a page for people, or the last answer.
+
+    Args:
+        record: the conversation.
+        path: its messages, from the root to the head.
+        parent_id: its remote id.
+        as_json: as a JSON document.
+        secrets: with the anonymous user id and the remote id.
+        reply_only: the last answer's text alone.
+        command: makes the command line of a command's words, for a hint.
 
     Raises:
         MessageNotFoundError: there is no answer yet.
@@ -65,12 +75,12 @@ def print_shown(
 
         sys.stdout.write(shapes.to_text(shapes.document(record, path) | hidden))
     elif reply_only:
-        print_text(_last_answer(record, path))
+        print_text(_last_answer(record, path, command))
     else:
         print_conversation(record, path, hidden)
 
 
-def _last_answer(record: Record, path: Sequence[Message]) -> Message:
+def _last_answer(record: Record, path: Sequence[Message], command: Callable[..., str]) -> Message:
     for message in reversed(path):
         if message.role == "assistant" and message.text:
             return message
@@ -78,7 +88,7 @@ def _last_answer(record: Record, path: Sequence[Message]) -> Message:
 
     raise MessageNotFoundError(
         f"{record.handle} has no answer yet",
-        hint=f"convostore show {record.handle} shows what it has",
+        hint=f"{command('show', record.handle)} shows what it has",
     )
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 
 from convostore import plainconfig
+from convostore.cli import again
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ def run(words: Sequence[str]) -> bool:
     if shown is None:
         return False
     page.print_shown(
-        *shown, as_json=as_json, secrets="--secrets" in options, reply_only="-r" in options
+        *shown,
+        as_json=as_json,
+        secrets="--secrets" in options,
+        reply_only="-r" in options,
+        command=lambda *words: again.command(db, owner, *words),
     )
     return True
 

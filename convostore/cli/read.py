@@ -98,7 +98,13 @@ def show(
     shown: Shown | None = quick.path(invocation.db, invocation.owner, wanted)
     if shown is None:
         shown = run(_read(invocation, wanted))
-    page.print_shown(*shown, as_json=as_json, secrets=secrets, reply_only=reply_only)
+    page.print_shown(
+        *shown,
+        as_json=as_json,
+        secrets=secrets,
+        reply_only=reply_only,
+        command=invocation.command,
+    )
 
 
 async def _read(invocation: Invocation, ref: str) -> Shown:

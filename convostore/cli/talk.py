@@ -40,7 +40,7 @@ async def opened(invocation: Invocation, wish: Wish, view: View) -> AsyncIterato
             invocation.config, wish, None if conversation is None else conversation.record
         )
         try:
-            yield Talk(store, conversation, far, wish=wish, view=view)
+            yield Talk(store, conversation, far, invocation=invocation, wish=wish, view=view)
         finally:
             await far.provider.aclose()
 
@@ -61,10 +61,12 @@ class Talk:
         conversation: Conversation | None,
         far: FarSide,
         *,
+        invocation: Invocation,
         wish: Wish,
         view: View,
     ) -> None:
         self.conversation = conversation
+        self._invocation = invocation
         self._store = store
         self._far = far
         self._wish = wish
@@ -144,6 +146,7 @@ class Talk:
         await self._show(self._view.close())
         self._say_how_it_went()
         if error is not None:
+            self._invocation.fit(error)
             await self._show(self._view.failed(error))
         elif self._turn is None or self.conversation is None:
             say("convostore: interrupted before the question was stored")
