@@ -24,11 +24,11 @@ def filled(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Play a program whose newest revision is 0002; give the folder of its migrations.
+    """Play a program whose newest revision is the one after ours; give the folder of its migrations.
 
     The folder's name has a `%`, which the configuration of alembic would take for its own.
     """
     scripts: Path = schemas.write_scripts(tmp_path / "100%(here)s", schemas.NEXT)
     monkeypatch.setattr(migrate, "_scripts", lambda: scripts)
-    monkeypatch.setattr(migrate, "REVISION", "0002")
+    monkeypatch.setattr(migrate, "REVISION", schemas.LATER)
     return scripts

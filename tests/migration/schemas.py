@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 import convostore
 from convostore.providers.echo import Echo
+from convostore.storage.tables import REVISION
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-NEXT = '''"""What a later version might do: a column, an index, a rebuilt table, a row."""
+LATER = f"{int(REVISION) + 1:04}"  # the revision of the program that tests play
+NEXT = f'''"""What a later version might do: a column, an index, a rebuilt table, a row."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "{LATER}"
+down_revision = "{REVISION}"
 
 
 def upgrade() -> None:
@@ -64,7 +66,7 @@ def write_scripts(folder: Path, *later: str) -> Path:
     """Copy the migrations to *folder*, and add the texts of *later* revisions."""
     with resources.as_file(resources.files("convostore.migrations")) as installed:
         shutil.copytree(installed, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for number, text in enumerate(later, 2):
+    for number, text in enumerate(later, int(LATER)):
         (folder / "versions" / f"{number:04}_next.py").write_text(text)
     return folder
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from schemas import (  # type: ignore[import-not-found] # pytest puts this folder on the path
+    LATER,
     content,
     revision,
     schema,
@@ -58,14 +59,14 @@ def test_upgrade_killed_in_any_statement_leaves_the_old_store_or_the_new(
     template = tmp_path / "template.db"
     backup(filled, template)
     seen = set()
-    for path in _kill_everywhere(tmp_path / "killed", template, later, "0002"):
+    for path in _kill_everywhere(tmp_path / "killed", template, later, LATER):
         at = revision(path)
         seen.add(at)
-        assert schema(path) == (old_schema if at == "0001" else schema(new)), path.name
+        assert schema(path) == (old_schema if at == REVISION else schema(new)), path.name
         assert content(path) == before, path.name
         ensure_schema(path, create=False, migrate=True)
-        assert (revision(path), content(path)) == ("0002", before), path.name
-    assert seen == {"0001", "0002"}
+        assert (revision(path), content(path)) == (LATER, before), path.name
+    assert seen == {REVISION, LATER}
 
 
 AT_ONCE = """

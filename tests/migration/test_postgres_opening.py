@@ -150,14 +150,14 @@ async def test_older_store_is_upgraded_when_that_is_allowed(
     before = rows(path, "SELECT id, text, content_hash FROM message ORDER BY id")
     scripts = schemas.write_scripts(tmp_path / "later", NEXT)
     monkeypatch.setattr(migrate, "_scripts", lambda: scripts)
-    monkeypatch.setattr(migrate, "REVISION", "0002")
-    monkeypatch.setattr(postgres_schema, "REVISION", "0002")
+    monkeypatch.setattr(migrate, "REVISION", schemas.LATER)
+    monkeypatch.setattr(postgres_schema, "REVISION", schemas.LATER)
     with pytest.raises(SchemaOutdatedError) as caught:
         await opened(path)
     assert "convostore db upgrade" in caught.value.hint
     with ThreadPoolExecutor(2) as pool:  # two at once: both succeed, the second finds it done
         list(pool.map(lambda _: asyncio.run(opened(path, migrate=True)), range(2)))
-    assert revision(path) == [("0002",)]
+    assert revision(path) == [(schemas.LATER,)]
     assert rows(path, "SELECT id, text, content_hash FROM message ORDER BY id") == before
     assert rows(path, "SELECT value FROM store_meta WHERE name = 'moods'") == [("two",)]
 
@@ -169,12 +169,12 @@ async def test_upgrade_that_fails_is_undone(
     """All revisions are one transaction: what one of them did is gone when the next one fails."""
     scripts = schemas.write_scripts(tmp_path / "later", NEXT + '    op.execute("SELECT 1/0")\n')
     monkeypatch.setattr(migrate, "_scripts", lambda: scripts)
-    monkeypatch.setattr(migrate, "REVISION", "0002")
-    monkeypatch.setattr(postgres_schema, "REVISION", "0002")
+    monkeypatch.setattr(migrate, "REVISION", schemas.LATER)
+    monkeypatch.setattr(postgres_schema, "REVISION", schemas.LATER)
     before = tables(path)
     with pytest.raises(StoreError):
         await opened(path, migrate=True)
-    assert (revision(path), tables(path)) == ([("0001",)], before)
+    assert (revision(path), tables(path)) == ([(REVISION,)], before)
     assert rows(path, "SELECT name FROM store_meta") == []
 
 

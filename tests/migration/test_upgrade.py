@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from schemas import (  # type: ignore[import-not-found] # pytest puts this folder on the path
+    LATER,
     NEXT,
     content,
     revision,
@@ -22,6 +23,7 @@ from convostore.errors import SchemaOutdatedError, StoreCorruptError, StoreError
 from convostore.providers.echo import Echo
 from convostore.storage import migrate
 from convostore.storage.migrate import ensure_schema, upgrade
+from convostore.storage.tables import REVISION
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -32,13 +34,13 @@ def _kept(path: Path) -> list[str]:
 
 def _play(monkeypatch: pytest.MonkeyPatch, scripts: Path) -> None:
     monkeypatch.setattr(migrate, "_scripts", lambda: scripts)
-    monkeypatch.setattr(migrate, "REVISION", "0002")
+    monkeypatch.setattr(migrate, "REVISION", LATER)
 
 
 def test_older_store_is_refused_with_the_exact_command(filled: Path, later: Path) -> None:
     """Without being asked nothing is upgraded: the error says what to type."""
     before = filled.read_bytes()
-    with pytest.raises(SchemaOutdatedError, match="0001") as raised:
+    with pytest.raises(SchemaOutdatedError, match=REVISION) as raised:
         ensure_schema(filled, create=True, migrate=False)
     assert "convostore db upgrade" in raised.value.hint
     assert filled.read_bytes() == before
@@ -48,17 +50,17 @@ def test_older_store_is_refused_with_the_exact_command(filled: Path, later: Path
 def test_upgrade_keeps_every_row_and_makes_a_private_backup(filled: Path, later: Path) -> None:
     """After an upgrade everything is there, and beside it the store as it was, mode 0600."""
     before, old_schema = content(filled), schema(filled)
-    assert upgrade(filled) == "0002"
-    assert (revision(filled), content(filled)) == ("0002", before)
+    assert upgrade(filled) == LATER
+    assert (revision(filled), content(filled)) == (LATER, before)
     assert "conversation_mood" in schema(filled)
-    kept = filled.with_name("chats.db.before-upgrade-0001")
-    assert (revision(kept), content(kept), schema(kept)) == ("0001", before, old_schema)
+    kept = filled.with_name(f"chats.db.before-upgrade-{REVISION}")
+    assert (revision(kept), content(kept), schema(kept)) == (REVISION, before, old_schema)
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert stat.S_IMODE(filled.stat().st_mode) == 0o600
 
 
 def test_upgraded_schema_is_that_of_a_new_store(filled: Path, later: Path) -> None:
-    """A store that came from 0001 and one made at 0002 have the same tables and indexes."""
+    """A store that came this revision and one made at the next have the same tables and indexes."""
     upgrade(filled)
     new = filled.with_name("new.db")
     ensure_schema(new, create=True, migrate=False)
@@ -67,7 +69,7 @@ def test_upgraded_schema_is_that_of_a_new_store(filled: Path, later: Path) -> No
 
 def test_backup_before_an_upgrade_replaces_nothing(filled: Path, later: Path) -> None:
     """Where a backup of that name lies already, the next one gets a number."""
-    taken = filled.with_name("chats.db.before-upgrade-0001")
+    taken = filled.with_name(f"chats.db.before-upgrade-{REVISION}")
     taken.write_text("mine")
     ensure_schema(filled, create=True, migrate=True)
     assert taken.read_text() == "mine"
@@ -75,10 +77,10 @@ def test_backup_before_an_upgrade_replaces_nothing(filled: Path, later: Path) ->
 
 
 def test_new_store_is_made_without_a_backup(tmp_path: Path, later: Path) -> None:
-    """Where there was nothing, both revisions run and nothing is kept."""
+    """Where there was nothing, all revisions run and nothing is kept."""
     path = tmp_path / "chats.db"
     ensure_schema(path, create=True, migrate=False)
-    assert revision(path) == "0002"
+    assert revision(path) == LATER
     assert _kept(path) == []
 
 
@@ -91,7 +93,7 @@ def test_failing_revision_leaves_the_old_store_whole(
     before, old_schema = content(filled), schema(filled)
     with pytest.raises(StoreError, match="no_such_table"):
         upgrade(filled)
-    assert (revision(filled), content(filled), schema(filled)) == ("0001", before, old_schema)
+    assert (revision(filled), content(filled), schema(filled)) == (REVISION, before, old_schema)
 
 
 def test_upgrade_that_would_orphan_rows_is_undone(
@@ -103,7 +105,7 @@ def test_upgrade_that_would_orphan_rows_is_undone(
     before = content(filled)
     with pytest.raises(StoreCorruptError, match="undone"):
         upgrade(filled)
-    assert (revision(filled), content(filled)) == ("0001", before)
+    assert (revision(filled), content(filled)) == (REVISION, before)
 
 
 @pytest.mark.asyncio

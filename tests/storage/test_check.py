@@ -20,6 +20,7 @@ from convostore.storage import soundness as check_module
 from convostore.storage.check import check
 from convostore.storage.rows import content_hash
 from convostore.storage.soundness import MOST_PROBLEMS
+from convostore.storage.tables import REVISION
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def test_sound_store_has_no_problems(filled: Path) -> None:
     report = check(filled, deep=True)
     assert report.problems == ()
     assert (report.conversations, report.messages, report.journal_rows) == (3, 15, 0)
-    assert (report.revision, report.journal_mode, report.deep) == ("0001", "wal", True)
+    assert (report.revision, report.journal_mode, report.deep) == (REVISION, "wal", True)
     assert report.engine == f"SQLite {sqlite3.sqlite_version}"
 
 

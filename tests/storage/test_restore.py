@@ -32,6 +32,7 @@ from convostore.storage import migrate
 from convostore.storage.backup import backup, restore
 from convostore.storage.check import check
 from convostore.storage.files import FileLock
+from convostore.storage.tables import REVISION
 
 HERE = Path(__file__).parent
 
@@ -67,7 +68,7 @@ def test_restored_store_is_the_backup_and_the_old_one_is_kept(filled: Path, sour
     assert asyncio.run(read(filled)) == before
     assert report.kept == filled.with_name("chats.db.before-restore")
     assert asyncio.run(read(report.kept)) == old
-    assert (report.revision, report.needs_upgrade) == ("0001", False)
+    assert (report.revision, report.needs_upgrade) == (REVISION, False)
     assert {stat.S_IMODE(path.stat().st_mode) for path in (filled, report.kept)} == {0o600}
     asyncio.run(_go_on(filled))
     assert check(filled, deep=True).problems == ()
@@ -225,9 +226,9 @@ def test_older_source_is_restored_and_says_that_it_needs_an_upgrade(
 ) -> None:
     """An old backup is better than none: the report says what is next."""
     for module in (migrate, backup_module, check_module):
-        monkeypatch.setattr(module, "REVISION", "0002")
+        monkeypatch.setattr(module, "REVISION", "9998")
     report = restore(filled, source)
-    assert (report.revision, report.needs_upgrade) == ("0001", True)
+    assert (report.revision, report.needs_upgrade) == (REVISION, True)
 
 
 def test_file_of_another_program_is_not_replaced(source: Path, tmp_path: Path) -> None:
