@@ -131,12 +131,8 @@ async def close(events: object) -> None:
     aclose = getattr(events, "aclose", None)
     if aclose is not None:
         with suppress(Exception):
-            await in_spite_of_cancel(_bounded(aclose()), LAST_WRITE_S)
-
-
-async def _bounded(work: Awaitable[None]) -> None:
-    async with clock.timeout(LAST_WRITE_S):
-        await work
+            async with clock.timeout(LAST_WRITE_S):
+                await aclose()
 
 
 async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:
@@ -147,6 +143,11 @@ async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:
     task = asyncio.ensure_future(work)
     me = asyncio.current_task()
     cancelled: asyncio.CancelledError | None = None
+    if me is not None and not me.cancelling():
+        try:
+            await asyncio.shield(task)  # as nearly always: nobody cancels
+        except asyncio.CancelledError as error:
+            cancelled = error
     while not task.done():
         hurried = cancelled is not None or (me is not None and me.cancelling() > 0)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from convostore import clock
 from convostore.errors import IncompleteReplyError, ProviderError, ProviderTimeoutError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from convostore.events import Event
     from convostore.place import Limits
     from convostore.providers.provider import ChatRequest, Provider
+
+_EARLY_S: Final = 0.001  # a timer may ring a little before its time
 
 
 def start(provider: Provider, request: ChatRequest) -> AsyncIterator[Event]:
@@ -30,42 +32,77 @@ def start(provider: Provider, request: ChatRequest) -> AsyncIterator[Event]:
         raise fault(provider.name, raised) from raised
 
 
-async def next_event(
-    events: AsyncIterator[Event], provider: str, limits: Limits, deadline_s: float
-) -> Event:
-    """Wait for the next event.
+class Listener:
+    """Waits for the events of one reply, each within the limits.
 
-    Args:
-        events: of the model call.
-        provider: who is asked, by name.
-        limits: how long one silence may last.
-        deadline_s: when the whole reply has to be there, by the monotonic clock.
-
-    Raises:
-        ProviderError: any kind; also where the provider raised something else.
-        CancelledError: the task was cancelled, whatever the provider made of it.
+    One timer watches the whole reply. An event that comes in time only puts off what the timer
+    finds when it rings, so that a delta costs no timer of its own.
     """
-    left_s = deadline_s - clock.monotonic_s()
-    if left_s <= 0:
-        raise too_late(provider, limits, whole=True)
-    limit = clock.timeout(min(limits.idle_timeout_s, left_s))
-    try:
-        async with limit:
-            return await anext(events)
-    except ProviderError:
-        if _is_cancelled():
-            raise asyncio.CancelledError from None
-        raise
-    except StopAsyncIteration:
-        raise broke_off(provider) from None
-    except asyncio.CancelledError as raised:
-        if _is_cancelled():
+
+    def __init__(self, provider: str, limits: Limits) -> None:
+        self._provider = provider
+        self._limits = limits
+        self._deadline_s = clock.monotonic_s() + limits.total_timeout_s
+        self._due_s = 0.0  # when the event that is waited for has to be there
+        self._task: asyncio.Task[Any] | None = None  # who waits
+        self._late = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def next(self, events: AsyncIterator[Event]) -> Event:
+        """Wait for the next event.
+
+        Raises:
+            ProviderError: any kind; also where the provider raised something else.
+            CancelledError: the task was cancelled, whatever the provider made of it.
+        """
+        now_s = clock.monotonic_s()
+        if now_s >= self._deadline_s:
+            raise too_late(self._provider, self._limits, whole=True)
+        self._due_s = min(now_s + self._limits.idle_timeout_s, self._deadline_s)
+        self._task, self._late = asyncio.current_task(), False
+        if self._timer is None:
+            self._ring()
+        try:
+            try:
+                return await anext(events)
+            finally:
+                self._unhand()
+        except ProviderError:
+            if _is_cancelled():
+                raise asyncio.CancelledError from None
             raise
-        raise fault(provider, raised) from raised
-    except Exception as raised:
-        if not limit.expired():
-            raise fault(provider, raised) from raised
-        raise too_late(provider, limits, whole=limits.idle_timeout_s > left_s) from None
+        except StopAsyncIteration:
+            raise broke_off(self._provider) from None
+        except (Exception, asyncio.CancelledError) as raised:
+            if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
+                raise
+            if not self._late:
+                raise fault(self._provider, raised) from raised
+            whole = self._due_s == self._deadline_s
+            raise too_late(self._provider, self._limits, whole=whole) from None
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ring(self) -> None:
+        """Wind the timer up to when the event is due; where it is overdue, cut the wait short."""
+        self._timer = None
+        if self._task is None:
+            return  # nobody waits now: the next who does winds it up
+        left_s = self._due_s - clock.monotonic_s()
+        if left_s > _EARLY_S:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._ring)
+        else:
+            self._late = True
+            self._task.cancel()
+
+    def _unhand(self) -> None:
+        """Let go of the task that waited, and take back what cut its wait short."""
+        if self._late and self._task is not None:
+            self._task.uncancel()
+        self._task = None
 
 
 def _is_cancelled() -> bool:

@@ -212,7 +212,7 @@ class Opening:
             title=fallback_title(self._ask.text),
             model=self.request.model,
         )
-        write = asyncio.ensure_future(place.database.write(begin_turns, place.owner_id, job))
+        write = place.database.submit(begin_turns, place.owner_id, job)
         try:
             outcome: Begun | KnownKey = await asyncio.shield(write)
         except asyncio.CancelledError:

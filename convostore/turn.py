@@ -36,7 +36,7 @@ from convostore.errors import (
 from convostore.events import Finished, RemoteUpdate
 from convostore.ids import new_id
 from convostore.journaling import Journaling
-from convostore.listening import next_event, start
+from convostore.listening import Listener, start
 from convostore.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.reply import ReplyBuffer, storable, with_final_text
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
@@ -81,7 +81,7 @@ class Turn:
         self._events: AsyncIterator[Event] | None = None
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
-        self._deadline_s = 0.0
+        self._listener: Listener
         self._entered = self._begun = self._known = False
         self._stopping = self._ended = False
         self._done = asyncio.Event()
@@ -131,7 +131,7 @@ class Turn:
             self._place.pulse.remove(self)
             return self
         self._journal.begin(self.reply.seq, begun.lease)
-        self._deadline_s = clock.monotonic_s() + self.limits.total_timeout_s
+        self._listener = Listener(self._opening.provider.name, self.limits)
         return self
 
     def __aiter__(self) -> Self:
@@ -269,7 +269,7 @@ class Turn:
         provider = self._opening.provider
         if self._events is None:
             self._events = start(provider, self._opening.request)
-        return await next_event(self._events, provider.name, self.limits, self._deadline_s)
+        return await self._listener.next(self._events)
 
     async def _known_delta(self) -> Delta:
         """Return a delta of a reply that is followed, not made."""
@@ -341,6 +341,7 @@ class Turn:
                 self._place.pulse.see_through(write)
                 await in_spite_of_cancel(write, LAST_WRITE_S)
             finally:
+                self._listener.close()
                 self._place.pulse.remove(self)
                 self._opening.leave(self._place)
                 self._done.set()

@@ -10,8 +10,8 @@ import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from convostore.errors import ConvostoreError, StoreBusyError, StoreClosedError
-from convostore.storage.waiting import Waiting
+from convostore.errors import StoreBusyError, StoreClosedError
+from convostore.storage.waiting import Deadlines, Waiting
 
 if TYPE_CHECKING:
     from convostore.errors import StoreError
@@ -34,6 +34,7 @@ class Database(ABC):
         self.busy_timeout_s = busy_timeout_s
         self._pid = os.getpid()
         self._closed = False
+        self._deadlines: Deadlines | None = None
 
     async def write(self, function: GroupFunction, owner_id: str, job: object) -> Any:
         """Run *job* through its group function in the next transaction, and return its outcome.
@@ -45,26 +46,33 @@ class Database(ABC):
             StoreClosedError: the store is closed or was inherited by a fork.
             ConvostoreError: the conflict that the function returned for this job.
         """
-        self._guard()
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(function, owner_id, job, loop)
-        self._put(waiting)
-        deadline = loop.call_later(self.busy_timeout_s, waiting.withdraw, self._busy)
+        waiting = self._queue(function, owner_id, job)
         try:
-            outcome = await waiting.future
+            return await waiting.future
         except asyncio.CancelledError:
             waiting.claim()  # not taken yet: then it never will be
             raise
-        except Exception as error:
-            ours = self._translate(error)
-            if ours is error:
-                raise
-            raise ours from error
-        finally:
-            deadline.cancel()
-        if isinstance(outcome, ConvostoreError):
-            raise outcome
-        return outcome
+
+    def submit(self, function: GroupFunction, owner_id: str, job: object) -> asyncio.Future[Any]:
+        """Queue *job* as `write` does, and return at once; the future gets what `write` returns.
+
+        For a caller who has to know the outcome though somebody may cancel it: the job is not
+        withdrawn with whoever waits for it.
+
+        Raises:
+            StoreClosedError: the store is closed or was inherited by a fork.
+        """
+        return self._queue(function, owner_id, job).future
+
+    def _queue(self, function: GroupFunction, owner_id: str, job: object) -> Waiting:
+        self._guard()
+        loop = asyncio.get_running_loop()
+        if self._deadlines is None or self._deadlines.loop is not loop:
+            self._deadlines = Deadlines(loop, patience_s=self.busy_timeout_s, reason=self._busy)
+        waiting = Waiting(function, owner_id, job, loop, self._translate)
+        self._put(waiting)
+        self._deadlines.watch(waiting)
+        return waiting
 
     @abstractmethod
     async def read(self, hot: Hot, **values: Any) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,18 +14,33 @@ if TYPE_CHECKING:
 
     from convostore.errors import StoreError
 
+    Translate: TypeAlias = Callable[[BaseException], BaseException]
+
 GroupFunction: TypeAlias = Callable[[Tx, str, Sequence[Any]], list[Any]]
 MOST_JOBS = 256  # in one transaction: bounds what a failure throws back and how long readers lag
 
 
 class Waiting:
-    """A job in the queue, and the caller who waits for it."""
+    """A job in the queue, and the caller who waits for it.
 
-    __slots__ = ("_claim", "function", "future", "job", "loop", "outcome", "owner_id")
+    Attributes:
+        future: gets the outcome in the caller's loop: what the function returned for the job, or
+            as an exception the conflict or the error. Cancelled, it lets go of the outcome only.
+    """
+
+    __slots__ = (
+        *("_claim", "_translate", "function", "future", "job", "loop", "outcome", "owner_id"),
+    )
 
     def __init__(
-        self, function: GroupFunction, owner_id: str, job: object, loop: asyncio.AbstractEventLoop
+        self,
+        function: GroupFunction,
+        owner_id: str,
+        job: object,
+        loop: asyncio.AbstractEventLoop,
+        translate: Translate,
     ) -> None:
+        self._translate = translate
         self.function = function
         self.owner_id = owner_id
         self.job = job
@@ -55,9 +71,44 @@ class Waiting:
         if self.future.done():
             return  # the caller was cancelled: to it the outcome is unknown
         if isinstance(self.outcome, BaseException):
-            self.future.set_exception(self.outcome)
+            self.future.set_exception(self._translate(self.outcome))
         else:
             self.future.set_result(self.outcome)
+
+
+class Deadlines:
+    """Withdraws the jobs that no writer has taken in time. One timer serves all of them.
+
+    All wait equally long, so they fall due in the order in which they came.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        patience_s: float,
+        reason: Callable[[], StoreError],
+    ) -> None:
+        self.loop = loop
+        self._patience_s = patience_s
+        self._reason = reason
+        self._waiting: deque[tuple[float, Waiting]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, waiting: Waiting) -> None:
+        """Withdraw *waiting* when it has not been taken within the patience."""
+        queue = self._waiting
+        while queue and queue[0][1].future.done():
+            queue.popleft()
+        queue.append((self.loop.time() + self._patience_s, waiting))
+        if self._timer is None:
+            self._timer = self.loop.call_at(queue[0][0], self._ring)
+
+    def _ring(self) -> None:
+        queue, now_s = self._waiting, self.loop.time()
+        while queue and (queue[0][1].future.done() or queue[0][0] <= now_s):
+            queue.popleft()[1].withdraw(self._reason)
+        self._timer = self.loop.call_at(queue[0][0], self._ring) if queue else None
 
 
 def run_groups(tx: Tx, batch: Iterable[Waiting]) -> None:

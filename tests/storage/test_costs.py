@@ -68,15 +68,15 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
         return connection
 
     monkeypatch.setattr(database_module, "connect_writer", connect)
-    for name in ("read", "write"):
+    for name in ("read", "_put"):
         monkeypatch.setattr(SqliteDatabase, name, _counting(getattr(SqliteDatabase, name), counts))
     return counts
 
 
-def _counting(verb: Callable[..., Awaitable[Any]], counts: Counted) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> Any:
+def _counting(verb: Callable[..., Any], counts: Counted) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
         counts.hops += 1
-        return await verb(*args, **kwargs)
+        return verb(*args, **kwargs)
 
     return call
 

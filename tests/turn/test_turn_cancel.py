@@ -58,7 +58,7 @@ async def test_cancel_at_every_await_of_a_turn_leaves_it_whole_or_not_there(
             break
     else:
         raise AssertionError("the turn never ended by itself")
-    assert len(ids) > 3
+    assert len(ids) > 2  # it waits for two writes at least
     await store.aclose()
     for id_ in ids:
         kept = watch.messages(id_)
