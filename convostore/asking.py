@@ -50,6 +50,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         if not self.text:
             raise InvalidTextError("the question is empty", hint="type some text")
         gate(self.text)
+        self.check_options()
+
+    def check_options(self) -> None:
+        """Refuse what cannot be stored, the question left aside.
+
+        Raises:
+            InvalidTextError: a text cannot be stored.
+        """
         for value, what in (
             (self.author, "the author"),
             (self.model, "the model"),

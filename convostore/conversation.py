@@ -8,7 +8,8 @@ import msgspec
 
 from convostore import clock
 from convostore.asking import Ask, fallback_title
-from convostore.errors import InvalidTextError, MessageNotFoundError, TurnStateError
+from convostore.branching import Branching
+from convostore.errors import InvalidTextError, MessageNotFoundError
 from convostore.ids import new_id
 from convostore.opening import Opening
 from convostore.recovery import close_dead_replies
@@ -22,7 +23,6 @@ from convostore.turn import Turn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
     from convostore.storage.turns import OnMoved
@@ -34,7 +34,7 @@ _TEXTS: Final = (
 )
 
 
-class Conversation:
+class Conversation(Branching):
     """A titled tree of messages, and where this caller stands in it.
 
     Every verb that writes has its text on disk when it returns. Two objects of the same
@@ -42,10 +42,6 @@ class Conversation:
     moved, `stream` and `send` go on as a sibling branch, so that nothing is lost; a conversation
     with a key goes on at the new head, one turn at a time.
     """
-
-    def __init__(self, place: Place, provider: Provider | None) -> None:
-        self._place = place
-        self._provider = provider
 
     def __repr__(self) -> str:
         """Show the handle and title, and no secrets."""
@@ -120,11 +116,6 @@ class Conversation:
         Raises:
             TurnStateError: neither the store nor the call has a provider.
         """
-        asked = provider or self._provider
-        if asked is None:
-            raise TurnStateError(
-                "this store has no provider: open(..., provider=...) or stream(..., provider=...)"
-            )
         ask = Ask(
             text=text,
             author=author,
@@ -134,7 +125,7 @@ class Conversation:
             wait_s=wait_s,
             on_moved=on_moved,
         )
-        return Turn(self._place, Opening(ask, asked))
+        return Turn(self._place, Opening(ask, self._asked(provider)))
 
     async def send(
         self,

@@ -20,7 +20,14 @@ from convostore.recovery import adopt, close_dead_replies, is_answer, is_unsettl
 from convostore.storage import lookup, reads
 from convostore.storage.leases import new_lease
 from convostore.storage.standing import NewMessage
-from convostore.storage.turns import BeginTurn, Begun, KnownKey, OnMoved, begin_turns
+from convostore.storage.turns import (
+    AT_HEAD,
+    BeginTurn,
+    Begun,
+    KnownKey,
+    OnMoved,
+    begin_turns,
+)
 
 if TYPE_CHECKING:
     from convostore.place import Place
@@ -45,7 +52,7 @@ class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
     known: AsyncGenerator[Delta] | None = None
 
 
-class _Written(msgspec.Struct, frozen=True):
+class Written(msgspec.Struct, frozen=True):
     """What write 1 stored."""
 
     begun: Begun
@@ -79,7 +86,7 @@ class Opening:
         Raises:
             ProviderError, InvalidTextError, ConflictError, StoreError: see `Turn.__aenter__`.
         """
-        self._ask.check()
+        self._check()
         await place.settled()
         keyed = place.record.key is not None
         wait_s = self._ask.wait_s
@@ -96,6 +103,10 @@ class Opening:
         except BaseException:
             self.leave(place)
             raise
+
+    def _check(self) -> None:
+        """Refuse what cannot be asked, before anything happens."""
+        self._ask.check()
 
     def leave(self, place: Place) -> None:
         """Let the next turn of this conversation begin."""
@@ -126,6 +137,23 @@ class Opening:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _begin(self, place: Place) -> BegunTurn:
+        on_moved = await self._look(place)
+        path = await self._path(place)
+        self.request = self._ask.request(place, self.provider.name, path, place.remote)
+        self.provider.check(self.request)
+        user = self._question(place)
+        outcome = await self._write(place, user, on_moved)
+        if isinstance(outcome, KnownKey):
+            return await self._known(place, outcome)
+        try:
+            path = await self._path_again(place, path, outcome.begun.parent_seq)
+        except BaseException:
+            place.forsake(forsaken(place, outcome.begun, self.token))
+            raise
+        return self._begun(place, path, user, outcome)
+
+    async def _look(self, place: Place) -> OnMoved:
+        """Return what to do where the head has moved; for "follow", go there first."""
         on_moved = self._ask.on_moved or ("follow" if place.record.key is not None else "branch")
         if on_moved == "follow":
             place.record = await lookup.conversation_by_id(
@@ -135,25 +163,16 @@ class Opening:
             place.remote = await reads.remote_of(
                 place.database, place.owner_id, place.record.id, place.head_seq
             )
-        path = await self._path(place)
-        self.request = self._ask.request(place, self.provider.name, path, place.remote)
-        self.provider.check(self.request)
-        user = NewMessage(
+        return on_moved
+
+    def _question(self, place: Place) -> NewMessage:
+        return NewMessage(
             id=new_id(),
             role="user",
             text=self._ask.text,
             author=self._ask.author,
             idempotency_key=self._ask.once_key(place),
         )
-        outcome = await self._write(place, user, on_moved, place.head_seq)
-        if isinstance(outcome, KnownKey):
-            return await self._known(place, outcome)
-        try:
-            path = await self._path_again(place, path, outcome.begun.parent_seq)
-        except BaseException:
-            place.forsake(forsaken(place, outcome.begun, self.token))
-            raise
-        return self._begun(place, path, user, outcome)
 
     async def _path_again(
         self, place: Place, path: tuple[Message, ...], parent_seq: int | None
@@ -187,8 +206,11 @@ class Opening:
         place: Place,
         user: NewMessage | None,
         on_moved: OnMoved,
-        head_seq: int | None,
-    ) -> _Written | KnownKey:
+        *,
+        head_seq: int | None = AT_HEAD,
+        below_seq: int | None = AT_HEAD,
+        again: bool = False,
+    ) -> Written | KnownKey:
         """Write 1; a caller who is cancelled meanwhile leaves no running reply behind."""
         now_ms = clock.now_ms()
         lease = new_lease(self.token, now_ms)
@@ -203,7 +225,9 @@ class Opening:
         )
         job = BeginTurn(
             conversation_id=place.record.id,
-            head_seq=head_seq,
+            head_seq=place.head_seq if head_seq == AT_HEAD else head_seq,
+            below_seq=below_seq,
+            again=again,
             on_moved=on_moved,
             one_at_a_time=place.record.key is not None,
             user=user,
@@ -218,10 +242,10 @@ class Opening:
         except asyncio.CancelledError:
             place.forsake(forsaken(place, write, self.token))
             raise
-        return outcome if isinstance(outcome, KnownKey) else _Written(outcome, reply, lease, now_ms)
+        return outcome if isinstance(outcome, KnownKey) else Written(outcome, reply, lease, now_ms)
 
     def _begun(
-        self, place: Place, path: tuple[Message, ...], new: NewMessage, written: _Written
+        self, place: Place, path: tuple[Message, ...], new: NewMessage, written: Written
     ) -> BegunTurn:
         parent = path[-1] if path else None
         user = Message(
@@ -245,7 +269,7 @@ class Opening:
             lease=written.lease,
         )
 
-    def _running(self, place: Place, user: Message, written: _Written) -> Message:
+    def _running(self, place: Place, user: Message, written: Written) -> Message:
         """Return the running reply, and stand at it."""
         place.changed(written.begun.change)
         place.head_seq = written.begun.reply_seq  # on a branch, the record's own head is elsewhere
@@ -300,7 +324,13 @@ class Opening:
         remote = await reads.remote_of(*at, path[-1].seq) if path else None
         self.request = self._ask.request(place, self.provider.name, tuple(path), remote)
         self.provider.check(self.request)
-        outcome = await self._write(place, None, "branch" if gone_on else "follow", user.seq)
+        outcome = await self._write(
+            place,
+            None,
+            "branch" if gone_on else "follow",
+            head_seq=user.seq,
+            below_seq=user.seq,
+        )
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)  # somebody else has asked again meanwhile
         return BegunTurn(

@@ -111,7 +111,7 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
         | {
             "owner_id": owner_id,
             "id": job.id,
-            "handle": _free_handle(tx, owner_id),
+            "handle": free_handle(tx, owner_id),
             "key": job.key,
             "title": job.title,
             "title_source": None if job.title is None else "user",
@@ -134,7 +134,8 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
     return job.id
 
 
-def _free_handle(tx: Tx, owner_id: str) -> str:
+def free_handle(tx: Tx, owner_id: str) -> str:
+    """Return a handle that no conversation of this owner has."""
     while True:  # ends: 2**40 handles, and no owner has as many conversations
         handle = new_handle()
         if not tx.rows(_HANDLE, owner_id=owner_id, handle=handle):

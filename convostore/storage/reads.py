@@ -8,9 +8,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, case, select
 
 from convostore import clock
-from convostore.errors import (
-    StoreCorruptError,
-)
+from convostore.errors import MessageNotFoundError, StoreCorruptError
 from convostore.records import (
     ConversationDossier,
     Message,
@@ -42,6 +40,8 @@ if TYPE_CHECKING:
     from convostore.storage.database import Database
     from convostore.storage.statements import Row
 
+MOST_SEQ = 2**31 - 1  # what an Integer of PostgreSQL holds
+
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
 _KEPT = conversation.c.deleted_at_ms.is_(None)
 _pieces = (
@@ -72,6 +72,12 @@ _IDS = Hot(
     )
 )
 _SEQ_OF = Hot(select(message.c.seq).where(*_IN_CONVERSATION, message.c.id == bindparam("id")))
+_IS_THERE = Hot(select(message.c.seq).where(*_IN_CONVERSATION, message.c.seq == bindparam("seq")))
+_PARENTS = Hot(
+    select(message.c.seq, message.c.parent_seq)
+    .where(*_IN_CONVERSATION, message.c.seq > bindparam("seq"))
+    .order_by(message.c.seq)
+)
 _CHILDREN = Hot(
     _messages.where(
         message.c.seq > bindparam("parent_seq"), message.c.parent_seq == bindparam("parent_seq")
@@ -148,6 +154,7 @@ async def path(
     """Read the messages from the root to *head_seq*, in order; a running reply as far as it is.
 
     Raises:
+        MessageNotFoundError: *head_seq* itself is not there.
         StoreCorruptError: a parent is missing.
     """
     if head_seq is None:
@@ -162,9 +169,15 @@ def walk(messages: list[Message], head_seq: int) -> tuple[Message, ...]:
     """Walk from *head_seq* to the root through messages in order of seq.
 
     Raises:
+        MessageNotFoundError: *head_seq* itself is not there: its branch was removed.
         StoreCorruptError: a parent is missing or stands after its child.
     """
     by_seq = {one.seq: one for one in messages}
+    if head_seq not in by_seq:
+        raise MessageNotFoundError(
+            f"message {head_seq} of this conversation is gone: its branch was removed",
+            hint="resume the conversation again; if that does not help: convostore db check",
+        )
     way: list[Message] = []
     seq: int | None = head_seq
     while seq is not None:
@@ -236,6 +249,39 @@ async def seq_of(
         _SEQ_OF, owner_id=owner_id, conversation_id=conversation_id, id=message_id
     )
     return int(rows[0][0]) if rows else None
+
+
+async def number_of(database: Database, owner_id: str, conversation_id: str, at: str | int) -> int:
+    """Return the seq of a message that is named by its id or by that number itself.
+
+    Raises:
+        MessageNotFoundError: the conversation has no such message.
+    """
+    found: int | None = None
+    if isinstance(at, str):
+        found = await seq_of(database, owner_id, conversation_id, at)
+    elif 0 < at <= MOST_SEQ:
+        rows = await database.read(
+            _IS_THERE, owner_id=owner_id, conversation_id=conversation_id, seq=at
+        )
+        found = int(rows[0][0]) if rows else None
+    if found is None:
+        raise MessageNotFoundError(
+            f"this conversation has no message {at}", hint="see them all: convostore tree"
+        )
+    return found
+
+
+async def leaf_below(database: Database, owner_id: str, conversation_id: str, seq: int) -> int:
+    """Return the seq of the newest message at or below one: nothing follows it."""
+    rows = await database.read(
+        _PARENTS, owner_id=owner_id, conversation_id=conversation_id, seq=seq
+    )
+    below = {seq}
+    for one, parent_seq in rows:  # parents have the lower number
+        if parent_seq in below:
+            below.add(one)
+    return max(below)
 
 
 async def remote_of(

@@ -51,8 +51,8 @@ _MESSAGE = Hot(
 def stored_before(tx: Tx, owner_id: str, job: BeginTurn, stands: Standing) -> Begun | None:
     """Return what an earlier try of a turn's beginning had stored, found by the reply's id.
 
-    While its reply runs nobody moves the head away from it, so where the head is elsewhere the
-    turn had branched.
+    While its reply runs hardly anybody moves the head away from it, so where the head is elsewhere
+    the turn had branched.
     """
     found = tx.rows(_REPLY, owner_id=owner_id, id=job.reply.id) if tx.again else []
     if not found:
@@ -65,7 +65,7 @@ def stored_before(tx: Tx, owner_id: str, job: BeginTurn, stands: Standing) -> Be
         parent_seq=user_seq if alone else above_seq,
         user_seq=user_seq,
         reply_seq=reply_seq,
-        branched=job.on_moved == "branch" and (alone or stands.head_seq != reply_seq),
+        branched=job.on_moved == "branch" and stands.head_seq != reply_seq,
         user_hash=None if alone else user_hash,
         change=stands.change(),
     )

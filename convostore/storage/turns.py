@@ -6,7 +6,7 @@ conflict is returned before the job's first row changes, so it needs no rollback
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import bindparam, select
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OnMoved: TypeAlias = Literal["branch", "follow", "error"]
+AT_HEAD: Final = -1  # no message has this number
 
 
 class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +42,12 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         head_seq: where the caller believes the conversation to stand; None is empty.
-        on_moved: what to do when it stands elsewhere; for a reply alone, "branch" leaves the head.
+        below_seq: the message that the new ones go below, None is a new root; AT_HEAD is the head:
+            the caller's, or the stored one where that moved and `on_moved` is "follow".
+        on_moved: what to do when it stands elsewhere; "branch" leaves the stored head there.
         one_at_a_time: refuse while any reply of the conversation runs, not only the parent.
-        user: None adds a reply under the message `head_seq`, as its sibling answer, unless one
-            that answers it runs or stands there already.
+        user: None adds a reply alone, as a sibling answer to the question `below_seq`.
+        again: with a reply alone, also where one that answers it runs or stands there already.
         reply: with status `streaming` and the writer's lease.
         title: the conversation's title, if it has none yet.
         model: the conversation's model from now on, and so the reply's provider; None is the
@@ -58,6 +61,8 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
     user: NewMessage | None
     reply: NewMessage
     now_ms: int
+    below_seq: int | None = AT_HEAD
+    again: bool = False
     title: str | None = None
     model: str | None = None
 
@@ -132,15 +137,13 @@ def begin_turns(
             outcomes.append(known[key])
         elif stands is None:
             outcomes.append(no_conversation(job.conversation_id))
-        elif job.user is None and (
-            (job.conversation_id, job.head_seq) in again or _is_answered(tx, owner_id, job)
-        ):
+        elif _is_answered(tx, owner_id, job, again):
             outcomes.append(_question(tx, owner_id, job))
         else:
             outcome = _begin(tx, owner_id, job, stands, rows)
             outcomes.append(outcome)
             if job.user is None:
-                again.add((job.conversation_id, job.head_seq))
+                again.add((job.conversation_id, job.below_seq))
             if key is not None and job.user is not None and isinstance(outcome, Begun):
                 known[key] = KnownKey(
                     conversation_id=job.conversation_id,
@@ -164,10 +167,14 @@ def _known_keys(tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]) -> dict[str | 
     }
 
 
-def _is_answered(tx: Tx, owner_id: str, job: BeginTurn) -> bool:
+def _is_answered(tx: Tx, owner_id: str, job: BeginTurn, again: set[tuple[str, int | None]]) -> bool:
     """Tell whether the question of a job that only repeats it is answered, or is being answered."""
+    if job.user is not None or job.again:
+        return False
+    if (job.conversation_id, job.below_seq) in again:
+        return True
     for status, lease, text, shape in tx.rows(
-        _ANSWERS, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.head_seq
+        _ANSWERS, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.below_seq
     ):
         lives = status == "streaming" and not is_dead(lease, job.now_ms)
         if lives or status == "completed" or (status == "stopped" and (text or shape)):
@@ -175,24 +182,30 @@ def _is_answered(tx: Tx, owner_id: str, job: BeginTurn) -> bool:
     return False
 
 
+def _is_there(tx: Tx, owner_id: str, job: BeginTurn, seq: int | None) -> bool:
+    return bool(tx.rows(_QUESTION, owner_id=owner_id, conversation_id=job.conversation_id, seq=seq))
+
+
 def _question(tx: Tx, owner_id: str, job: BeginTurn) -> KnownKey | ConvostoreError:
     found = tx.rows(
-        _QUESTION, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.head_seq
+        _QUESTION, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.below_seq
     )
     if not found:
         return MessageNotFoundError("there is no message to answer")
     return KnownKey(
-        conversation_id=job.conversation_id, user_seq=job.head_seq or 0, text=found[0][0]
+        conversation_id=job.conversation_id, user_seq=job.below_seq or 0, text=found[0][0]
     )
 
 
 def _begin(
     tx: Tx, owner_id: str, job: BeginTurn, stands: Standing, rows: list[dict[str, Any]]
 ) -> Begun | ConvostoreError:
-    moved = stands.head_seq != job.head_seq and job.user is not None
+    moved = stands.head_seq != job.head_seq
     if moved and job.on_moved == "error":
         return head_moved()
-    parent_seq = stands.head_seq if moved and job.on_moved == "follow" else job.head_seq
+    parent_seq = job.below_seq
+    if parent_seq == AT_HEAD:
+        parent_seq = stands.head_seq if moved and job.on_moved == "follow" else job.head_seq
     if conflict := refuse_running(
         tx,
         owner_id,
@@ -202,7 +215,11 @@ def _begin(
         one_at_a_time=job.one_at_a_time,
     ):
         return conflict
-    branched = job.on_moved == "branch" and (moved or job.user is None)
+    if parent_seq not in stands.ids and not _is_there(tx, owner_id, job, parent_seq):
+        return MessageNotFoundError(
+            "the message to go on from was removed meanwhile", hint="read it again with resume()"
+        )
+    branched = moved and job.on_moved == "branch"
     add = Adding(tx, owner_id, stands, now_ms=job.now_ms, rows=rows)
     user_seq = parent_seq if job.user is None else add.message(job.user, parent_seq)
     if user_seq is None:

@@ -111,7 +111,7 @@ def test_forgotten_message_is_sound_while_its_children_follow(filled: Path) -> N
     ("sql", "claim", "times"),
     [
         ("UPDATE conversation SET head_seq = 99", "stands at message 99, which is gone", 3),
-        ("UPDATE conversation SET last_seq = 6", "last message is said to be 6, but is 5", 3),
+        ("UPDATE conversation SET last_seq = 4", "last message is said to be 4, but is 5", 3),
         ("UPDATE conversation SET message_count = 4", "is said to be 4, but is 5", 3),
         ("UPDATE conversation SET interrupted_count = 1", "is said to be 1, but is 0", 3),
         ("UPDATE message SET parent_seq = 9 WHERE seq = 3", "message 9, is gone", 3),

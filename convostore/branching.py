@@ -1,0 +1,251 @@
+"""The verbs of a conversation that make branches, choose among them, and remove them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+
+from convostore import clock
+from convostore.asking import Ask
+from convostore.errors import TurnStateError
+from convostore.ids import new_id
+from convostore.place import Place
+from convostore.recovery import close_dead_replies
+from convostore.revising import Editing, Regenerating, path_to
+from convostore.storage import lookup, reads
+from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
+from convostore.storage.forks import Fork, fork_conversations
+from convostore.text import gate
+from convostore.tree import Tree
+from convostore.turn import Turn
+
+if TYPE_CHECKING:
+    from convostore.providers.provider import Provider
+    from convostore.records import Message
+    from convostore.storage.branches import Removed
+    from convostore.storage.turns import OnMoved
+    from convostore.tree import Branch
+
+
+class Branching:
+    """What a conversation can do with its branches; `Conversation` has these verbs.
+
+    A message is named by its id or by its number, `Message.seq`, which `convostore tree` shows.
+    """
+
+    def __init__(self, place: Place, provider: Provider | None) -> None:
+        self._place = place
+        self._provider = provider
+
+    def regenerate(
+        self,
+        message: str | int | None = None,
+        *,
+        model: str | None = None,
+        provider: Provider | None = None,
+        settings: dict[str, Any] | None = None,
+        wait_s: float | None = None,
+        on_moved: OnMoved | None = None,
+    ) -> Turn:
+        """Ask for another answer: `async with chat.regenerate() as turn`. The first one stays.
+
+        The new answer is a sibling of those that are there, and the head. It is the retry of an
+        answer that failed or broke off; where the far side turns out to have kept the whole of
+        it, that is stored and yielded, and nothing is asked.
+
+        Args:
+            message: the question, or one of its answers; None is the question asked last.
+            model: who answers now, and in the turns after it.
+            provider: instead of the store's; it stays the caller's to close.
+            settings: options for this turn, over the conversation's own.
+            wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
+            on_moved: when the head has moved elsewhere: "branch" leaves it there, "follow" takes
+                it to the new answer, "error" asks nothing.
+
+        Raises:
+            TurnStateError: neither the store nor the call has a provider.
+        """
+        ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, on_moved=on_moved)
+        return Turn(self._place, Regenerating(ask, self._asked(provider), message))
+
+    def edit(
+        self,
+        message: str | int,
+        text: str,
+        *,
+        model: str | None = None,
+        provider: Provider | None = None,
+        settings: dict[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        author: str | None = None,
+        wait_s: float | None = None,
+        on_moved: OnMoved | None = None,
+    ) -> Turn:
+        """Ask a question in other words: `async with chat.edit(message, text) as turn`.
+
+        The new question is a sibling of the first one, which stays with all that followed it; its
+        answer is the head.
+
+        Args:
+            message: the question to ask in other words.
+            text: those words, up to 16 MiB.
+            model: who answers now, and in the turns after it.
+            provider: instead of the store's; it stays the caller's to close.
+            settings: options for this turn, over the conversation's own.
+            idempotency_key: a repeat with the same key asks only once.
+            author: who asks, where a room has several people.
+            wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
+            on_moved: as in `regenerate`.
+
+        Raises:
+            TurnStateError: neither the store nor the call has a provider.
+        """
+        ask = Ask(
+            text=text,
+            author=author,
+            model=model,
+            settings=settings,
+            idempotency_key=idempotency_key,
+            wait_s=wait_s,
+            on_moved=on_moved,
+        )
+        return Turn(self._place, Editing(ask, self._asked(provider), message))
+
+    async def switch(self, message: str | int, *, exactly: bool = False) -> Message:
+        """Make a message's branch the active one, here and for whoever resumes, and return its head.
+
+        The conversation goes on below the newest message of that branch. Nothing else changes; its
+        place in lists stays.
+
+        Args:
+            message: any message of the branch.
+            exactly: stand at this very message; what follows it becomes another branch.
+
+        Raises:
+            MessageNotFoundError: the conversation has no such message.
+            StoreError: the store cannot be read or written.
+        """
+        place = self._place
+        await place.settled()
+        where = (place.database, place.owner_id, place.record.id)
+        seq = await reads.number_of(*where, message)
+        if not exactly:
+            seq = await reads.leaf_below(*where, seq)
+        job = MoveHead(conversation_id=place.record.id, head_seq=seq)
+        place.changed(await place.database.write(move_heads, place.owner_id, job))
+        place.remote, place.home_url = await reads.far_side(*where, seq)
+        return (await reads.path(*where, seq))[-1]
+
+    async def tree(self) -> Tree:
+        """Read all messages, as the tree that they are; its head is where this caller stands.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        place = self._place
+        where = (place.database, place.owner_id, place.record.id)
+        messages = await reads.messages_between(
+            *where, after=0, last=reads.MOST_SEQ, most=reads.MOST_SEQ
+        )
+        return Tree(messages, place.head_seq)
+
+    async def branches(self) -> tuple[Branch, ...]:
+        """List the ways through the conversation, in order of their last messages.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return (await self.tree()).branches()
+
+    async def siblings(self, message: str | int | None = None) -> tuple[Message, ...]:
+        """List the messages with the same parent as one, itself among them, oldest first.
+
+        Args:
+            message: None is the head; `siblings.index(...)` then tells which of them it is.
+
+        Raises:
+            MessageNotFoundError: the conversation has no such message.
+            StoreError: the store cannot be read.
+        """
+        place = self._place
+        path = await path_to(place, message)
+        if not path:
+            return ()
+        where = (place.database, place.owner_id, place.record.id)
+        if len(path) > 1:
+            return await reads.answers(*where, path[-2].seq)
+        return (await self.tree()).roots
+
+    async def fork(self, message: str | int | None = None, *, title: str | None = None) -> Self:
+        """Make a conversation of its own that begins as this one did, and return it.
+
+        It has copies of the messages from the root to one of them, with ids of their own, and
+        says in `source_id` where it came from. The far side knows nothing of it: its first turn
+        tells the far side the earlier messages as text. Usage stays counted once, here.
+
+        Args:
+            message: the last message to copy; None is the head.
+            title: None is the same title.
+
+        Raises:
+            MessageNotFoundError: the conversation has no such message, or is empty.
+            ConversationBusyError: the message is a reply that is still running.
+            InvalidTextError: the title cannot be stored.
+            StoreError: the store cannot be read or written.
+        """
+        place = self._place
+        await place.settled()
+        await close_dead_replies(place.database, place.owner_id)
+        where = (place.database, place.owner_id, place.record.id)
+        at = place.head_seq or 0 if message is None else message
+        job = Fork(
+            conversation_id=place.record.id,
+            message_seq=await reads.number_of(*where, at),
+            id=new_id(),
+            title=None if title is None else gate(title, "the title"),
+            anonymous_user_id=str(uuid4()),
+            now_ms=clock.now_ms(),
+        )
+        id_ = await place.database.write(fork_conversations, place.owner_id, job)
+        record = await lookup.conversation_by_id(place.database, place.owner_id, id_)
+        return type(self)(Place(place.opened, place.owner_id, record, None, None), self._provider)
+
+    async def delete_branch(self, message: str | int) -> int:
+        """Remove a message and all that follows it, for good; return how many messages went.
+
+        There is no way back: only whole conversations have a bin. Where the conversation stood on
+        that branch, it then stands at the newest message beside it, else at the one above. What
+        the model calls cost stays counted.
+
+        Args:
+            message: the uppermost message to go.
+
+        Raises:
+            MessageNotFoundError: the conversation has no such message.
+            ConversationBusyError: a reply of that branch is still running.
+            StoreError: the store cannot be read or written.
+        """
+        place = self._place
+        await place.settled()
+        where = (place.database, place.owner_id, place.record.id)
+        job = RemoveBranch(
+            conversation_id=place.record.id,
+            message_seq=await reads.number_of(*where, message),
+            now_ms=clock.now_ms(),
+        )
+        removed: Removed = await place.database.write(remove_branches, place.owner_id, job)
+        stood = place.head_seq
+        place.changed(removed.change)
+        if stood is not None and stood not in removed.seqs:
+            place.head_seq = stood
+        place.remote, place.home_url = await reads.far_side(*where, place.head_seq)
+        return len(removed.seqs)
+
+    def _asked(self, provider: Provider | None) -> Provider:
+        """Return who is asked: *provider*, else the store's."""
+        asked = provider or self._provider
+        if asked is None:
+            raise TurnStateError(
+                "this store has no provider: open(..., provider=...) or name one in the call"
+            )
+        return asked

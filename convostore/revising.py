@@ -1,0 +1,115 @@
+"""Asking what was asked before: another answer to a question, or the question in other words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from convostore.errors import MessageNotFoundError
+from convostore.opening import BegunTurn, Opening
+from convostore.recovery import adopt, is_unsettled
+from convostore.storage import reads
+from convostore.storage.turns import KnownKey
+
+if TYPE_CHECKING:
+    from convostore.asking import Ask
+    from convostore.place import Place
+    from convostore.providers.provider import Provider
+    from convostore.records import Message, RemoteThread
+
+
+class Editing(Opening):
+    """The beginning of a turn that asks a question in other words, beside the first ones."""
+
+    def __init__(self, ask: Ask, provider: Provider, at: str | int) -> None:
+        super().__init__(ask, provider)
+        self._at = at
+
+    async def _begin(self, place: Place) -> BegunTurn:
+        on_moved = await self._look(place)
+        *above, question = await path_to(place, self._at)
+        if question.role != "user":
+            raise MessageNotFoundError(
+                f"message {question.seq} is no question: its role is {question.role}",
+                hint="edit the question above it",
+            )
+        path = tuple(above)
+        remote = await _remote_of(place, path)
+        self.request = self._ask.request(place, self.provider.name, path, remote)
+        self.provider.check(self.request)
+        user = self._question(place)
+        below_seq = path[-1].seq if path else None
+        outcome = await self._write(place, user, on_moved, below_seq=below_seq)
+        if isinstance(outcome, KnownKey):
+            return await self._known(place, outcome)
+        return self._begun(place, path, user, outcome)
+
+
+class Regenerating(Opening):
+    """The beginning of a turn that asks for another answer to a question."""
+
+    def __init__(self, ask: Ask, provider: Provider, at: str | int | None) -> None:
+        super().__init__(ask, provider)
+        self._at = at
+
+    def _check(self) -> None:
+        self._ask.check_options()
+
+    async def _begin(self, place: Place) -> BegunTurn:
+        on_moved = await self._look(place)
+        *above, question = await self._asked(place)
+        self._ask = msgspec.structs.replace(self._ask, text=question.text)
+        replies = await reads.answers(place.database, place.owner_id, place.record.id, question.seq)
+        if replies and is_unsettled(replies[-1]) and await adopt(place, replies[-1], self.provider):
+            # The far side had kept another answer than the one that is known: it is the wanted one.
+            return await self._known(place, _known(place, question))
+        path = tuple(above)
+        remote = await _remote_of(place, path)
+        self.request = self._ask.request(place, self.provider.name, path, remote)
+        self.provider.check(self.request)
+        outcome = await self._write(place, None, on_moved, below_seq=question.seq, again=True)
+        if isinstance(outcome, KnownKey):
+            return await self._known(place, outcome)
+        return BegunTurn(
+            user=question,
+            reply=self._running(place, question, outcome),
+            branched=outcome.begun.branched,
+            lease=outcome.lease,
+        )
+
+    async def _asked(self, place: Place) -> tuple[Message, ...]:
+        """Return the messages from the root to the question to be answered again."""
+        path = await path_to(place, self._at)
+        while path and path[-1].role != "user":
+            path = path[:-1]
+        if not path:
+            raise MessageNotFoundError("there is no question to answer again", hint="ask one first")
+        return path
+
+
+async def path_to(place: Place, at: str | int | None) -> tuple[Message, ...]:
+    """Read the messages from the root to one that is named by its id or number.
+
+    Args:
+        place: the conversation.
+        at: None is where the caller stands.
+
+    Raises:
+        MessageNotFoundError: the conversation has no such message.
+        StoreError: the store cannot be read.
+    """
+    where = (place.database, place.owner_id, place.record.id)
+    return await reads.path(
+        *where, place.head_seq if at is None else await reads.number_of(*where, at)
+    )
+
+
+async def _remote_of(place: Place, path: tuple[Message, ...]) -> RemoteThread | None:
+    if not path:
+        return None
+    return await reads.remote_of(place.database, place.owner_id, place.record.id, path[-1].seq)
+
+
+def _known(place: Place, question: Message) -> KnownKey:
+    return KnownKey(conversation_id=place.record.id, user_seq=question.seq, text=question.text)
