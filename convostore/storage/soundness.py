@@ -286,7 +286,9 @@ def _counts(counted: _Counted, record: dict[str, Any], name: str, findings: Find
     head_seq = record["head_seq"]
     if head_seq is not None and head_seq not in counted.heads:
         findings.add(f"{name}: stands at message {head_seq}, which is gone")
-    if record["last_seq"] < counted.last_seq:  # it may be higher: a removed branch had those numbers
+    if (
+        record["last_seq"] < counted.last_seq
+    ):  # it may be higher: a removed branch had those numbers
         last = record["last_seq"]
         findings.add(f"{name}: its last message is said to be {last}, but is {counted.last_seq}")
     for what, stored, found in (

@@ -312,6 +312,29 @@ async def test_branch_whose_answer_was_lost_is_still_a_branch(patient: Store) ->
 
 
 @pytest.mark.asyncio
+async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) -> None:
+    """A second answer, a fork, a switch and a removal each leave what one try would."""
+    provider = ScriptedProvider()
+    provider.answer("again")
+    chat = await patient.create()
+    await chat.append(Message.user("q"), Message.assistant("a"))
+    async with answers_lost(patient):
+        turn = chat.regenerate(provider=provider)
+        await turn.__aenter__()
+    reply = await turn.drain()
+    await turn.__aexit__(None, None, None)
+    assert not turn.branched
+    async with answers_lost(patient):
+        await chat.fork()
+    async with answers_lost(patient):
+        await chat.switch(2)
+    async with answers_lost(patient):
+        await chat.delete_branch(reply.seq)
+    assert [one.text for one in await chat.messages()] == ["q", "a"]
+    assert [one.message_count for one in (await patient.list()).items] == [2, 2]
+
+
+@pytest.mark.asyncio
 async def test_late_sibling_whose_answer_was_lost_is_made_once(patient: Store, path: Where) -> None:
     """A writer that was taken for dead keeps its words beside the interrupted reply, once."""
     provider = ScriptedProvider()
