@@ -185,7 +185,8 @@ class Branches(RuleBasedStateMachine):
 
     def message(self, who: int, seq: int) -> Message:
         found = self.run(self.chats[who].messages())
-        return next(one for one in found if one.seq == seq)
+        by_seq: dict[int, Message] = {one.seq: one for one in found}
+        return by_seq[seq]
 
     async def drained(self, turn: Any) -> None:
         async with turn:

@@ -179,6 +179,8 @@ async def test_timeout_around_a_turn_works(chat: Conversation, provider: Scripte
     """`asyncio.timeout` of the caller's own gives TimeoutError, and the reply is stopped."""
     provider.script("Hel", Silence())
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await chat.send("Hi")
+        async with asyncio.timeout(None) as limit, chat.stream("Hi") as turn:
+            await anext(turn)
+            limit.reschedule(asyncio.get_running_loop().time())
+            await turn.drain()
     assert [one.status for one in await chat.history()] == ["completed", "stopped"]
