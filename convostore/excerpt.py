@@ -1,0 +1,131 @@
+"""Excerpts: the place in a text where what was asked for stands, with marks, as it was written."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from convostore.words import pieces
+
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from convostore.query import Term
+    from convostore.words import Piece
+
+    Mark: TypeAlias = tuple[int, int]
+
+WIDTH = 160  # characters; two lines of a terminal
+CUT = "…"
+_LEAD = WIDTH // 4  # of the text before the first mark
+_TO_A_SPACE = 20  # characters; so far a cut moves so that no word is cut
+_FAR = 20_000  # characters after the first mark in which a better place is looked for
+_MOST_FOUND = 500
+_SPACE = re.compile(r"\s+")
+
+
+def excerpt(text: str, terms: Sequence[Term]) -> tuple[str, tuple[Mark, ...], bool]:
+    """Cut out of *text* the place that has most of *terms*.
+
+    Returns:
+        The excerpt, on one line; where its marks begin and end, in it; whether there is any.
+    """
+    found = _found(text, terms)
+    start, end = _window(text, _best(found))
+    marks = _joined([(max(at, start), min(to, end)) for at, to, _ in found if start <= at < end])
+    shown: list[str] = [CUT] if start else []
+    places: list[Mark] = []
+    length = len(CUT) if start else 0
+    at = start
+    for mark_start, mark_end in [*marks, (end, end)]:
+        for part, is_mark in ((text[at:mark_start], False), (text[mark_start:mark_end], True)):
+            line = _SPACE.sub(" ", part)
+            if not length or (shown and shown[-1].endswith(" ")):
+                line = line.lstrip(" ")
+            if line:
+                if is_mark:
+                    places.append((length, length + len(line)))
+                shown.append(line)
+                length += len(line)
+        at = mark_end
+    line = "".join(shown).rstrip(" ")
+    return line + (CUT if end < len(text) else ""), tuple(places), bool(found)
+
+
+def _found(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
+    """Return where terms stand in *text*: start, end, and which of them."""
+    longest = max((len(term.stems) for term in terms), default=0)
+    if not longest:
+        return []
+    last: deque[Piece] = deque(maxlen=longest)
+    found: list[tuple[int, int, int]] = []
+    for piece in pieces(text):
+        last.append(piece)
+        for number, term in enumerate(terms):
+            count = _ends_here(term, last)
+            if count:
+                found.append((last[-count].start, piece.end, number))
+        if found and (len(found) > _MOST_FOUND or piece.start > found[0][0] + _FAR):
+            break
+    return found
+
+
+def _ends_here(term: Term, last: deque[Piece]) -> int:
+    """Return how many of the *last* pieces are what *term* asks for; 0 when they are not."""
+    piece = last[-1]
+    if term.whole is not None and term.whole in piece.forms:
+        return 1
+    count = len(term.stems)
+    if count > len(last):
+        return 0
+    before = len(last) - count
+    if any(last[before + at].stem != term.stems[at] for at in range(count - 1)):
+        return 0
+    if piece.stem == term.stems[-1] or (count == 1 and term.stems[0] in piece.forms):
+        return count
+    beginning = term.beginning
+    begins = beginning is not None and any(
+        form.startswith(beginning) for form in (piece.stem, *piece.forms)
+    )
+    return count if begins else 0
+
+
+def _best(found: Sequence[tuple[int, int, int]]) -> tuple[int, int] | None:
+    """Return the mark after which most different terms stand close together."""
+    best, most = None, 0
+    for at, (start, end, _) in enumerate(found):
+        near = set()
+        for other, _, number in found[at:]:
+            if other > start + WIDTH - _LEAD:
+                break
+            near.add(number)
+        if len(near) > most:
+            best, most = (start, end), len(near)
+    return best
+
+
+def _window(text: str, mark: tuple[int, int] | None) -> tuple[int, int]:
+    """Return where the excerpt begins and ends, if possible between words."""
+    start = 0 if mark is None else max(0, mark[0] - _LEAD)
+    end = min(len(text), start + WIDTH if mark is None else max(start + WIDTH, mark[1]))
+    if start:
+        space = _SPACE.search(text, start, min(start + _TO_A_SPACE, mark[0] if mark else end))
+        start = space.end() if space else start
+    if end < len(text):
+        least = max(end - _TO_A_SPACE, mark[1] if mark else 0)
+        spaces = list(_SPACE.finditer(text, least, end))
+        end = spaces[-1].start() if spaces else end
+    return start, end
+
+
+def _joined(marks: Sequence[Mark]) -> list[Mark]:
+    """Return *marks* in order, those that meet as one."""
+    joined: list[Mark] = []
+    for start, end in sorted(marks):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined

@@ -1,0 +1,136 @@
+"""The words of a text: the same for what is kept and for what is asked."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convostore import words
+
+
+def stems(text: str) -> list[str]:
+    """Return what the index keeps of a text, in order."""
+    return words.kept(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The databases, running!", ["the", "databas", "run"]),
+        ("разговорами базы", ["разговор", "баз"]),
+        ("съёмка СЪЕМКА", ["съемк", "съемк"]),
+        ("йод и иод", ["йод", "и", "иод"]),
+        ("café CAFE\u0301 naïve Ærø", ["cafe", "cafe", "naiv", "aero"]),
+        ("смо\u0301трим", ["смотр"]),
+        ("Straße ΆΛΦΑ", ["strass", "αλφα"]),
+        ("数据库", ["数据", "据库"]),
+        ("検索エンジン", ["検索", "索エ", "エン", "ンジ", "ジン"]),
+        ("검색을 했다", ["검색", "색을", "했다"]),
+        ("学", ["学"]),
+        ("ｶﾞｽ Ｆｕｌｌ ﬁne", ["ガス", "full", "fine"]),
+        ("file数据", ["file", "数据"]),
+        (
+            "snake_case someFunction HTTPServer",
+            ["snake", "case", "some", "function", "http", "server"],
+        ),
+        ("/usr/lib/file.py v3.12.1", ["usr", "lib", "file", "py", "v3", "12", "1"]),
+        ("don't", ["don", "t"]),
+        ("हिन्दी", ["हिन्दी"]),
+        ("שָׁלוֹם", ["שלום"]),
+        ("soft\u00adhyphen ½", ["softhyphen", "1", "2"]),
+        ("!? … -- \u200b", []),
+        ("", []),
+    ],
+)
+def test_text_is_kept_as_its_words(text: str, expected: list[str]) -> None:
+    """Languages, forms of characters and identifiers come to the same words, in order."""
+    assert stems(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("databases", "databases"),
+        ("разговорами", "разговорами"),
+        ("someFunction", "somefunction"),
+        ("HTTPServer", "httpserver"),
+        ("数据库", "库"),
+    ],
+)
+def test_word_is_kept_as_it_stands_where_its_stem_differs(text: str, form: str) -> None:
+    """Beginnings of words, whole identifiers and last characters have something to be found by."""
+    assert form in words.kept(text)[1]
+
+
+def test_other_forms_are_kept_once_and_in_one_order() -> None:
+    """What is taken out later is made again: it has to come out the same."""
+    assert words.kept("Databases, databases, RUNNING") == words.kept(
+        "Databases, databases, RUNNING"
+    )
+    assert words.kept("databases running databases")[1] == ["databases", "running"]
+
+
+def test_long_word_is_kept_by_its_beginning() -> None:
+    """A key or a picture in base64 is one short word, and a long run of characters is not cut."""
+    assert stems("x" * 100_000) == ["x" * words.LONGEST_WORD]
+    assert len(stems("数" * 200)) == 199
+
+
+def test_only_the_beginning_of_a_very_long_text_is_kept() -> None:
+    """A million characters are looked at; so the writer is never held up for long."""
+    assert len(stems("a " * words.MOST_CHARACTERS)) == words.MOST_CHARACTERS // 2
+
+
+@given(st.text(max_size=200))
+def test_pieces_are_what_is_kept(text: str) -> None:
+    """Excerpts and the index see the same words, in places that are in the text, in order."""
+    found = list(words.pieces(text))
+    assert [piece.stem for piece in found] == stems(text)
+    assert sorted({form for piece in found for form in piece.forms}) == words.kept(text)[1]
+    starts = [piece.start for piece in found]
+    assert starts == sorted(starts)
+    assert all(0 <= piece.start < piece.end <= len(text) for piece in found)
+
+
+@given(st.text(max_size=200))
+def test_words_need_no_quoting(text: str) -> None:
+    """No word holds a space, a quote or a sign that a database could take for its own."""
+    for kept in words.kept(text):
+        for word in kept:
+            assert word
+            assert not set(word) & set(" \t\n\r\"'\\*()|&!<>:{}^+-=~\x00")
+
+
+@given(st.text(max_size=60))
+def test_capital_letters_make_no_difference(text: str) -> None:
+    """A text in capitals has the words that it has in small letters, but for its humps."""
+    low = text.lower()
+    if low.upper().lower() == low:
+        assert stems(low) == stems(low.casefold())
+
+
+def test_threads_stem_at_the_same_time() -> None:
+    """A stemmer works on itself; two threads at once get what one gets."""
+    many = [f"relational{n}ly conditioning{chr(97 + n % 26)}s" for n in range(300)]
+    alone = [words.kept(text) for text in many]
+    words.stem.cache_clear()
+    words._gathered_known.cache_clear()
+    found: list[list[tuple[list[str], list[str]]]] = []
+
+    def work() -> None:
+        found.append([words.kept(text) for text in many])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone] * 4
+
+
+def test_version_of_the_words_is_pinned() -> None:
+    """Whoever changes the words changes their version: `FORM`, or the stemmer did."""
+    assert words.version() == "1-46c23bd5"
