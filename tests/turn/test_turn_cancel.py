@@ -178,9 +178,13 @@ async def test_stop_and_cancel_together_are_a_cancellation(
 async def test_timeout_around_a_turn_works(chat: Conversation, provider: ScriptedProvider) -> None:
     """`asyncio.timeout` of the caller's own gives TimeoutError, and the reply is stopped."""
     provider.script("Hel", Silence())
-    with pytest.raises(TimeoutError):
+
+    async def ask() -> None:
         async with asyncio.timeout(None) as limit, chat.stream("Hi") as turn:
             await anext(turn)
             limit.reschedule(asyncio.get_running_loop().time())
             await turn.drain()
+
+    with pytest.raises(TimeoutError):
+        await ask()
     assert [one.status for one in await chat.history()] == ["completed", "stopped"]
