@@ -221,6 +221,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
         message_count: messages in the whole tree.
         interrupted_count: replies whose writer died.
         folder: one name, or None.
+        tags: their names, in order.
         pinned: listed before the others.
         archived_at_ms: set when it is archived.
         deleted_at_ms: set while it is in the bin.
@@ -246,6 +247,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     message_count: int = 0
     interrupted_count: int = 0
     folder: str | None = None
+    tags: tuple[str, ...] = ()
     pinned: bool = False
     archived_at_ms: int | None = None
     deleted_at_ms: int | None = None

@@ -23,9 +23,20 @@ def conversation(record: Record) -> dict[str, Any]:
         "title": record.title,
         "provider": record.provider,
         "model": record.model,
+        **_order(record),
         "message_count": record.message_count,
         "created_at_ms": record.created_at_ms,
         "updated_at_ms": record.updated_at_ms,
+    }
+
+
+def _order(record: Record) -> dict[str, Any]:
+    """Return where a conversation stands among the others."""
+    return {
+        "pinned": record.pinned,
+        "tags": list(record.tags),
+        "folder": record.folder,
+        "archived_at_ms": record.archived_at_ms,
     }
 
 
@@ -63,6 +74,7 @@ def document(record: Record, path: Sequence[Message]) -> dict[str, Any]:
         "title": record.title,
         "provider": record.provider,
         "model": record.model,
+        **_order(record),
         "head_id": path[-1].id if path else None,
         "messages": [message(each) for each in path],
     }

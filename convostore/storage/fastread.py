@@ -43,8 +43,12 @@ class Conversation:
     anonymous_user_id: str | None
     head_seq: int | None
     message_count: int
+    folder: str | None
+    pinned: bool
+    archived_at_ms: int | None
     created_at_ms: int
     updated_at_ms: int
+    tags: tuple[str, ...]
 
     def __init__(self, row: Iterable[Any]) -> None:
         self.__dict__.update(zip(sql.CONVERSATION_COLUMNS, row, strict=True))
@@ -248,7 +252,17 @@ def _conversation(row: Any) -> Conversation:
         value = found.__dict__[name]
         if value and not isinstance(_json(value), dict):
             raise _DoubtError
+    found.pinned = bool(found.pinned)
+    found.tags = _tags(found.__dict__["tags"])
     return found
+
+
+def _tags(rows: str) -> tuple[str, ...]:
+    """Return the names in a JSON array of rows of tags, as `rows.tags_from` does."""
+    if rows == "[]":
+        return ()
+    names = [_text(name) for (name,) in _json(rows)]
+    return tuple(sorted(names))
 
 
 def _messages(rows: Iterable[Any]) -> dict[int, Message]:

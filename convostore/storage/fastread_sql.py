@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
 
-REVISION = "0001"
+REVISION = "0002"
 STORED_REVISION = "SELECT version_num \nFROM convostore_version"
-CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id",)
+CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id", "tags",)
 MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "journal",)
 PERSONAL_OWNER: Statement = (
     (
@@ -35,7 +35,9 @@ OWNER_BY_NAME: Statement = (
 )
 PAGE: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
         "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL ORDER BY conversation.pinned DESC, conversation.updated_at_ms DESC, conversation.id DESC\n"
         " LIMIT ? OFFSET ?"
@@ -66,7 +68,9 @@ NTH: Statement = (
 )
 BY_ID: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
         "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.id = ?"
     ),
@@ -75,7 +79,9 @@ BY_ID: Statement = (
 )
 BY_KEY: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
         "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.\"key\" = ?"
     ),
@@ -84,7 +90,9 @@ BY_KEY: Statement = (
 )
 BY_HANDLE: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
         "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.handle >= ? AND conversation.handle < ? ORDER BY conversation.handle\n"
         " LIMIT ? OFFSET ?"

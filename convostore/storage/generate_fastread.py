@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy.dialects import sqlite
 
 from convostore.storage import access, conversations, lookup, reads
-from convostore.storage.rows import CONVERSATION_COLUMNS, MESSAGE_COLUMNS
+from convostore.storage.rows import MESSAGE_COLUMNS, RECORD_NAMES
 from convostore.storage.tables import REVISION
 
 WHERE: Final = Path(__file__).with_name("fastread_sql.py")
@@ -48,7 +48,7 @@ def generated() -> str:
     blocks = [
         f"REVISION = {_quoted(REVISION)}",
         f"STORED_REVISION = {_quoted(access.REVISION_QUERY)}",
-        f"CONVERSATION_COLUMNS = {_names(c.name for c in CONVERSATION_COLUMNS)}",
+        f"CONVERSATION_COLUMNS = {_names(RECORD_NAMES)}",
         f"MESSAGE_COLUMNS = {_names([*(c.name for c in MESSAGE_COLUMNS), 'journal'])}",
     ]
     blocks += [_statement(name.strip("_"), getattr(home, name)) for home, name in STATEMENTS]

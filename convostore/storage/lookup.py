@@ -13,7 +13,7 @@ from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, F
 from convostore.handles import fold_handle, is_handle_like
 from convostore.records import ConversationRecord, Page
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
-from convostore.storage.rows import CONVERSATION_COLUMNS, conversation_from
+from convostore.storage.rows import RECORD_COLUMNS, conversation_from
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation
 
@@ -33,7 +33,7 @@ _LISTED = (_OWNED, _KEPT, conversation.c.archived_at_ms.is_(None))
 _ORDER = (conversation.c.pinned, conversation.c.updated_at_ms, conversation.c.id)
 _NEWEST_FIRST = tuple(column.desc() for column in _ORDER)
 
-_conversation = select(*CONVERSATION_COLUMNS).where(_OWNED, _KEPT)
+_conversation = select(*RECORD_COLUMNS).where(_OWNED, _KEPT)
 _BY_ID = Hot(_conversation.where(conversation.c.id == bindparam("id")))
 _BY_KEY = Hot(_conversation.where(conversation.c.key == bindparam("key")))
 _BY_HANDLE = Hot(
@@ -44,10 +44,10 @@ _BY_HANDLE = Hot(
     .limit(MOST_CANDIDATES + 1)
 )
 _PAGE = Hot(
-    select(*CONVERSATION_COLUMNS).where(*_LISTED).order_by(*_NEWEST_FIRST).limit(bindparam("most"))
+    select(*RECORD_COLUMNS).where(*_LISTED).order_by(*_NEWEST_FIRST).limit(bindparam("most"))
 )
 _NEXT_PAGE = Hot(
-    select(*CONVERSATION_COLUMNS)
+    select(*RECORD_COLUMNS)
     .where(
         *_LISTED,
         tuple_(*_ORDER) < tuple_(bindparam("pinned"), bindparam("updated"), bindparam("id")),

@@ -17,8 +17,8 @@ from convostore.records import (
     UsageRecord,
 )
 from convostore.storage.rows import (
-    CONVERSATION_COLUMNS,
     MESSAGE_COLUMNS,
+    RECORD_COLUMNS,
     REMOTE_COLUMNS,
     USAGE_COLUMNS,
     conversation_from,
@@ -142,7 +142,7 @@ _remotes = (
     .scalar_subquery()
 )
 _DOSSIER = Hot(
-    select(*CONVERSATION_COLUMNS, _usages, _remotes).where(
+    select(*RECORD_COLUMNS, _usages, _remotes).where(
         _OWNED, _KEPT, conversation.c.id == bindparam("id")
     )
 )

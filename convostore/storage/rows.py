@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from sqlalchemy import select
 
 from convostore.errors import InvalidTextError, StoreCorruptError
 from convostore.records import (
@@ -22,7 +23,8 @@ from convostore.records import (
     Usage,
 )
 from convostore.storage.leases import is_dead
-from convostore.storage.tables import conversation, message, remote_thread, usage
+from convostore.storage.statements import json_rows
+from convostore.storage.tables import conversation, message, remote_thread, tag, usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,8 +41,16 @@ _object = msgspec.json.Decoder(dict[str, Any])
 _error = msgspec.json.Decoder(ErrorRecord)
 _journal = msgspec.json.Decoder(list[tuple[int, str, str]])
 _leases = msgspec.json.Decoder(list[tuple[int, str | None]])
+_tags = msgspec.json.Decoder(list[tuple[str]])
 
-CONVERSATION_COLUMNS = tuple(c for c in conversation.c if c.name != "owner_id")
+_own_columns = tuple(c for c in conversation.c if c.name != "owner_id")
+_tag_rows = (
+    select(json_rows(tag.c.name))
+    .where(tag.c.owner_id == conversation.c.owner_id, tag.c.conversation_id == conversation.c.id)
+    .scalar_subquery()
+)
+RECORD_COLUMNS = (*_own_columns, _tag_rows)
+RECORD_NAMES = (*(c.name for c in _own_columns), "tags")
 MESSAGE_COLUMNS = tuple(c for c in message.c if c.name not in {"owner_id", "conversation_id"})
 REMOTE_COLUMNS = (
     remote_thread.c.message_seq,
@@ -162,15 +172,20 @@ def leases_from(running: str | None) -> dict[int, str | None]:
 
 
 def conversation_from(row: Row) -> ConversationRecord:
-    """Make a record of a row of CONVERSATION_COLUMNS."""
-    values = dict(zip(_CONVERSATION_NAMES, row, strict=True))
+    """Make a record of a row of RECORD_COLUMNS."""
+    values = dict(zip(RECORD_NAMES, row, strict=True))
     for name in ("settings", "metadata"):
         values[name] = _decode(_object, values[name], name) if values[name] else {}
     values["pinned"] = bool(values["pinned"])
+    values["tags"] = tags_from(values["tags"])
     return ConversationRecord(**values)
 
 
-_CONVERSATION_NAMES = tuple(c.name for c in CONVERSATION_COLUMNS)
+def tags_from(rows: str | None) -> tuple[str, ...]:
+    """Return the names in a JSON array of rows of tags, in order."""
+    if rows in {None, "[]"}:
+        return ()
+    return tuple(sorted(name for (name,) in _decode(_tags, rows or "", "tag")))
 
 
 def messages_from(rows: Iterable[Row], now_ms: int) -> list[Message]:

@@ -14,7 +14,8 @@ from sqlalchemy import bindparam, func, select, tuple_
 from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
 from convostore.storage.rows import (
-    CONVERSATION_COLUMNS,
+    RECORD_COLUMNS,
+    RECORD_NAMES,
     content_hash,
     conversation_from,
     decode_parts,
@@ -109,7 +110,7 @@ _NEXT = Hot(
     .limit(_PAGE)
 )
 _CONVERSATION = Hot(
-    select(*CONVERSATION_COLUMNS).where(
+    select(*RECORD_COLUMNS).where(
         conversation.c.owner_id == bindparam("owner_id"),
         conversation.c.id == bindparam("conversation_id"),
     )
@@ -206,7 +207,7 @@ def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: Finding
     found = tx.rows(_CONVERSATION, **at)
     if not found:
         return  # removed since the page was read
-    record = dict(zip((column.name for column in CONVERSATION_COLUMNS), found[0], strict=True))
+    record = dict(zip(RECORD_NAMES, found[0], strict=True))
     name = f"conversation {record['handle']}"
     findings.conversations += 1
     if findings.deep:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0001"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0002"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
 
@@ -51,6 +51,8 @@ store_meta = Table(
 _IN_LISTS = text("deleted_at_ms IS NULL AND archived_at_ms IS NULL")
 _ARCHIVED = text("deleted_at_ms IS NULL AND archived_at_ms IS NOT NULL")
 _KEYED = text("key IS NOT NULL")
+_IN_FOLDER = text("folder IS NOT NULL")
+_INTERRUPTED = text("interrupted_count > 0")
 _ONCE = text("idempotency_key IS NOT NULL")
 # Written out, for a value given apart from the statement does not find a partial index.
 IS_RUNNING: Final = text("status = 'streaming'")
@@ -109,6 +111,35 @@ conversation = Table(
         sqlite_where=_ARCHIVED,
         postgresql_where=_ARCHIVED,
     ),
+    # Neither holds a time: on SQLite no turn moves them.
+    Index(
+        "conversation_folder",
+        "owner_id",
+        "folder",
+        "id",
+        sqlite_where=_IN_FOLDER,
+        postgresql_where=_IN_FOLDER,
+    ),
+    Index(
+        "conversation_interrupted",
+        "owner_id",
+        "id",
+        sqlite_where=_INTERRUPTED,
+        postgresql_where=_INTERRUPTED,
+    ),
+)
+
+tag = Table(
+    "tag",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("conversation_id", _TEXT, nullable=False),
+    Column("name", _TEXT, nullable=False),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "name"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
+    ),
+    Index("tag_name", "owner_id", "name", "conversation_id"),
 )
 
 message = Table(

@@ -18,11 +18,15 @@ LIST_KEYS = [
     "title",
     "provider",
     "model",
+    "pinned",
+    "tags",
+    "folder",
+    "archived_at_ms",
     "message_count",
     "created_at_ms",
     "updated_at_ms",
 ]
-SHOW_KEYS = ["id", "handle", "title", "provider", "model", "head_id", "messages"]
+SHOW_KEYS = [*LIST_KEYS[:9], "head_id", "messages"]
 MESSAGE_KEYS = [
     "id",
     "parent_id",

@@ -16,7 +16,7 @@ from convostore.storage import tables
 from convostore.storage.migrate import ensure_schema
 
 ROOT = Path(__file__).parents[2]
-REVISIONS = ["0001"]  # released ones are never changed, removed or put in another order
+REVISIONS = ["0001", "0002"]  # released ones are never changed, removed or put in another order
 
 
 def _history() -> ScriptDirectory:
@@ -50,7 +50,7 @@ def test_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     made = schema(migrated)
     assert "convostore_version" in made.pop(tables.VERSION_TABLE)
     assert made == schema(declared)
-    assert sum("WHERE" in sql for sql in made.values()) == 5
+    assert sum("WHERE" in sql for sql in made.values()) == 7
 
 
 def test_new_store_has_the_page_size_and_the_log_of_the_design(tmp_path: Path) -> None:

@@ -117,4 +117,10 @@ def _change(raw: sqlite3.Connection) -> None:
     raw.execute("UPDATE conversation SET updated_at_ms = updated_at_ms - 9000000000")
     raw.execute("UPDATE conversation SET archived_at_ms = 1 WHERE title = 'archived'")
     raw.execute("UPDATE conversation SET pinned = 1 WHERE title = 'pinned'")
+    raw.execute("UPDATE conversation SET folder = '京都 \x1b' WHERE title = 'parts'")
+    raw.executemany(
+        "INSERT INTO tag SELECT owner_id, id, ? FROM conversation"
+        " WHERE title IN ('pinned', 'parts', 'archived')",
+        [("travel",), ("旅行",), ('"quoted\\"',)],
+    )
     raw.execute("UPDATE conversation SET deleted_at_ms = 1 WHERE title = 'in the bin'")
