@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from convostore.events import Event
+    from convostore.providers.provider import Provider
     from convostore.records import Message, Part, RemoteThread, Status
 
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
@@ -135,10 +136,25 @@ async def close(events: object) -> None:
                 await aclose()
 
 
+async def close_provider(provider: Provider) -> None:
+    """Close a provider, within `LAST_WRITE_S`: one that hangs must not keep its store open.
+
+    Raises:
+        Exception: whatever the provider raises.
+    """
+    with suppress(TimeoutError):
+        async with clock.timeout(LAST_WRITE_S):
+            await provider.aclose()
+
+
 async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:
     """Wait for *work* even while being cancelled, but then for *bound_s* at most.
 
     Work that takes longer goes on by itself.
+
+    Raises:
+        CancelledError: the caller was cancelled, once or more; after the wait.
+        Exception: whatever *work* raised, if it has ended and the caller was not cancelled.
     """
     task = asyncio.ensure_future(work)
     me = asyncio.current_task()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
+from convostore.afterwards import LAST_WRITE_S, close_provider, in_spite_of_cancel
 from convostore.errors import StoreClosedError
 from convostore.place import Opened, Patience
 from convostore.pulse import Pulse
@@ -50,6 +52,8 @@ class Opener:
         self._busy_timeout_s, self._patience = busy_timeout_s, patience
         self._opened: Opened | None = None
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._pid = os.getpid()
         self._lock = asyncio.Lock()
 
     async def opened(self) -> Opened:
@@ -59,7 +63,7 @@ class Opener:
             StoreError: it cannot be opened; see `Store.__aenter__`.
             StoreClosedError: it is closed.
         """
-        if self._opened is None:
+        if self._opened is None or self._closed:
             async with self._lock:
                 if self._closed:
                     raise StoreClosedError("the store is closed")
@@ -74,15 +78,28 @@ class Opener:
         return self._opened
 
     async def aclose(self) -> None:
-        """Stop what runs, close the database and the provider. Idempotent."""
+        """Stop what runs, close the database and the provider. Idempotent.
+
+        It is done once and to its end, whoever waits for it; a caller who is cancelled waits
+        `LAST_WRITE_S` more at most, and it goes on behind him. In a process that was forked since
+        the store was opened it does nothing: the store is its parent's.
+        """
+        if self._pid != os.getpid():
+            return
+        closing = self._closing
+        if closing is None or closing.cancelled() or closing.get_loop().is_closed():
+            closing = self._closing = asyncio.get_running_loop().create_task(self._close())
+        await in_spite_of_cancel(closing, LAST_WRITE_S)
+
+    async def _close(self) -> None:
         async with self._lock:
-            if self._closed:
-                return
             self._closed = True
         try:
             if self._opened is not None:
-                await self._opened.pulse.aclose()
-                await self._opened.database.aclose()
+                try:
+                    await self._opened.pulse.aclose()
+                finally:
+                    await self._opened.database.aclose()
         finally:
             if self.provider is not None:
-                await self.provider.aclose()
+                await close_provider(self.provider)

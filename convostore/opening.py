@@ -10,14 +10,14 @@ import msgspec
 
 from convostore import clock
 from convostore.asking import Ask, fallback_title
-from convostore.errors import ConversationBusyError, DuplicateKeyError
+from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateKeyError
 from convostore.events import Delta
 from convostore.following import follow
-from convostore.forsaking import forsaken
+from convostore.forsaking import doubtful, forsaken
 from convostore.ids import new_id, new_token
 from convostore.records import Message, TextPart
 from convostore.recovery import adopt, close_dead_replies, is_answer, is_unsettled
-from convostore.storage import lookup, reads
+from convostore.storage import leases, lookup, reads
 from convostore.storage.leases import new_lease
 from convostore.storage.standing import NewMessage
 from convostore.storage.turns import (
@@ -148,7 +148,7 @@ class Opening:
         try:
             path = await self._path_again(place, path, outcome.begun.parent_seq)
         except BaseException:
-            place.forsake(forsaken(place, outcome.begun, self.token))
+            place.forsake(forsaken(place, outcome.begun, self.token, outcome.reply.id))
             raise
         return self._begun(place, path, user, outcome)
 
@@ -237,11 +237,20 @@ class Opening:
             model=self.request.model,
         )
         write = place.database.submit(begin_turns, place.owner_id, job)
+        leases.hold(self.token, asyncio.get_running_loop())
         try:
             outcome: Begun | KnownKey = await asyncio.shield(write)
         except asyncio.CancelledError:
-            place.forsake(forsaken(place, write, self.token))
+            place.forsake(forsaken(place, write, self.token, reply.id))
             raise
+        except ConvostoreError as error:
+            doubtful(place, error, self.token, reply.id)
+            raise
+        except BaseException:
+            leases.abandon(self.token)
+            raise
+        if isinstance(outcome, KnownKey):
+            leases.let_go(self.token)
         return outcome if isinstance(outcome, KnownKey) else Written(outcome, reply, lease, now_ms)
 
     def _begun(

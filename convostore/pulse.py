@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convostore import clock
 from convostore.errors import ConvostoreError, NotFoundError, StoreClosedError
+from convostore.storage import leases
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 TICK_S: Final = 0.2  # so that a flush begun at a tick is on disk within the promised 250 ms
 RETRY_TICKS: Final = 5  # an ending that could not be written is tried again each second
+CLOSE_S: Final = 5.0  # how long closing waits for turns to end, and for what was not written yet
+LAST_S: Final = 1.0  # and then for its own tasks, which have been cancelled
 
 
 class Ticked(Protocol):
@@ -28,19 +31,35 @@ class Ticked(Protocol):
         ...
 
 
-class Pulse:
-    """Ticks every 200 ms while any turn runs, and not at all otherwise.
+class _Door:
+    """Where the turns of one conversation wait in line.
 
-    All turns flush at the same tick, so one commit serves them all.
+    Attributes:
+        waiting: how many are inside or wait.
+        loop: a door whose event loop is closed opens no more.
     """
 
     def __init__(self) -> None:
-        self._turns: set[Ticked] = set()
-        self._unwritten: list[Callable[[], Awaitable[object]]] = []
+        self.lock = asyncio.Lock()
+        self.waiting = 0
+        self.loop = asyncio.get_running_loop()
+
+
+class Pulse:
+    """Ticks every 200 ms while any turn runs, and not at all otherwise.
+
+    All turns flush at the same tick, so one commit serves them all. A turn whose event loop was
+    closed under it is let go: it can neither flush nor end any more.
+    """
+
+    def __init__(self) -> None:
+        self._turns: dict[Ticked, asyncio.AbstractEventLoop] = {}
+        self._unwritten: dict[str, Callable[[], Awaitable[object]]] = {}
+        self._retry: asyncio.Task[None] | None = None
         self._writes: set[asyncio.Future[Any]] = set()
         self._closed = False
         self._task: asyncio.Task[None] | None = None
-        self._doors: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+        self._doors: dict[tuple[str, str], _Door] = {}
 
     def add(self, turn: Ticked) -> None:
         """Tick *turn* from now on.
@@ -50,16 +69,24 @@ class Pulse:
         """
         if self._closed:
             raise StoreClosedError("the store is closed")
-        self._turns.add(turn)
+        self._turns[turn] = asyncio.get_running_loop()
         self._beat()
 
     def remove(self, turn: Ticked) -> None:
         """Tick *turn* no more."""
-        self._turns.discard(turn)
+        self._turns.pop(turn, None)
 
-    def write_later(self, ending: Callable[[], Awaitable[object]]) -> None:
-        """Try *ending* again and again until it is written: the store was busy or full."""
-        self._unwritten.append(ending)
+    def write_later(self, token: str, ending: Callable[[], Awaitable[object]]) -> None:
+        """Try *ending* again and again until it is written: the store was busy or full.
+
+        Args:
+            token: the lease's of the reply that it ends, let go once it is written.
+            ending: writes it; raises a ConvostoreError while that cannot be done.
+        """
+        if self._closed:
+            leases.abandon(token)
+            return
+        self._unwritten[token] = ending
         self._beat()
 
     def see_through(self, write: asyncio.Future[Any]) -> None:
@@ -73,25 +100,44 @@ class Pulse:
             write.exception()  # its caller has it, or is gone
 
     async def aclose(self) -> None:
-        """Stop the turns that still run, stop ticking, and try once more what is unwritten."""
-        # What cannot be written stays in the journal: the next reader sees it as interrupted.
+        """Stop the turns that still run, stop ticking, and try once more what is unwritten.
+
+        It takes `CLOSE_S` at most. What cannot be written by then stays in the journal: the next
+        reader in this process sees it as interrupted at once, one elsewhere when the process ends.
+        """
         self._closed = True
-        await asyncio.gather(*(turn.stop() for turn in self._turns), return_exceptions=True)
-        while self._writes:
-            await asyncio.wait(self._writes)
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self._write_unwritten()
+        try:
+            await self._close(clock.monotonic_s() + CLOSE_S)
+        finally:
+            for token in self._unwritten:
+                leases.abandon(token)
+            await self._stop_ticking()
+
+    async def _close(self, deadline_s: float) -> None:
+        self._let_go_of_the_dead()
+        loop = asyncio.get_running_loop()
+        await _done({loop.create_task(_ended(turn)) for turn in self._turns}, deadline_s)
+        while self._writes and clock.monotonic_s() < deadline_s:
+            await _done(self._writes, deadline_s)
+        await _done([self._retried()], deadline_s)  # a try that was on its way
+        await _done([self._retried()], deadline_s)
+
+    async def _stop_ticking(self) -> None:
+        loop = asyncio.get_running_loop()
+        tasks = {one for one in (self._task, self._retry) if one and one.get_loop() is loop}
+        for task in tasks:
+            task.cancel()
+        await _done(tasks, clock.monotonic_s() + LAST_S)
 
     async def enter(self, owner_id: str, conversation_id: str) -> None:
         """Wait in line for the one running turn of a conversation, first come, first served."""
         place = (owner_id, conversation_id)
-        door, waiting = self._doors.get(place, (asyncio.Lock(), 0))
-        self._doors[place] = (door, waiting + 1)
+        door = self._doors.get(place)
+        if door is None or door.loop.is_closed():
+            door = self._doors[place] = _Door()
+        door.waiting += 1
         try:
-            await door.acquire()
+            await door.lock.acquire()
         except BaseException:
             self._count_out(place)
             raise
@@ -99,33 +145,70 @@ class Pulse:
     def leave(self, owner_id: str, conversation_id: str) -> None:
         """Let the next one in."""
         place = (owner_id, conversation_id)
-        self._doors[place][0].release()
+        self._doors[place].lock.release()
         self._count_out(place)
 
     def _count_out(self, place: tuple[str, str]) -> None:
-        door, waiting = self._doors[place]
-        if waiting == 1:
+        door = self._doors[place]
+        door.waiting -= 1
+        if not door.waiting:
             del self._doors[place]
-        else:
-            self._doors[place] = (door, waiting - 1)
 
     def _beat(self) -> None:
-        if self._task is None or self._task.done():
+        task = self._task
+        if task is None or task.done() or task.get_loop().is_closed():
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         ticks = 0
         while self._turns or self._unwritten:
             await clock.sleep(TICK_S)
+            self._let_go_of_the_dead()
             for turn in tuple(self._turns):
                 turn.tick()
             ticks += 1
             if ticks % RETRY_TICKS == 0:
-                await self._write_unwritten()
+                self._retried()
+
+    def _let_go_of_the_dead(self) -> None:
+        for turn, loop in tuple(self._turns.items()):
+            if loop.is_closed():
+                self.remove(turn)
+        self._writes = {one for one in self._writes if not one.get_loop().is_closed()}
+
+    def _retried(self) -> asyncio.Task[None]:
+        """Try what is unwritten, beside the ticks, which a store that hangs must not hold up."""
+        retry = self._retry
+        if retry is None or retry.done() or retry.get_loop().is_closed():
+            retry = asyncio.get_running_loop().create_task(self._write_unwritten())
+            self._retry = retry
+        return retry
 
     async def _write_unwritten(self) -> None:
-        endings = tuple(self._unwritten)
-        outcomes = await asyncio.gather(*(one() for one in endings), return_exceptions=True)
-        for ending, outcome in zip(endings, outcomes, strict=True):
-            if not isinstance(outcome, ConvostoreError) or isinstance(outcome, NotFoundError):
-                self._unwritten.remove(ending)
+        endings = dict(self._unwritten)
+        outcomes = await asyncio.gather(
+            *(ending() for ending in endings.values()), return_exceptions=True
+        )
+        for token, outcome in zip(endings, outcomes, strict=True):
+            if not isinstance(outcome, BaseException) or isinstance(outcome, NotFoundError):
+                leases.let_go(token)
+            elif isinstance(outcome, ConvostoreError):
+                continue
+            else:
+                leases.abandon(token)
+            self._unwritten.pop(token, None)
+
+
+async def _ended(turn: Ticked) -> None:
+    """Stop a turn; what stands in the way of its end is raised where its caller sees it."""
+    with suppress(Exception):
+        await turn.stop()
+
+
+async def _done(tasks: Iterable[asyncio.Future[Any]], deadline_s: float) -> None:
+    """Wait for *tasks* until *deadline_s*; those that take longer go on by themselves.
+
+    A caller that is cancelled is cancelled at once, and they too go on.
+    """
+    if tasks := set(tasks):
+        await asyncio.wait(tasks, timeout=max(0.0, deadline_s - clock.monotonic_s()))

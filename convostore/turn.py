@@ -39,6 +39,7 @@ from convostore.journaling import Journaling
 from convostore.listening import Listener, start
 from convostore.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.reply import ReplyBuffer, storable, with_final_text
+from convostore.storage import leases
 from convostore.storage.endings import Ended, FinishTurn, finish_turns
 
 if TYPE_CHECKING:
@@ -372,8 +373,14 @@ class Turn:
             ended: Ended = await place.database.write(finish_turns, place.owner_id, job)
         except ConvostoreError as error:
             self._unwritten = error
-            place.pulse.write_later(lambda: place.database.write(finish_turns, place.owner_id, job))
+            place.pulse.write_later(
+                job.token, lambda: place.database.write(finish_turns, place.owner_id, job)
+            )
             raise
+        except BaseException:  # the store is closed, or the event loop ends
+            leases.abandon(job.token)
+            raise
+        leases.let_go(job.token)
         if ended.sibling:
             self.reply = msgspec.structs.replace(self.reply, id=job.spare_id, seq=ended.message_seq)
         self.reply = msgspec.structs.replace(self.reply, content_hash=ended.content_hash)

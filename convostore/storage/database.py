@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from convostore.errors import StoreBusyError, StoreClosedError
 from convostore.storage.waiting import Deadlines, Waiting
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from convostore.errors import StoreError
     from convostore.storage.statements import Hot, Row
     from convostore.storage.waiting import GroupFunction
+
+CLOSE_S: Final = 5.0  # how long closing waits for the writes that are queued
 
 
 class Database(ABC):
@@ -85,7 +87,11 @@ class Database(ABC):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Finish the queued writes and close every connection. Idempotent."""
+        """Finish the queued writes, within `CLOSE_S`, and close every connection. Idempotent.
+
+        A write that is still queued after that is withdrawn by its deadline, or done yet: to its
+        caller its outcome is what it would be without the closing.
+        """
 
     @abstractmethod
     def _put(self, waiting: Waiting) -> None:

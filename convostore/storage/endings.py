@@ -165,6 +165,38 @@ def finish_turns(
     return outcomes
 
 
+class EndUnbegun(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply to be ended whose beginning nobody could confirm.
+
+    Attributes:
+        reply_id: it may be stored or not.
+        end: how it ends where it is; its `message_seq` is not known yet.
+    """
+
+    conversation_id: str
+    reply_id: str
+    end: FinishTurn
+
+
+def end_unbegun(
+    tx: Tx, owner_id: str, jobs: Sequence[EndUnbegun]
+) -> list[Ended | ConvostoreError | None]:
+    """End each reply that is stored and runs under its writer's token; None for the others."""
+    return [_end_unbegun(tx, owner_id, job) for job in jobs]
+
+
+def _end_unbegun(tx: Tx, owner_id: str, job: EndUnbegun) -> Ended | ConvostoreError | None:
+    made = stored_message(tx, owner_id, job.reply_id)
+    if made is None:
+        return None
+    end = msgspec.structs.replace(job.end, message_seq=made[0])
+    place = (end.conversation_id, end.message_seq)
+    reply = replies(tx, owner_id, [place])[place]
+    if reply.status != "streaming" or token_of(reply.lease) != end.token:
+        return None  # somebody has closed it meanwhile
+    return finish_turns(tx, owner_id, [end])[0]
+
+
 def _finish(
     tx: Tx, owner_id: str, job: FinishTurn, reply: Reply | None, ends: list[dict[str, Any]]
 ) -> Ended | ConvostoreError:

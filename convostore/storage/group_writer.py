@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, select
 from sqlalchemy.util import greenlet_spawn
 
+from convostore.storage.database import CLOSE_S
 from convostore.storage.postgres_faults import (
     UNIQUE,
     ConnectionLostError,
@@ -71,9 +72,9 @@ class GroupWriter:
     async def aclose(self) -> None:
         """Finish what is queued, within the deadlines of its callers, and close the connection."""
         if self._task is not None and not self._task.done():
-            await asyncio.wait({self._task}, timeout=self._busy_timeout_s)
+            await asyncio.wait({self._task}, timeout=min(self._busy_timeout_s, CLOSE_S))
             self._task.cancel()
-            await asyncio.wait({self._task})
+            await asyncio.wait({self._task}, timeout=CLOSE_S)
         await self._forget()
 
     async def _serve(self) -> None:

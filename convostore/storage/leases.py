@@ -11,10 +11,19 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
+if TYPE_CHECKING:
+    import asyncio
+
 RENEW_AFTER_MS = 5_000  # how often a running turn renews its lease
 DEAD_AFTER_MS = 30_000  # six missed renewals: a writer on another machine counts as dead
 
 _NO_PLACE = "-"
+
+# This process lives, but a turn of it may not: its event loop may have been closed under it, or its
+# end may have been given up. By token; both are empty in a process that only reads.
+_held: dict[str, asyncio.AbstractEventLoop] = {}
+_abandoned: set[str] = set()
 
 
 @lru_cache(maxsize=1)
@@ -58,6 +67,28 @@ def _own_start(pid: int) -> str:
     return _start_time(pid)
 
 
+def hold(token: str, loop: asyncio.AbstractEventLoop) -> None:
+    """Let the leases under *token* live as long as *loop* is not closed, or until they are let go."""
+    _held[token] = loop
+
+
+def let_go(token: str) -> None:
+    """Forget a token whose reply has ended, or was never stored."""
+    _held.pop(token, None)
+
+
+def abandon(token: str) -> None:
+    """Let the leases under *token* be dead from now on: nobody will end its reply any more."""
+    _held.pop(token, None)
+    _abandoned.add(token)
+
+
+def _is_over(token: str) -> bool:
+    """Tell whether a turn of this process is dead, though the process lives."""
+    loop = _held.get(token)
+    return token in _abandoned or (loop is not None and loop.is_closed())
+
+
 def token_of(lease: str | None) -> str:
     """Return the token of a lease, which is all that is left of it once the reply is final."""
     return (lease or "").partition("|")[0]
@@ -68,10 +99,11 @@ def is_dead(lease: str | None, now_ms: int) -> bool:
     fields = (lease or "").split("|")
     if len(fields) != 6:  # noqa: PLR2004 - the six fields of the module's docstring
         return True
-    _, boot, namespace, pid, started, renewed_ms = fields
+    token, boot, namespace, pid, started, renewed_ms = fields
     if not (pid.isdecimal() and renewed_ms.isdecimal()):
         return True  # not written by us
     here = boot != _NO_PLACE and boot == _boot_id() and namespace == _pid_namespace()
     if here:
-        return _start_time(int(pid)) != started
+        mine = int(pid) == os.getpid()
+        return _start_time(int(pid)) != started or (mine and _is_over(token))
     return abs(now_ms - int(renewed_ms)) > DEAD_AFTER_MS

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from convostore.errors import StoreOpenError
-from convostore.storage.database import Database
+from convostore.storage.database import CLOSE_S, Database
 from convostore.storage.faults import DRIVERS, translate
 from convostore.storage.files import FileLock
 from convostore.storage.writer import Writer
@@ -106,12 +106,15 @@ class SqliteDatabase(Database):
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
-        if self._writer is not None:
-            await asyncio.to_thread(self._writer.close, self.busy_timeout_s)
-        for reader in self._readers:
-            reader.close()
-        if self._engine is not None:
-            await self._engine.dispose()
+        try:
+            if self._writer is not None:
+                patience_s = min(self.busy_timeout_s, CLOSE_S)
+                await asyncio.to_thread(self._writer.close, patience_s)
+        finally:
+            for reader in self._readers:
+                reader.close()
+            if self._engine is not None:
+                await self._engine.dispose()
 
     async def _reader(self) -> aiosqlite.Connection:
         if len(self._readers) < READERS:

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+from convostore.errors import StoreBusyError
 from convostore.storage.faults import BUSY, CONSTRAINT, primary_code
 from convostore.storage.statements import Tx
 from convostore.storage.waiting import MOST_JOBS, Waiting, run_groups
@@ -35,7 +36,7 @@ class Writer:
         self._dialect = dialect
         self._lock = lock
         self._connection: sqlite3.Connection | None = None
-        self._ending = False
+        self._ending = self._given_up = False
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         # A daemon: a store that is never closed, or a lock that never comes, must not hang the exit.
         self._thread = threading.Thread(target=self._serve, name="convostore-writer", daemon=True)
@@ -46,9 +47,14 @@ class Writer:
         self._queue.put(waiting)
 
     def close(self, timeout_s: float) -> None:
-        """Finish what is queued and end the thread; blocks for at most *timeout_s* seconds."""
+        """Finish what is queued and end the thread; blocks for at most *timeout_s* seconds.
+
+        What could not be begun by then, for others hold the file, is not written any more: its
+        callers get a StoreBusyError, at the latest when the file is free.
+        """
         self._queue.put(None)
         self._thread.join(timeout_s)
+        self._given_up = True
 
     def _serve(self) -> None:
         while not self._ending and (first := self._queue.get()) is not None:
@@ -58,6 +64,8 @@ class Writer:
                     self._transaction(batch)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers
                 self._forget_connection()
+                if self._given_up:
+                    self._drain(batch)
                 for waiting in batch:
                     waiting.claim()
                     waiting.outcome = error
@@ -93,6 +101,11 @@ class Writer:
     def _begin(self, batch: list[Waiting]) -> sqlite3.Connection | None:
         """Begin, waiting for foreign programs as long as any caller still waits for us."""
         while True:
+            if self._given_up:
+                raise StoreBusyError(
+                    "the store was closed while another program held it; nothing was stored",
+                    hint="open it again in a moment, and repeat what is missing",
+                )
             try:
                 self._connection = self._connection or self._connect()
                 self._connection.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,331 @@
+"""Closing a store: once, to its end, within a bound, whoever waits for it or no longer does."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from watching import until  # type: ignore[import-not-found] # pytest puts this folder on the path
+
+import convostore
+from convostore import pulse as pulse_module
+from convostore.errors import ConversationBusyError, StoreClosedError, StoreError
+from convostore.events import Finished
+from convostore.pulse import CLOSE_S, LAST_S, TICK_S, Pulse
+from convostore.storage import group_writer, sqlite
+from convostore.storage.database import Database
+from convostore.testing import Gate, ManualClock, ScriptedProvider, Silence
+from tests.engines import held
+
+if TYPE_CHECKING:
+    from watching import Watch
+
+    from convostore import Conversation, Store
+    from tests.engines import Where
+
+
+class SlowToClose(ScriptedProvider):
+    """A provider whose closing waits at a gate, and counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = Gate()
+        self.closings = 0
+
+    async def aclose(self) -> None:
+        """Wait at the gate."""
+        self.closings += 1
+        self.closing.reached.set()
+        await self.closing.released.wait()
+        await super().aclose()
+
+
+async def streaming(store: Store, provider: ScriptedProvider) -> convostore.Turn:
+    """Begin a turn that never ends by itself, and read its first piece."""
+    provider.script("Hel", Silence())
+    turn = await (await store.create()).stream("Hi").__aenter__()
+    await anext(turn)
+    return turn
+
+
+@pytest.mark.asyncio
+async def test_closing_twice_at_once_closes_once(path: Where) -> None:
+    """Both callers come back when the store is closed, and the provider is closed once."""
+    provider = SlowToClose()
+    store = convostore.open(path, provider=provider)
+    turn = await streaming(store, provider)
+    closers = [asyncio.create_task(store.aclose()) for _ in range(2)]
+    await provider.closing.arrive()
+    assert not any(closer.done() for closer in closers)
+    provider.closing.open()
+    await asyncio.gather(*closers)
+    await store.aclose()
+    assert (provider.closings, provider.is_closed) == (1, True)
+    assert turn.reply.status == "stopped"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cancels", [1, 2])
+async def test_cancelled_closing_goes_on_to_its_end(
+    cancels: int, path: Where, watch: Watch
+) -> None:
+    """Who closes may be cancelled; the turn is stopped, and everything closed all the same."""
+    provider = SlowToClose()
+    store = convostore.open(path, provider=provider)
+    await streaming(store, provider)
+    closer = asyncio.create_task(store.aclose())
+    waiter = asyncio.create_task(store.aclose())
+    await asyncio.sleep(0)
+    for _ in range(cancels):
+        closer.cancel()
+        await asyncio.sleep(0)
+    await provider.closing.arrive()
+    provider.closing.open()
+    await waiter
+    with pytest.raises(asyncio.CancelledError):
+        await closer
+    assert (provider.closings, provider.is_closed) == (1, True)
+    assert watch.statuses() == ["stopped"]
+    with pytest.raises(StoreClosedError):
+        await store.create()
+
+
+@pytest.mark.asyncio
+async def test_a_provider_that_never_closes_holds_nobody_up(path: Where) -> None:
+    """After five seconds the store is closed without it."""
+    provider = SlowToClose()
+    store = await convostore.open(path, provider=provider)
+    with ManualClock() as clock:
+        closer = asyncio.create_task(store.aclose())
+        await provider.closing.arrive()
+        await clock.advance(4.9)
+        assert not closer.done()
+        await clock.advance(0.2)
+        await closer
+
+
+@pytest.mark.asyncio
+async def test_closing_does_not_wait_for_a_foreign_program_without_end(
+    path: Where, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock that is held for ever holds up the closing for a bounded time, and later nobody."""
+    for module in (pulse_module, sqlite, group_writer):
+        monkeypatch.setattr(module, "CLOSE_S", 0.1)
+    store = convostore.open(path, provider=provider, busy_timeout_s=3600)
+    await streaming(store, provider)
+    with held(path):
+        async with asyncio.timeout(60):
+            await store.aclose()
+    async with convostore.open(path, provider=provider) as again:
+        provider.script("ok", Finished())
+        reply = await (await again.resume("@")).send("And?", wait_s=60)
+    assert (reply.status, reply.text) == ("completed", "ok")
+
+
+@pytest.mark.asyncio
+async def test_what_is_not_begun_when_its_store_is_closed_is_not_stored(
+    path: Where, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller gets an error that says so, and it does not turn up later."""
+    for module in (pulse_module, sqlite, group_writer):
+        monkeypatch.setattr(module, "CLOSE_S", 0.1)
+    store = convostore.open(path, busy_timeout_s=3600)
+    chat = await store.create()
+    with held(path):
+        appending = asyncio.create_task(chat.append(convostore.Message.user("late")))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(60):
+            await store.aclose()
+            with pytest.raises(StoreError, match="nothing was stored"):
+                await appending
+    assert watch.messages() == []
+
+
+class Counted:
+    """A turn that counts its ticks, and does not end."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def tick(self) -> None:
+        """Count."""
+        self.ticks += 1
+
+    async def stop(self) -> None:
+        """Hang."""
+        await asyncio.Event().wait()
+
+
+async def never() -> None:
+    """Hang, as a write does whose store hangs."""
+    await asyncio.Event().wait()
+
+
+@pytest.mark.asyncio
+async def test_an_ending_that_hangs_does_not_hold_up_the_ticks() -> None:
+    """All other turns are flushed, and keep their leases, while one write does not come back."""
+    with ManualClock() as clock:
+        pulse, turn = Pulse(), Counted()
+        pulse.add(turn)
+        pulse.write_later("hanging", never)
+        await clock.advance(20 * TICK_S + 0.01)
+        assert turn.ticks == 20
+        pulse.remove(turn)
+        await clock_out(pulse, clock)
+
+
+@pytest.mark.asyncio
+async def test_closing_the_pulse_takes_a_bounded_time() -> None:
+    """Turns that do not end, and writes that do not come back, are waited for five seconds."""
+    with ManualClock() as clock:
+        pulse = Pulse()
+        pulse.add(Counted())
+        pulse.write_later("hanging", never)
+        hanging = asyncio.ensure_future(never())
+        pulse.see_through(hanging)
+        await clock_out(pulse, clock)
+        hanging.cancel()
+
+
+async def clock_out(pulse: Pulse, clock: ManualClock) -> None:
+    """Close *pulse*, which has something that hangs."""
+    closing = asyncio.create_task(pulse.aclose())
+    await clock.advance(CLOSE_S - 0.1)
+    assert not closing.done()
+    await clock.advance(LAST_S + 0.2)
+    await closing
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_closing_of_the_pulse_is_a_cancellation() -> None:
+    """The caller's own cancellation is not taken for that of the ticking task."""
+    with ManualClock() as clock:
+        pulse = Pulse()
+        pulse.add(Counted())
+        closing = asyncio.create_task(pulse.aclose())
+        await clock.advance(0.5)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+
+
+def test_a_pulse_beats_on_in_another_event_loop() -> None:
+    """What ran in a loop that was closed is let go: its turns, its tick, and its doors."""
+    pulse, dead, alive = Pulse(), Counted(), Counted()
+
+    async def begin() -> None:
+        pulse.add(dead)
+        await pulse.enter("owner", "chat")
+
+    async def go_on() -> None:
+        with ManualClock() as clock:
+            pulse.add(alive)
+            await pulse.enter("owner", "chat")
+            await clock.advance(5 * TICK_S + 0.01)
+            pulse.leave("owner", "chat")
+            pulse.remove(alive)
+            await pulse.aclose()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    task = pulse._task
+    assert task is not None
+    task.cancel()  # its end is not looked at: the loop is closed before it comes
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # asyncio's own, for this case
+    loop.close()
+    asyncio.run(go_on())
+    assert (dead.ticks, alive.ticks) == (0, 5)
+
+
+@pytest.mark.asyncio
+async def test_a_turn_whose_first_write_may_be_stored_ends(
+    chat: Conversation, provider: ScriptedProvider, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to its commit was lost: what it left running is ended, and the chat goes on."""
+    submit = Database.submit
+
+    async def lost(stored: asyncio.Future[Any]) -> None:
+        await stored
+        raise StoreError("whether this is stored is not known")
+
+    def losing(database: Database, *job: Any) -> asyncio.Future[Any]:
+        return asyncio.ensure_future(lost(submit(database, *job)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "submit", losing)
+        with pytest.raises(StoreError, match="not known"):
+            await chat.send("Hi")
+    assert watch.statuses() == ["streaming"]
+    provider.answer("ok")
+    assert (await chat.send("And?", wait_s=30, on_moved="follow")).text == "ok"
+    assert watch.statuses() == ["stopped", "completed"]
+
+
+@pytest.mark.asyncio
+async def test_a_turn_whose_first_write_was_lost_ends_nothing_else(
+    chat: Conversation, provider: ScriptedProvider, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing was stored, looking for it changes nothing."""
+
+    async def lost() -> None:
+        raise StoreError("whether this is stored is not known")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "submit", lambda *_: asyncio.ensure_future(lost()))
+        with pytest.raises(StoreError, match="not known"):
+            await chat.send("Hi")
+    pulse = chat._place.pulse
+    await until(lambda: not pulse._unwritten)
+    provider.answer("ok")
+    assert (await chat.send("And?")).text == "ok"
+    assert watch.statuses() == ["completed"]
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_turn_whose_event_loop_was_closed_keeps_nobody_waiting(
+    keyed: bool, path: Where, provider: ScriptedProvider
+) -> None:
+    """The process lives, its turn does not: another loop of the same process goes on at once."""
+
+    async def begin() -> tuple[convostore.Turn, Conversation]:
+        store = await convostore.open(path, provider=provider)
+        chat = await store.create(key="room" if keyed else None)
+        provider.script("Hel", Silence())
+        turn = await chat.stream("Hi").__aenter__()
+        await anext(turn)
+        await turn._catch_up()
+        return turn, chat
+
+    async def go_on() -> list[tuple[str, str]]:
+        async with convostore.open(path, provider=provider) as store:
+            chat = await store.resume("room" if keyed else "@")
+            provider.script("ok", Finished())
+            await chat.send("And?", wait_s=0)
+            return [(one.status, one.text) for one in await chat.history()]
+
+    async def look(chat: Conversation) -> None:
+        with pytest.raises(ConversationBusyError):
+            await chat.send("too soon", wait_s=0)
+
+    loop = asyncio.new_event_loop()
+    turn, chat = loop.run_until_complete(begin())
+    loop.run_until_complete(look(chat))
+    loop.run_until_complete(_let_threads_go(chat))
+    loop.close()
+    assert asyncio.run(go_on()) == [
+        ("completed", "Hi"),
+        ("interrupted", "Hel"),
+        ("completed", "And?"),
+        ("completed", "ok"),
+    ]
+    assert turn.reply.status == "streaming"
+
+
+async def _let_threads_go(chat: Conversation) -> None:
+    """Close what would outlive the loop: connections and tasks; the turn learns nothing of it."""
+    await chat._place.database.aclose()
+    pulse = chat._place.pulse
+    if pulse._task is not None:
+        pulse._task.cancel()
+        await asyncio.wait({pulse._task})
