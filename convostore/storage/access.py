@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
@@ -110,11 +109,11 @@ class _PatientLock(FileLock):
         self._timeout_s = timeout_s
 
     def __enter__(self) -> None:
-        self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        file = self._opened()
         pause = threading.Event()
         for _ in range(tries(self._timeout_s, _POLL_S)):
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 pause.wait(_POLL_S)
             else:

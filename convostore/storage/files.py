@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from convostore.errors import StoreOpenError
@@ -85,9 +86,7 @@ class FileLock:
 
     def __enter__(self) -> None:
         """Wait for the lock."""
-        if self._file is None:
-            self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        fcntl.flock(self._opened(), fcntl.LOCK_EX)
 
     def __exit__(
         self,
@@ -101,6 +100,40 @@ class FileLock:
 
     def close(self) -> None:
         """Close the lock file; it stays on disk, for others may be waiting on it."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        with _opening:
+            _open.discard(self)
+            file, self._file = self._file, None
+            if file is not None:
+                os.close(file)
+
+    def _opened(self) -> int:
+        """Return the descriptor of the lock file, opened at the first call."""
+        with _opening:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                _open.add(self)
+            return self._file
+
+
+# A forked child shares the open lock files of its parent. While it has them, the lock stays held
+# when the parent is killed, for as long as the child lives. Closing them there lets go of nothing
+# that the parent holds.
+# Source: flock(2), "locks created by flock() are associated with an open file description".
+_open: set[FileLock] = set()
+_opening = threading.Lock()  # no fork happens while a lock file is open and not in the set
+
+
+def _let_go_in_child() -> None:
+    for lock in tuple(_open):
+        if lock._file is not None:  # noqa: SLF001 - the class's own other half
+            os.close(lock._file)  # noqa: SLF001 - as above
+            lock._file = None  # noqa: SLF001 - as above
+    _open.clear()
+    _opening.release()
+
+
+os.register_at_fork(
+    before=_opening.acquire,
+    after_in_parent=_opening.release,
+    after_in_child=_let_go_in_child,
+)

@@ -193,8 +193,7 @@ OPENS = {"open", "read_bytes", "write_bytes", "read_text", "write_text", "copy",
 MAY_OPEN = {
     ("files.py", "_create"),  # the new, empty file, before SQLite knows it
     ("mounts.py", "file_system"),  # what the system says of its mounts
-    ("files.py", "__enter__"),  # the lock beside the store
-    ("access.py", "__enter__"),  # the same
+    ("files.py", "_opened"),  # the lock beside the store
     ("copies.py", "unfinished"),  # a new, empty file
     ("copies.py", "sync"),  # a finished copy, or a folder
     ("leases.py", "_boot_id"),  # what the system says of itself
