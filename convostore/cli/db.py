@@ -7,18 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convostore.cli.exits import EndedError, exit_code
 from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
 from convostore.cli.terminal import one_line, say
 
 if TYPE_CHECKING:
     from convostore.storage.soundness import CheckReport
-
-
-_RESTORE = {
-    True: "convostore db restore FILE puts a backup in the store's place",
-    False: "restore the database from a dump: pg_restore",
-}
 
 
 @click.group()
@@ -48,6 +41,7 @@ def check(invocation: Invocation, deep: bool) -> None:
     Ends with code 5 when there is one.
     """
     from convostore.errors import StoreCorruptError
+    from convostore.storage.faults import DAMAGED_HINT
 
     found = run(_check(invocation, deep), patient=True)
     for problem in found.problems:
@@ -55,9 +49,13 @@ def check(invocation: Invocation, deep: bool) -> None:
     for remark in found.remarks:
         say(f"note: {remark}")
     if found.problems:
-        say(f"convostore: {len(found.problems)} problems found")
-        say(f"hint: {_RESTORE[found.engine.startswith('SQLite')]}")
-        raise EndedError(exit_code(StoreCorruptError("")))
+        count = len(found.problems)
+        raise StoreCorruptError(
+            f"{count} problem{'s' if count > 1 else ''} found",
+            hint=DAMAGED_HINT
+            if found.journal_mode
+            else "restore the database from a dump: pg_restore",
+        )
     click.echo(f"no problems in {found.conversations} conversations")
 
 

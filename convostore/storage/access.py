@@ -14,8 +14,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
 from convostore.errors import StoreBusyError, StoreCorruptError, StoreOpenError
-from convostore.storage.faults import BUSY, primary_code, translate
+from convostore.storage.faults import BUSY, DAMAGED_HINT, primary_code, read_only, translate
 from convostore.storage.files import FileLock
+from convostore.storage.reading import connect_reader
 from convostore.storage.sqlite import FOREIGN_WAIT_MS, connect_writer
 from convostore.storage.tables import VERSION_TABLE
 
@@ -54,21 +55,21 @@ def our_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def look(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Iterator[sqlite3.Connection]:
-    """Open *path* to read only; a missing file is not made.
+def look(
+    path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S
+) -> Iterator[tuple[sqlite3.Connection, str]]:
+    """Open *path* to read only, in whatever way it can be read; give its revision too.
 
-    It is opened for writing where that is allowed, for only so can SQLite roll back what a
-    killed program of another kind left half done.
+    Raises:
+        StoreOpenError: it is the database of another program.
+        StoreCorruptError: it does not say its revision any more.
+        sqlite3.Error: as `connect_reader`.
     """
-    connection = sqlite3.connect(
-        path.absolute().as_uri() + "?mode=rw",
-        uri=True,
-        isolation_level=None,
-        timeout=busy_timeout_s,
-        check_same_thread=False,
+    connection, revision = connect_reader(
+        path, busy_timeout_s, lambda opened: stored_revision(opened, path)
     )
     with closing(connection):
-        yield connection
+        yield connection, revision
 
 
 def stored_revision(connection: sqlite3.Connection, path: Path) -> str:
@@ -95,7 +96,7 @@ def stored_revision(connection: sqlite3.Connection, path: Path) -> str:
     if found is None:
         raise StoreCorruptError(
             f"{path} does not say its schema's revision any more",
-            hint="restore a backup: convostore db restore FILE",
+            hint=DAMAGED_HINT,
         )
     return str(found[0])
 
@@ -148,19 +149,12 @@ def locked(path: Path, timeout_s: float) -> Iterator[None]:
         lock.__enter__()
     except OSError as error:
         if error.errno in NOT_ALLOWED:
-            raise _read_only(path) from error
+            raise read_only(path) from error
         raise translate(error, path) from error
     try:
         yield
     finally:
         lock.close()  # which lets go of the lock too
-
-
-def _read_only(path: Path) -> StoreOpenError:
-    return StoreOpenError(
-        f"{path} has to be written, and its folder may not be",
-        hint="give yourself write permission on the folder, or copy the file elsewhere",
-    )
 
 
 @contextmanager

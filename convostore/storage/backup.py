@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import threading
 from contextlib import ExitStack, closing, suppress
@@ -16,7 +17,6 @@ from convostore.storage.access import (
     locked,
     look,
     our_errors,
-    stored_revision,
     tries,
 )
 from convostore.storage.check import check
@@ -29,7 +29,17 @@ from convostore.storage.copies import (
     sync,
     unfinished,
 )
-from convostore.storage.faults import BUSY, CORRUPT, FULL, IOERR, NOTADB, primary_code, translate
+from convostore.storage.faults import (
+    BUSY,
+    CORRUPT,
+    FULL,
+    IOERR,
+    NOTADB,
+    is_writable,
+    primary_code,
+    read_only,
+    translate,
+)
 from convostore.storage.files import prepare, refuse_network_share
 from convostore.storage.migrate import is_known, too_new
 from convostore.storage.sqlite import connect_writer
@@ -72,15 +82,25 @@ def backup(path: Path, to: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> N
     )
     if to.exists() or to.is_symlink():
         raise taken
-    with our_errors(path), look(path, busy_timeout_s) as connection:
-        if stored_revision(connection, path) == EMPTY:
+    with our_errors(path), look(path, busy_timeout_s) as (connection, revision):
+        if revision == EMPTY:
             raise _no_chats(path)
         try:
             with unfinished(to) as part:
-                copy_whole(connection, part)
+                _copy_out(connection, part, path)
                 give_name(part, to)
         except FileExistsError:
             raise taken from None
+
+
+def _copy_out(connection: sqlite3.Connection, part: Path, path: Path) -> None:
+    """Copy the store at *path*; where it is the one that is damaged, that is said of it."""
+    try:
+        copy_whole(connection, part)
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) in {CORRUPT, NOTADB}:
+            raise translate(error, path) from error
+        raise
 
 
 def restore(path: Path, source: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> RestoreReport:
@@ -103,9 +123,7 @@ def restore(path: Path, source: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S)
         revision = _copy(source, part, busy_timeout_s)
         problems = check(part, deep=False).problems
         if problems:
-            raise StoreCorruptError(
-                f"{source} is damaged: {problems[0]}", hint="restore an older backup"
-            )
+            raise _damaged_backup(source, f"{source} is damaged: {problems[0]}")
         connect_writer(part).close()  # in WAL mode, so that whoever opens it is seen by the next
         sync(part)
         with locked(path, busy_timeout_s):
@@ -116,6 +134,9 @@ def restore(path: Path, source: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S)
 def _prepare_places(path: Path, source: Path) -> None:
     if not source.is_file():
         raise StoreOpenError(f"there is no backup at {source}", hint="check the name")
+    if path.parent.exists() and not is_writable(path):
+        elsewhere = f"restore elsewhere: convostore --db NEW db restore {shlex.quote(str(source))}"
+        raise read_only(path, otherwise=elsewhere)
     if path.exists():
         prepare(path, create=False)
         if path.samefile(source):
@@ -128,13 +149,16 @@ def _prepare_places(path: Path, source: Path) -> None:
 
 def _copy(source: Path, part: Path, busy_timeout_s: float) -> str:
     """Copy *source* page by page, damage included, so that the check sees it; return its revision."""
-    with our_errors(source), look(source, busy_timeout_s) as connection:
-        revision = stored_revision(connection, source)
+    try:
+        with our_errors(source), look(source, busy_timeout_s) as (_, revision):
+            pass
+    except StoreCorruptError as error:
+        raise _damaged_backup(source, str(error)) from error
     if revision == EMPTY:
         raise _no_chats(source)
     if not is_known(revision):
         raise too_new(source, revision)
-    with look(source, busy_timeout_s) as connection, closing(sqlite3.connect(part)) as copy:
+    with look(source, busy_timeout_s) as (connection, _), closing(sqlite3.connect(part)) as copy:
         try:
             connection.backup(copy)
         except sqlite3.Error as error:
@@ -142,6 +166,15 @@ def _copy(source: Path, part: Path, busy_timeout_s: float) -> str:
                 raise  # it is the copy that failed
             raise translate(error, source) from error
     return revision
+
+
+def _damaged_backup(source: Path, message: str) -> StoreCorruptError:
+    name = shlex.quote(str(source))
+    return StoreCorruptError(
+        message,
+        hint="restore an older backup; without one, save what can be read of this one: "
+        f"convostore --db {name} export --all -o FILE",
+    )
 
 
 def _no_chats(path: Path) -> StoreOpenError:
@@ -161,8 +194,8 @@ def _take_place(part: Path, path: Path) -> Path | None:
 
 
 def _refuse_another_programs(path: Path) -> None:
-    with suppress(StoreCorruptError, sqlite3.DatabaseError), look(path, _OTHERS_WAIT_S) as old:
-        stored_revision(old, path)
+    with suppress(StoreCorruptError, sqlite3.DatabaseError), look(path, _OTHERS_WAIT_S):
+        pass  # whose it is, is looked up on the way in
 
 
 def _keep_others_out(held: ExitStack, path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.dialects import sqlite
 
-from convostore.storage.access import BUSY_TIMEOUT_S, look, our_errors, stored_revision
+from convostore.storage.access import BUSY_TIMEOUT_S, look, our_errors
 from convostore.storage.faults import CORRUPT, NOTADB, primary_code
 from convostore.storage.files import prepare
 from convostore.storage.soundness import CheckReport, Findings, look_at_records
@@ -41,8 +41,7 @@ def check(path: Path, *, deep: bool, busy_timeout_s: float = BUSY_TIMEOUT_S) -> 
     """
     prepare(path, create=False)
     findings = Findings(deep=deep)
-    with our_errors(path), look(path, busy_timeout_s) as connection:
-        revision = stored_revision(connection, path)
+    with our_errors(path), look(path, busy_timeout_s) as (connection, revision):
         journal_mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
         remarks = _remarks(revision)
         try:

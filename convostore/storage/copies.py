@@ -44,7 +44,7 @@ def unfinished(target: Path) -> Iterator[Path]:
     except (sqlite3.Error, OSError) as error:
         if getattr(error, "errno", None) in NOT_ALLOWED:
             raise StoreOpenError(
-                f"{target} may not be written", hint="name a place you may write to"
+                f"the folder of {target} may not be written", hint="name a place you may write to"
             ) from error
         if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
             raise StoreFullError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shlex
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -52,15 +54,41 @@ def translate(error: BaseException, path: Path | None) -> BaseException:
 
 _BUSY_HINT = "close it, or try again in a moment"
 _FULL_HINT = "free some space and try again; everything stored before is safe"
-_DAMAGED_HINT = "restore a backup: convostore db restore FILE, or look: convostore db check"
-_LOCKED_HINT = "give yourself write permission on the file and its folder, or copy it"
-_OTHER_HINT = "is its disk full or gone? see: convostore db check"
+DAMAGED_HINT = (
+    "restore a backup: convostore db restore FILE; "
+    "without one, save what can be read: convostore export --all -o FILE"
+)
+_BACKUP_HINT = "go on with a copy: convostore db backup COPY, then --db COPY"
+_COPY_HINT = "copy it, with its -wal file, to a folder that you may write to: --db FILE"
+_OTHER_HINT = "is its disk full, or gone? See: df ."
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 # What SQLite says when a file cannot grow: a full disk while opening, or a limit on file sizes.
 _NO_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+def is_writable(path: Path) -> bool:
+    """Tell whether the store at *path* may be written, as far as its modes tell."""
+    folder = path.parent
+    return os.access(folder, os.W_OK) and (os.access(path, os.W_OK) or not path.exists())
+
+
+def read_only(path: Path, *, otherwise: str = _BACKUP_HINT) -> StoreOpenError:
+    """Return the error for a store that is to be written and may not be: what of it, and why.
+
+    Args:
+        path: the store's file.
+        otherwise: what to do where its modes cannot be changed.
+    """
+    folder = path.parent
+    if folder.exists() and os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return StoreOpenError(f"the disk that holds {path} is read-only", hint=otherwise)
+    closed = [one for one in (folder, path) if not os.access(one, os.W_OK)] or [path]
+    name = f"the folder of {path}" if closed[0] == folder else path
+    allow = f"chmod u+w {shlex.join(map(str, closed))}"
+    return StoreOpenError(f"{name} is read-only", hint=f"{allow}, or {otherwise}")
 
 
 def _extended(error: BaseException) -> int:
@@ -80,11 +108,13 @@ def _ours(error: BaseException, path: Path | None) -> StoreError:  # noqa: PLR09
     if code == FULL or number in _DISK_FULL or _extended(error) in _NO_ROOM:
         return StoreFullError(f"the disk that holds {path} is full", hint=_FULL_HINT)
     if code == CORRUPT:
-        return StoreCorruptError(f"{path} is damaged ({error})", hint=_DAMAGED_HINT)
+        return StoreCorruptError(f"{path} is damaged ({error})", hint=DAMAGED_HINT)
     if code == NOTADB:
         return StoreOpenError(f"{path} is not a convostore store", hint="name another: --db FILE")
     if code == READONLY or number in _NOT_ALLOWED:
-        return StoreOpenError(f"{path} may not be written", hint=_LOCKED_HINT)
+        return read_only(path) if path else StoreOpenError(f"a store is read-only ({error})")
+    if code == CANTOPEN and path and path.exists() and not is_writable(path):
+        return read_only(path, otherwise=_COPY_HINT)
     if code == CANTOPEN:
-        return StoreOpenError(f"{path} cannot be opened ({error})", hint=_LOCKED_HINT)
+        return StoreOpenError(f"{path} cannot be opened ({error})", hint=f"look: ls -l {path}*")
     return StoreError(f"the store at {path} failed: {error}", hint=_OTHER_HINT)

@@ -65,8 +65,8 @@ def ensure_schema(
         StoreFullError: no room for the schema or the backup; nothing was changed.
     """
     prepare(path, create=create)
-    with our_errors(path), look(path, busy_timeout_s) as connection:
-        revision = stored_revision(connection, path)
+    with our_errors(path), look(path, busy_timeout_s) as (_, revision):
+        pass
     if revision == REVISION:
         return
     if revision == EMPTY and not create:

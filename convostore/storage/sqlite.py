@@ -17,11 +17,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from convostore.errors import StoreOpenError
 from convostore.storage.database import CLOSE_S, Database
-from convostore.storage.faults import DRIVERS, translate
+from convostore.storage.faults import DRIVERS, primary_code, translate
 from convostore.storage.files import FileLock
+from convostore.storage.reading import NO_PLACE, read_apart
 from convostore.storage.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import aiosqlite
@@ -75,6 +77,9 @@ class SqliteDatabase(Database):
         self._readers: list[PoolProxiedConnection] = []
         self._next_reader = 0
         self._opening = asyncio.Lock()
+        self._apart = (
+            False  # read on connections of their own, for SQLite's own files have no place
+        )
 
     def _put(self, waiting: Waiting) -> None:
         if self._writer is None:
@@ -96,8 +101,20 @@ class SqliteDatabase(Database):
         self._guard()
         sql, pick = hot.on(self._dialect)
         try:
-            reader = await self._reader()
-            return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
+            if not self._apart:
+                reader = await self._reader()
+                return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
+        except DRIVERS as error:
+            if primary_code(error) not in NO_PLACE:
+                raise translate(error, self.path) from error
+            self._apart = True
+            await self._drop_readers()
+        return await self._read_apart(sql, pick(values))
+
+    async def _read_apart(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        """Read where SQLite cannot put its own files beside the store."""
+        try:
+            return await asyncio.to_thread(read_apart, self.path, self.busy_timeout_s, sql, values)
         except DRIVERS as error:
             raise translate(error, self.path) from error
 
@@ -111,10 +128,15 @@ class SqliteDatabase(Database):
                 patience_s = min(self.busy_timeout_s, CLOSE_S)
                 await asyncio.to_thread(self._writer.close, patience_s)
         finally:
-            for reader in self._readers:
-                reader.close()
-            if self._engine is not None:
-                await self._engine.dispose()
+            await self._drop_readers()
+
+    async def _drop_readers(self) -> None:
+        readers, self._readers = self._readers, []
+        engine, self._engine = self._engine, None
+        for reader in readers:
+            reader.close()
+        if engine is not None:
+            await engine.dispose()
 
     async def _reader(self) -> aiosqlite.Connection:
         if len(self._readers) < READERS:

@@ -114,7 +114,7 @@ def test_store_made_while_another_looks_is_not_taken_for_a_foreign_one(tmp_path:
             ensure_schema(path, create=True, migrate=False)
         asked.append(sql)
 
-    with look(path) as connection:
+    with look(path) as (connection, _):
         connection.set_trace_callback(make)
         assert stored_revision(connection, path) == REVISION
     assert "sqlite_master" in asked[0]
