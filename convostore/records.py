@@ -274,6 +274,49 @@ class Page(msgspec.Struct, Generic[ItemT], frozen=True):
     next_cursor: str | None = None
 
 
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A place where what was searched for stands.
+
+    Attributes:
+        conversation_id: where.
+        handle: its handle, and so its `title`.
+        message_id: the message; None where it was found in the title.
+        seq: the message's number; 0 is the title.
+        role: the message's, or "title".
+        status: the message's; a broken-off answer is found too.
+        excerpt: cut from the text as it was written, on one line.
+        marks: where the words stand in it: beginning and end, in order, apart from each other.
+        created_at_ms: when it was stored first.
+        score: how well it fits, higher is better; only hits of the same page can be compared.
+            None where newest comes first.
+    """
+
+    conversation_id: str
+    handle: str
+    title: str | None
+    message_id: str | None
+    seq: int
+    role: str
+    status: Status | None
+    excerpt: str
+    marks: tuple[tuple[int, int], ...]
+    created_at_ms: int
+    score: float | None = None
+
+
+class SearchPage(Page[SearchHit], frozen=True):
+    """One page of what was found.
+
+    Attributes:
+        unindexed: marks at texts that this search may have missed, for they are not indexed yet;
+            each stands for a turn or more. 0 is all is indexed.
+        remarks: what of the query was not taken as it may have been meant, a line each.
+    """
+
+    unindexed: int = 0
+    remarks: tuple[str, ...] = ()
+
+
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What one model call cost, as the store keeps it; it outlives the reply.
 

@@ -3,8 +3,8 @@
 The same for both engines, and made here alone: compatibility forms are one (NFKC), so are capital
 and small letters, accents are taken off, and the Russian yo is its ye. English and Russian words are
 kept by their stem; the word as it stands is kept beside it where the two differ. Scripts without
-spaces are kept as pairs of neighbouring characters. What a capital letter parts (`someFunction`)
-is kept in parts and as a whole.
+spaces are kept as pairs of neighbouring characters. What a capital letter parts (`someFunction`),
+or the `v` of a version, is kept in parts and as a whole.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ _CHUNK = re.compile(
 )
 _RUN = re.compile(f"[{_UNSPACED}]")
 _LOW, _HIGH = "a-z0-9\u00df-\u00f6\u00f8-\u00ffа-яё", "A-Z\u00c0-\u00d6\u00d8-\u00deА-ЯЁ"
-_HUMP = re.compile(f"(?<=[{_LOW}])(?=[{_HIGH}])|(?<=[{_HIGH}])(?=[{_HIGH}][a-zа-яё])")
+_HUMP = re.compile(
+    f"(?<=[{_LOW}])(?=[{_HIGH}])|(?<=[{_HIGH}])(?=[{_HIGH}][a-zа-яё])|(?<=^[vV])(?=[0-9])"
+)
 _NO_ACCENT = {"ё": "е", "ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe"}
 
 

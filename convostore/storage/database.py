@@ -29,7 +29,10 @@ class Database(ABC):
 
     Attributes:
         name: what messages call the store; without secrets.
+        on_server: its searches are a server's.
     """
+
+    on_server = False
 
     def __init__(self, name: str, *, busy_timeout_s: float) -> None:
         self.name = name

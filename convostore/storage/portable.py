@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import ARRAY, Text, bindparam
+from sqlalchemy import ARRAY, Integer, Text, bindparam, cast, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
@@ -117,6 +117,39 @@ def pair_of(
 ) -> ColumnElement[bool]:
     """Compare two columns with any of a list of [text, integer] pairs, a JSON array *name*."""
     return _PairOf(first, second, bindparam(name, type_=Text))
+
+
+class _Items(FunctionElement[Any]):
+    """The items of a JSON array as the rows of a table."""
+
+    inherit_cache = True
+
+
+@compiles(_Items, "sqlite")
+def _items_sqlite(element: _Items, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **kwargs)})"
+
+
+@compiles(_Items, "postgresql")
+def _items_postgresql(element: _Items, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"json_array_elements(CAST({compiler.process(element.clauses, **kwargs)} AS JSON))"
+
+
+class Pairs:
+    """Rows of [text, integer] to join with, given at run time as a JSON array.
+
+    Attributes:
+        table: to select from.
+        first: the text.
+        second: the integer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.table = _Items(bindparam(name, type_=Text)).table_valued("value", name="given")
+        value = self.table.c.value
+        # With casts, for values without affinity keep an index from being used.
+        self.first = cast(value.op("->>")(literal_column("0")), Text)
+        self.second = cast(value.op("->>")(literal_column("1")), Integer)
 
 
 class _JsonRows(FunctionElement[str]):

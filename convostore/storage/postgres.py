@@ -29,6 +29,8 @@ READERS: Final = 4  # connections for reading; a server has about a hundred for 
 class PostgresDatabase(Database):
     """One opened database of a server; it belongs to the event loop in which it was opened."""
 
+    on_server = True
+
     def __init__(self, server: Server, *, busy_timeout_s: float) -> None:
         super().__init__(str(server), busy_timeout_s=busy_timeout_s)
         self.server = server

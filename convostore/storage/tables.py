@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0002"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0003"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
 
@@ -241,4 +241,13 @@ usage = Table(
     Column("cost_nano", BigInteger),  # billionths of the provider's currency unit
     PrimaryKeyConstraint("owner_id", "id"),
     Index("usage_message", "owner_id", "conversation_id", "message_seq"),
+)
+
+search_pending = Table(
+    "search_pending",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("conversation_id", _TEXT, nullable=False),
+    Column("seq", Integer, nullable=False),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
 )

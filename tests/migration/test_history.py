@@ -12,11 +12,15 @@ from alembic.script import ScriptDirectory
 from schemas import schema  # type: ignore[import-not-found] # pytest puts this folder on the path
 from sqlalchemy import create_engine
 
-from convostore.storage import tables
+from convostore.storage import search_tables, tables
 from convostore.storage.migrate import ensure_schema
 
 ROOT = Path(__file__).parents[2]
-REVISIONS = ["0001", "0002"]  # released ones are never changed, removed or put in another order
+REVISIONS = [
+    "0001",
+    "0002",
+    "0003",
+]  # released ones are never changed, removed or put in another order
 
 
 def _history() -> ScriptDirectory:
@@ -46,6 +50,9 @@ def test_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     ensure_schema(migrated, create=True, migrate=False)
     engine = create_engine(f"sqlite:///{declared}")
     tables.metadata.create_all(engine)
+    search_tables.on_sqlite.create_all(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(search_tables.FULL_TEXT)
     engine.dispose()
     made = schema(migrated)
     assert "convostore_version" in made.pop(tables.VERSION_TABLE)

@@ -28,6 +28,7 @@ from convostore.errors import (
 from convostore.providers.echo import Echo
 from convostore.storage import migrate, postgres_schema
 from convostore.storage.address import Server, address_of
+from convostore.storage.search_tables import on_postgresql
 from convostore.storage.tables import REVISION, VERSION_TABLE, metadata
 from tests.engines import change, dsn, rows
 from tests.postgres_server import LOCKED_PASSWORD, LOCKED_ROLE, OwnServer
@@ -79,11 +80,12 @@ async def test_empty_database_becomes_a_store_of_the_declared_schema(new_path: W
     await opened(new_path)
     assert revision(new_path) == [(REVISION,)]
     found: list[Any] = []
+    declared = [metadata, on_postgresql]
 
     def compare(connection: Connection, _: Server) -> None:
         options = {"version_table": VERSION_TABLE, "compare_type": True}
         found.extend(
-            compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+            compare_metadata(MigrationContext.configure(connection, opts=options), declared)  # type: ignore[arg-type] # several are fine: its own docstring says so
         )
 
     await asyncio.to_thread(postgres_schema.run_in_transaction, server_of(new_path), compare, 5.0)
@@ -303,7 +305,7 @@ async def test_what_pg_dump_writes_is_a_whole_backup(
     await schemas.fill(path)
     name, dump = postgres.make(), tmp_path / "dump"
     copy = postgres.of(name)
-    programs = postgres.programs
+    programs = postgres._programs
     subprocess.run([programs / "pg_dump", "-Fc", "-f", dump, dsn(str(path))], check=True)
     subprocess.run([programs / "pg_restore", "-d", dsn(copy), dump], check=True)
     async with convostore.open(copy, provider=Echo()) as store:

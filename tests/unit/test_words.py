@@ -36,7 +36,7 @@ def stems(text: str) -> list[str]:
             "snake_case someFunction HTTPServer",
             ["snake", "case", "some", "function", "http", "server"],
         ),
-        ("/usr/lib/file.py v3.12.1", ["usr", "lib", "file", "py", "v3", "12", "1"]),
+        ("/usr/lib/file.py v3.12.1", ["usr", "lib", "file", "py", "v", "3", "12", "1"]),
         ("don't", ["don", "t"]),
         ("हिन्दी", ["हिन्दी"]),
         ("שָׁלוֹם", ["שלום"]),

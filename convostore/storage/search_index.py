@@ -1,0 +1,345 @@
+"""Bringing the search index up to date, a slice at a time: from marks to words.
+
+A slice is one transaction: what it puts in and the marks that it takes away are there together or
+not at all, so it can be broken off and done again at any time, by any process. On SQLite a slice
+is alone like every write; on PostgreSQL it holds the conversations that it works on, and passes
+over those that somebody else holds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import (
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+)
+
+from convostore.storage.portable import Pairs
+from convostore.storage.rows import to_json
+from convostore.storage.search_marks import mark
+from convostore.storage.search_shelf import Written, put_in, reasoning_of
+from convostore.storage.search_tables import (
+    TITLE_SEQ,
+    VERSION_NAME,
+    full_text,
+    indexed,
+)
+from convostore.storage.statements import Hot, one_of, upsert
+from convostore.storage.tables import (
+    IS_RUNNING,
+    conversation,
+    message,
+    search_pending,
+    store_meta,
+)
+from convostore.words import version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore.storage.statements import Row, Tx
+
+SLICE = 200  # messages; some 50 ms of the writer
+_MARKS = 100  # that a slice looks at
+_CHARACTERS = 500_000  # of a slice, about as long
+START = ("", "", -1)
+
+_KEY = (search_pending.c.owner_id, search_pending.c.conversation_id, search_pending.c.seq)
+_in_order = (
+    select(*_KEY)
+    .where(
+        tuple_(*_KEY)
+        > tuple_(bindparam("owner_id"), bindparam("conversation_id"), bindparam("seq"))
+    )
+    .order_by(*_KEY)
+    .limit(_MARKS)
+)
+MARKS_OF_ALL = Hot(_in_order)
+_MARKS_OF_ONE = Hot(
+    select(*_KEY)
+    .where(
+        search_pending.c.owner_id == bindparam("owner_id"),
+        tuple_(*_KEY[1:]) > tuple_(bindparam("conversation_id"), bindparam("seq")),
+    )
+    .order_by(*_KEY)
+    .limit(_MARKS)
+)
+_HOLD = Hot(
+    select(conversation.c.id)
+    .where(conversation.c.owner_id == bindparam("owner_id"), one_of(conversation.c.id, "ids"))
+    .order_by(conversation.c.id)
+    .with_for_update(key_share=True, skip_locked=True)
+)
+_THERE = Hot(
+    select(conversation.c.id).where(
+        conversation.c.owner_id == bindparam("owner_id"), one_of(conversation.c.id, "ids")
+    )
+)
+_from = Pairs("places")
+_message_of = and_(
+    message.c.owner_id == bindparam("owner_id"), message.c.conversation_id == _from.first
+)
+_is_indexed = exists().where(
+    indexed.c.owner_id == message.c.owner_id,
+    indexed.c.conversation_id == message.c.conversation_id,
+    indexed.c.seq == message.c.seq,
+)
+_MISSING = Hot(
+    select(
+        message.c.conversation_id,
+        message.c.seq,
+        func.length(message.c.text) + func.coalesce(func.length(message.c.parts), 0),
+    )
+    .select_from(_from.table.join(message, and_(_message_of, message.c.seq >= _from.second)))
+    .where(~_is_indexed, message.c.status != "streaming")
+    .order_by(message.c.conversation_id, message.c.seq)
+    .limit(SLICE + 1)
+)
+_RUNNING = Hot(
+    select(message.c.conversation_id, message.c.seq)
+    .select_from(_from.table.join(message, and_(_message_of, message.c.seq >= _from.second)))
+    .where(IS_RUNNING)
+)
+_TEXTS = Hot(
+    select(
+        message.c.conversation_id,
+        message.c.seq,
+        message.c.created_at_ms,
+        message.c.text,
+        message.c.parts,
+    ).select_from(_from.table.join(message, and_(_message_of, message.c.seq == _from.second)))
+)
+_TITLES = Hot(
+    select(conversation.c.id, conversation.c.created_at_ms, conversation.c.title).where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        one_of(conversation.c.id, "ids"),
+        conversation.c.title.is_not(None),
+        conversation.c.title_source != "fallback",  # its words are the first question's
+        ~exists().where(
+            indexed.c.owner_id == conversation.c.owner_id,
+            indexed.c.conversation_id == conversation.c.id,
+            indexed.c.seq == TITLE_SEQ,
+        ),
+    )
+)
+_UNMARK = Hot(
+    delete(search_pending).where(
+        search_pending.c.owner_id == bindparam("owner_id"),
+        search_pending.c.conversation_id == bindparam("conversation_id"),
+        search_pending.c.seq == bindparam("seq"),
+    )
+)
+STORED_VERSION = Hot(select(store_meta.c.value).where(store_meta.c.name == VERSION_NAME))
+_version = upsert(store_meta)
+_SET_VERSION = Hot(
+    _version.on_conflict_do_update(index_elements=["name"], set_={"value": _version.excluded.value})
+)
+_EMPTY_WORDS = Hot(insert(full_text).values({full_text.c.message_words: "delete-all"}))
+EMPTY_PLACES = Hot(delete(indexed))
+EMPTY_MARKS = Hot(delete(search_pending))
+_names = ["owner_id", "conversation_id", "seq"]
+_MARK_MESSAGES = Hot(
+    insert(search_pending).from_select(
+        _names,
+        select(message.c.owner_id, message.c.conversation_id, func.min(message.c.seq)).group_by(
+            message.c.owner_id, message.c.conversation_id
+        ),
+    )
+)
+_MARK_TITLES = Hot(
+    insert(search_pending).from_select(
+        _names,
+        select(conversation.c.owner_id, conversation.c.id, literal(TITLE_SEQ)).where(
+            conversation.c.title.is_not(None), conversation.c.title_source != "fallback"
+        ),
+    )
+)
+
+
+class CatchUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Index a slice of one owner's.
+
+    Attributes:
+        after: the mark after which to look: conversation and number.
+    """
+
+    after: tuple[str, int] = ("", -1)
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slice came to.
+
+    Attributes:
+        put_in: how many texts are found now that were not.
+        after: the last mark that was looked at; the next slice goes on there.
+        more: there may be marks after it.
+    """
+
+    put_in: int
+    after: tuple[str, str, int]
+    more: bool
+
+
+class NextSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """Index a slice, whoever's it is.
+
+    Attributes:
+        after: the mark after which to look.
+    """
+
+    after: tuple[str, str, int] = START
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """Empty the index, and mark everything."""
+
+
+def catch_up(tx: Tx, owner_id: str, jobs: Sequence[CatchUp]) -> list[Slice]:
+    """Index a slice of what one owner has marked, for a search that waits for it."""
+    renew(tx)
+    outcomes = []
+    for job in jobs:
+        id_, seq = job.after
+        marks = tx.rows(_MARKS_OF_ONE, owner_id=owner_id, conversation_id=id_, seq=seq)
+        outcomes.append(_slice(tx, marks, (owner_id, id_, seq)))
+    return outcomes
+
+
+def next_slices(tx: Tx, _: str, jobs: Sequence[NextSlice]) -> list[Slice]:
+    """Index a slice of what anybody has marked: the writer's own work."""
+    renew(tx)
+    outcomes = []
+    for job in jobs:
+        owner_id, id_, seq = job.after
+        marks = tx.rows(MARKS_OF_ALL, owner_id=owner_id, conversation_id=id_, seq=seq)
+        outcomes.append(_slice(tx, marks, job.after))
+    return outcomes
+
+
+def restart_index(tx: Tx, _: str, jobs: Sequence[Restart]) -> list[None]:
+    """Empty the index and mark everything: what `db reindex` begins with."""
+    if tx.dialect.name != "postgresql":
+        tx.run(_EMPTY_WORDS)
+    tx.run(EMPTY_PLACES)
+    tx.run(EMPTY_MARKS)
+    tx.run(_MARK_MESSAGES)
+    tx.run(_MARK_TITLES)
+    tx.run(_SET_VERSION, name=VERSION_NAME, value=version())
+    return [None] * len(jobs)
+
+
+def renew(tx: Tx) -> None:
+    """Begin again with an index whose words are not this program's: nothing in it is of use."""
+    stored = tx.rows(STORED_VERSION)
+    if stored and stored[0][0] == version():
+        return
+    if stored:
+        restart_index(tx, "", ())
+    else:
+        tx.run(_SET_VERSION, name=VERSION_NAME, value=version())
+
+
+def _slice(tx: Tx, marks: Sequence[Row], after: tuple[str, str, int]) -> Slice:
+    owners: dict[str, list[tuple[str, int]]] = {}
+    for owner_id, id_, seq in marks:
+        owners.setdefault(owner_id, []).append((id_, seq))
+    count, done = 0, after
+    for owner_id, places in owners.items():
+        part = _index(tx, owner_id, places, SLICE - count)
+        count += part.put_in
+        done = (owner_id, *part.done) if part.done else done
+        if part.is_cut or count >= SLICE:
+            return Slice(put_in=count, after=done, more=True)
+    return Slice(put_in=count, after=done, more=len(marks) == _MARKS)
+
+
+class _Done(msgspec.Struct, frozen=True):
+    """What became of one owner's part of a slice: the last mark that is done with, if any."""
+
+    put_in: int
+    done: tuple[str, int] | None
+    is_cut: bool
+
+
+def _index(tx: Tx, owner_id: str, places: list[tuple[str, int]], room: int) -> _Done:
+    """Put into the index what the marks at *places* stand for, *room* texts at most."""
+    marks: dict[str, list[int]] = {}
+    held = _held(tx, owner_id, sorted({id_ for id_, _ in places}))
+    for id_, seq in places:
+        if id_ in held:
+            marks.setdefault(id_, []).append(seq)
+    lows = [(id_, min(filter(None, seqs))) for id_, seqs in marks.items() if any(seqs)]
+    given = to_json(lows)
+    chosen, cut = _choose(tx.rows(_MISSING, owner_id=owner_id, places=given), room)
+    running: dict[str, list[int]] = {}
+    for id_, seq in tx.rows(_RUNNING, owner_id=owner_id, places=given):
+        running.setdefault(id_, []).append(seq)
+    whole = {id_: seqs for id_, seqs in marks.items() if cut is None or id_ < cut[0]}
+    written = [
+        Written(id_, seq, at_ms, text, reasoning_of(text, shape))
+        for id_, seq, at_ms, text, shape in tx.rows(
+            _TEXTS, owner_id=owner_id, places=to_json(chosen)
+        )
+    ]
+    titled = to_json([id_ for id_, seqs in whole.items() if TITLE_SEQ in seqs])
+    written += [
+        Written(id_, TITLE_SEQ, at_ms, title)
+        for id_, at_ms, title in tx.rows(_TITLES, owner_id=owner_id, ids=titled)
+    ]
+    put_in(tx, owner_id, sorted(written, key=lambda one: (one.conversation_id, one.seq)))
+    gone = [(id_, seq) for id_, seqs in whole.items() for seq in _over(seqs, running.get(id_, []))]
+    if cut is not None:
+        id_, first = cut
+        before = [seq for seq in marks[id_] if seq < first and seq != TITLE_SEQ]
+        gone += [(id_, seq) for seq in _over(before, running.get(id_, []))]
+        mark(tx, owner_id, [cut])
+    tx.many(
+        _UNMARK,
+        [{"owner_id": owner_id, "conversation_id": id_, "seq": seq} for id_, seq in gone],
+    )
+    passed = [place for place in places if cut is None or place[0] < cut[0]]
+    return _Done(len(written), passed[-1] if passed else None, cut is not None)
+
+
+def _held(tx: Tx, owner_id: str, ids: list[str]) -> set[str]:
+    """Return the conversations that nobody else is writing to; on SQLite that is all of them.
+
+    Those that are gone for good come too, so that their marks go.
+    """
+    if tx.dialect.name != "postgresql":
+        return set(ids)
+    given = to_json(ids)
+    there = {id_ for (id_,) in tx.rows(_THERE, owner_id=owner_id, ids=given)}
+    held = {id_ for (id_,) in tx.rows(_HOLD, owner_id=owner_id, ids=given)}
+    return held | (set(ids) - there)
+
+
+def _choose(
+    missing: Sequence[Row], room: int
+) -> tuple[list[tuple[str, int]], tuple[str, int] | None]:
+    """Return which messages fit into a slice, and the first one that does not."""
+    chosen: list[tuple[str, int]] = []
+    characters = 0
+    for id_, seq, length in missing:
+        characters += length
+        if len(chosen) >= room or (chosen and characters > _CHARACTERS):
+            return chosen, (id_, seq)
+        chosen.append((id_, seq))
+    return chosen, None
+
+
+def _over(marks: Sequence[int], running: Sequence[int]) -> list[int]:
+    """Return the marks that are done with: all but those that stand for a running reply."""
+    needed = {
+        max((seq for seq in marks if TITLE_SEQ < seq <= reply), default=None) for reply in running
+    }
+    return [seq for seq in marks if seq not in needed]

@@ -1,0 +1,171 @@
+"""The statements of a search: a window of what fits, what stands there, and how it hangs together."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Text, and_, bindparam, cast, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from convostore.query import TITLE
+from convostore.storage.portable import Pairs
+from convostore.storage.search_tables import BM25, MATCHES, full_text, numbers, vectors
+from convostore.storage.statements import Hot, one_of, pair_of
+from convostore.storage.tables import conversation, message, search_pending, tag
+
+_OWNER: Any = bindparam("owner_id")
+_LIKE_ESCAPE = "\\"
+
+
+def _beside(places: Any) -> Any:
+    """Join places of the index with their conversation, and with their message if they are one."""
+    return places.join(
+        conversation,
+        and_(
+            conversation.c.owner_id == places.c.owner_id,
+            conversation.c.id == places.c.conversation_id,
+        ),
+    ).outerjoin(
+        message,
+        and_(
+            message.c.owner_id == places.c.owner_id,
+            message.c.conversation_id == places.c.conversation_id,
+            message.c.seq == places.c.seq,
+        ),
+    )
+
+
+_AT_MS = func.coalesce(message.c.created_at_ms, conversation.c.created_at_ms)
+_MODEL = func.lower(func.coalesce(message.c.model, conversation.c.model, ""))
+
+
+def _tagged(name: str) -> Any:
+    """Count those of a list of tags that a conversation has."""
+    return (
+        select(func.count())
+        .select_from(tag)
+        .where(
+            tag.c.owner_id == conversation.c.owner_id,
+            tag.c.conversation_id == conversation.c.id,
+            one_of(tag.c.name, name),
+        )
+        .scalar_subquery()
+    )
+
+
+def _narrowed(places: Any) -> tuple[Any, ...]:
+    """Return the conditions of the filters; each has a value that lets everything through."""
+    within = bindparam("within", type_=Text)
+    return (
+        places.c.owner_id == _OWNER,
+        conversation.c.deleted_at_ms.is_(None),
+        one_of(func.coalesce(message.c.role, TITLE), "roles"),
+        _MODEL.like(bindparam("model", type_=Text), escape=_LIKE_ESCAPE),
+        or_(within == "", conversation.c.id == within),
+        bindparam("after_ms") <= _AT_MS,
+        bindparam("before_ms") > _AT_MS,
+    )
+
+
+# On a file the newest are those with the highest numbers: a number is given when a text is indexed.
+_window = select(full_text.c.rowid).where(
+    MATCHES(bindparam("match", type_=Text)), full_text.c.rowid <= bindparam("top")
+)
+_narrow = (
+    select(full_text.c.rowid)
+    .select_from(_beside(numbers).join(full_text, full_text.c.rowid == numbers.c.docid))
+    .where(
+        MATCHES(bindparam("match", type_=Text)),
+        full_text.c.rowid <= bindparam("top"),
+        *_narrowed(numbers),
+    )
+)
+
+
+def _newest_rows(statement: Any, score: Any) -> Hot:
+    return Hot(
+        statement.add_columns(score).order_by(full_text.c.rowid.desc()).limit(bindparam("most"))
+    )
+
+
+FILE_RANKED = _newest_rows(_window, -BM25)
+FILE_NEWEST = _newest_rows(_window, literal(0))
+FILE_RANKED_NARROWED = _newest_rows(_narrow, -BM25)
+FILE_NEWEST_NARROWED = _newest_rows(_narrow, literal(0))
+
+_COLUMNS = (
+    conversation.c.id,
+    conversation.c.handle,
+    conversation.c.title,
+    conversation.c.head_seq,
+    message.c.id,
+    message.c.role,
+    message.c.status,
+    _AT_MS,
+    message.c.text,
+    message.c.parts,
+)
+FILE_DETAILS = Hot(
+    select(numbers.c.docid, numbers.c.seq, *_COLUMNS)
+    .select_from(_beside(numbers))
+    .where(
+        numbers.c.owner_id == _OWNER,
+        one_of(numbers.c.docid, "places"),
+        conversation.c.deleted_at_ms.is_(None),
+    )
+)
+
+_asked = cast(bindparam("match", type_=Text), TSQUERY)
+_PLACE = (vectors.c.at_ms, vectors.c.conversation_id, vectors.c.seq)
+# The same filters always: the server plans each statement by the values that it is given.
+_served = (
+    select(*_PLACE)
+    .select_from(_beside(vectors))
+    .where(
+        vectors.c.words.op("@@")(_asked),
+        tuple_(*_PLACE)
+        <= tuple_(bindparam("top_ms"), bindparam("top_id", type_=Text), bindparam("top_seq")),
+        *_narrowed(vectors),
+    )
+    .order_by(*(column.desc() for column in _PLACE))
+    .limit(bindparam("most"))
+)
+_BY_LENGTH: Final = 1  # Source: PostgreSQL, "Ranking Search Results", the normalization flag
+SERVER_RANKED = Hot(
+    _served.add_columns(
+        func.ts_rank(vectors.c.words, cast(bindparam("wanted", type_=Text), TSQUERY), _BY_LENGTH)
+    )
+)
+SERVER_NEWEST = Hot(_served.add_columns(literal(0)))
+SERVER_DETAILS = Hot(
+    select(*_PLACE, vectors.c.seq, *_COLUMNS)
+    .select_from(_beside(vectors))
+    .where(
+        vectors.c.owner_id == _OWNER,
+        pair_of(vectors.c.conversation_id, vectors.c.seq, "places"),
+        conversation.c.deleted_at_ms.is_(None),
+    )
+)
+
+_lowest = Pairs("places")
+LINKS = Hot(
+    select(message.c.conversation_id, message.c.seq, message.c.parent_seq).select_from(
+        _lowest.table.join(
+            conversation,
+            and_(conversation.c.owner_id == _OWNER, conversation.c.id == _lowest.first),
+        ).join(
+            message,
+            and_(
+                message.c.owner_id == conversation.c.owner_id,
+                message.c.conversation_id == conversation.c.id,
+                message.c.seq >= _lowest.second,
+                message.c.seq <= conversation.c.head_seq,
+            ),
+        )
+    )
+)
+WAITING = Hot(
+    select(search_pending.c.conversation_id, search_pending.c.seq)
+    .where(search_pending.c.owner_id == _OWNER)
+    .limit(bindparam("most"))
+)
