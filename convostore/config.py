@@ -8,16 +8,17 @@ wins over both. An empty variable counts as not set.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeAlias
 
 import msgspec
 
 from convostore.errors import UsageError
+from convostore.paths import OddPathError, path_of
 from convostore.plainconfig import FILE_VARIABLE, KEYS, LONGEST_S, PREFIX, from_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
 
@@ -93,7 +94,10 @@ def _default_store() -> str:
 def _file(environ: Mapping[str, str]) -> Path:
     named = environ.get(FILE_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        try:
+            return path_of(named)
+        except OddPathError as odd:
+            _refuse(f"{FILE_VARIABLE} names no file: {odd.shown}: {odd.reason}", "correct it")
     import platformdirs
 
     return platformdirs.user_config_path("convostore", appauthor=False) / "config.toml"
@@ -115,7 +119,10 @@ def _from_file(file: Path, *, named: bool) -> dict[str, Any]:
         _refuse(f"{file} is not UTF-8 text", "save it as UTF-8")
     except tomllib.TOMLDecodeError as error:
         _refuse(f"{file} is not TOML: {error}", 'a line looks like: provider = "local"')
-    return {key: from_folder(str(file.parent), key, value) for key, value in values.items()}
+    try:
+        return {key: from_folder(str(file.parent), key, value) for key, value in values.items()}
+    except RuntimeError as error:  # `~name` of nobody
+        _refuse(f"{file} names a home folder that is not there: {error}", "write the folder out")
 
 
 def _checked(values: dict[str, Any], *, origin: str, strict: bool) -> Config:

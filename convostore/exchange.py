@@ -6,23 +6,19 @@ appears whole or not at all: it is written beside its place, synced, and then re
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import os
-import tempfile
-from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
 
 import msgspec
 
 from convostore import __version__, clock
-from convostore.errors import ConversationNotFoundError, FormatError, StoreFullError
+from convostore.errors import ConversationNotFoundError, FormatError
 from convostore.formats import jsonl, markdown
 from convostore.formats.filenames import file_name
+from convostore.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from convostore.records import ConversationDossier, ConversationRecord, Message
 
@@ -33,7 +29,6 @@ _PROGRAM: Final = f"convostore {__version__}"
 _SUFFIX: Final[dict[Format, str]] = {"jsonl": "jsonl", "markdown": "md"}
 _MESSAGES_PER_READ: Final = 64
 _IDS_PER_READ: Final = 200
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,15 +110,24 @@ async def export_files(
     *,
     to: str | Path,
     format: str = "jsonl",
+    store: Path | None = None,
 ) -> ExportReport:
     """Write the export to one file, or one file per conversation into a folder.
 
     Files are 0600 and appear whole or not at all, kill -9 included; an older file of that name is
     replaced. A folder is meant when *to* is one, when it ends with a slash, and for all
     conversations as Markdown; it is made when it is missing, and file names are made from titles.
+    Nothing is ever written over a database, nor over what SQLite keeps beside one.
+
+    Args:
+        source: where to read.
+        refs: the conversations, in this order; None is every one outside the bin.
+        to: the file or folder.
+        format: jsonl or markdown.
+        store: the file of the store that is read; None where it is in no file.
 
     Raises:
-        FormatError: there is no such format, or *to* cannot be written.
+        FormatError: there is no such format, or *to* cannot be written, or is a database.
         NotFoundError: nothing fits one of the references; nothing was written then.
         AmbiguousHandleError: more than one fits.
         StoreFullError: the disk is full.
@@ -131,15 +135,17 @@ async def export_files(
     """
     kind = known_format(format)
     ids = None if refs is None else [(await source.find(ref)).id for ref in refs]
-    path, count = Path(to), _Count()
-    if not _means_folder(to, ids, kind):
-        await _write(path, _pieces(source, ids, kind, count), kind)
+    target, count = Target(to, kind, store), _Count()
+    path = target.path
+    each = ids is None and kind == "markdown" and not target.is_file
+    if not (target.is_folder or each):
+        await target.write(path, _pieces(source, ids, kind, count))
         return count.report(files=1, path=path)
-    _make_folder(path, kind)
+    target.make_folder()
     files, file = 0, path
     async for one in _each(source, ids):
         file = path / file_name(one.record.title, one.record.handle, _SUFFIX[kind])
-        await _write(file, _pieces(source, [one.record.id], kind, count), kind)
+        await target.write(file, _pieces(source, [one.record.id], kind, count))
         files += 1
     chosen_one = files == 1 and ids is not None
     return count.report(files=files, path=file if chosen_one else path)
@@ -269,87 +275,3 @@ async def _pages(
             return
         yield page
         after = page[-1].seq
-
-
-def _means_folder(to: str | Path, ids: Sequence[str] | None, kind: Format) -> bool:
-    path = Path(to)
-    if path.is_dir() or str(to).endswith(os.sep):
-        return True
-    return ids is None and kind == "markdown" and not path.is_file()
-
-
-def _make_folder(path: Path, kind: Format) -> None:
-    with _file_errors(path, kind):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-async def _write(path: Path, pieces: AsyncGenerator[str], kind: Format) -> None:
-    """Write a whole file, or leave the one that is there."""
-    with _file_errors(path, kind):
-        file = _NewFile(path)
-        try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    await asyncio.to_thread(file.write, piece.encode())
-            await asyncio.to_thread(file.publish)
-        finally:
-            file.close()
-
-
-class _NewFile:
-    """A file under a name of its own, until it is whole and takes its place."""
-
-    def __init__(self, place: Path) -> None:
-        if place.is_symlink() or (place.exists() and not place.is_file()):
-            raise OSError(errno.EEXIST, "something that is not a plain file is in its place")
-        self._place = place
-        # mkstemp makes it 0600 and never follows a link.
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=".convostore-", suffix=".part")
-        self._own_name: Path | None = Path(name)
-        self._file = os.fdopen(handle, "wb")
-
-    def write(self, data: bytes) -> None:
-        """Append *data*."""
-        self._file.write(data)
-
-    def publish(self) -> None:
-        """Make it durable and give it its name, in the place of an older file."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        if self._own_name is not None:
-            self._own_name.replace(self._place)
-            self._own_name = None
-        folder = os.open(self._place.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def close(self) -> None:
-        """Let go of it; what was not published is removed."""
-        try:
-            self._file.close()  # waits for a write that a cancelled caller left running
-        finally:
-            if self._own_name is not None:
-                self._own_name.unlink(missing_ok=True)
-
-
-@contextmanager
-def _file_errors(path: Path, kind: Format) -> Iterator[None]:
-    """Turn the file system's errors into ours: the one door for them here."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise StoreFullError(
-                f"the disk that holds {path} is full",
-                hint="Free some space, or name another place; an older file there is untouched.",
-            ) from error
-        reason = error.strerror or str(error)
-        raise FormatError(
-            f"cannot write {path}: {reason}",
-            format=kind,
-            record=None,
-            reason=reason,
-            hint="Name another place with -o.",
-        ) from error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "CONVOSTORE_"
 FILE_VARIABLE = "CONVOSTORE_CONFIG"  # names another file than the one in the XDG folder
+MEMORY = ":memory:"  # SQLite's name for what is in no file, and so no store
 LONGEST_S = 7 * 86_400  # a bound, so that infinite and nan are refused
 PATHS = ("db", "local_model")  # in the file they count from the file's own folder
 TEXTS = ("db", "owner", "provider", "model", "playground_url", "local_model")
@@ -53,7 +54,8 @@ def file_of(url: str) -> str | None:
     if found:
         named = scheme.partition("+")[0] == "sqlite" and rest.startswith("/")
         url = rest[1:] if named else ""
-    return url if url and url.isprintable() else None
+    plain = url.isprintable() and not url.startswith("~") and url.rpartition("/")[2] != MEMORY
+    return url if url and plain else None
 
 
 def location(url: str) -> str:

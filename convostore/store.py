@@ -87,7 +87,7 @@ async def upgrade(url: str | Path | None) -> str:
     return await engines.upgrade(where_is(url))
 
 
-async def restore(url: str | Path | None, source: Path) -> RestoreReport:
+async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     """Put the backup *source* in the store's place; what was there is kept beside it.
 
     Raises:
@@ -316,14 +316,18 @@ class Store:
         Raises:
             ConversationNotFoundError: nothing fits.
             AmbiguousHandleError: the beginning fits several.
-            FormatError: no such format, or the file cannot be written.
+            FormatError: no such format, or the file cannot be written, or is a database: nothing
+                is ever written over a store or another database of SQLite's.
+            StoreFullError: the disk is full.
             StoreError: the store cannot be opened or read.
         """
         source = StoredSource(self.rows_of, self.find)
         refs = None if ref is None else [ref]
         if to is None:
             return exchange.export_text(source, refs, format=format)
-        return await exchange.export_files(source, refs, format=format, to=to)
+        where = self._opener.where
+        file = where if isinstance(where, Path) else None
+        return await exchange.export_files(source, refs, format=format, to=to, store=file)
 
     async def check(self, *, deep: bool = False) -> CheckReport:
         """Look for damage; *deep* also recomputes every message's hash.
@@ -341,7 +345,7 @@ class Store:
             StoreError: the file exists, or cannot be written.
         """
         await self._opener.opened()
-        await engines.backup(self._opener.where, Path(to))
+        await engines.backup(self._opener.where, to)
 
     async def aclose(self) -> None:
         """End what still runs as stopped, and close the store and its provider. Idempotent."""

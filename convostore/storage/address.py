@@ -5,11 +5,14 @@ Imports next to nothing, for every command has to say where its store is.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from convostore.errors import StoreOpenError
-from convostore.plainconfig import shown
+from convostore.paths import OddPathError, path_of
+from convostore.plainconfig import MEMORY, shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DriverName: TypeAlias = Literal["asyncpg", "psycopg"]
 _DRIVERS: Final[dict[str, DriverName]] = {
@@ -52,16 +55,16 @@ class Server:
 
 
 def address_of(url: str | Path) -> Path | Server:
-    """Return the file or the database that a store's URL names.
+    """Return the file or the database that a store's URL names; a `~` is the home folder.
 
     Raises:
-        StoreOpenError: it is a URL of another kind.
+        StoreOpenError: it is a URL of another kind, or a name that no file can have.
     """
-    if isinstance(url, Path):
-        return url
+    if not isinstance(url, str):
+        return _file(url)
     scheme, found, rest = url.partition("://")
     if not found:
-        return Path(url)
+        return _file(url)
     if scheme in _DRIVERS:
         return Server(f"postgresql://{rest}", _DRIVERS[scheme])
     if scheme.partition("+")[0] != "sqlite" or not rest.startswith("/"):
@@ -69,4 +72,19 @@ def address_of(url: str | Path) -> Path | Server:
             f"{scheme}:// is no store that this version can open",
             hint="name a file, or postgresql://USER@HOST/DATABASE",
         )
-    return Path(rest[1:])
+    return _file(rest[1:])
+
+
+def _file(name: object) -> Path:
+    try:
+        path = path_of(name)
+    except OddPathError as odd:
+        raise StoreOpenError(
+            f"{odd.shown} cannot be a store: {odd.reason}", hint="name a file: --db FILE"
+        ) from None
+    if path.name == MEMORY:
+        raise StoreOpenError(
+            f"{MEMORY} is no store: nothing in it would be kept",
+            hint="name a file; tests have convostore.testing.temporary_store()",
+        )
+    return path

@@ -41,6 +41,7 @@ from convostore.storage.faults import (
     translate,
 )
 from convostore.storage.files import prepare, refuse_network_share
+from convostore.storage.guard import store_at
 from convostore.storage.migrate import is_known, too_new
 from convostore.storage.sqlite import connect_writer
 from convostore.storage.tables import REVISION
@@ -82,6 +83,8 @@ def backup(path: Path, to: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> N
     )
     if to.exists() or to.is_symlink():
         raise taken
+    if (what := store_at(to, path)) is not None:
+        raise StoreOpenError(f"{to} is {what}", hint="name another file for the backup")
     with our_errors(path), look(path, busy_timeout_s) as (connection, revision):
         if revision == EMPTY:
             raise _no_chats(path)

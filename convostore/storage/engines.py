@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from convostore.errors import StoreError
 from convostore.storage import migrate as schema
+from convostore.storage.files import file_at, real
 from convostore.storage.sqlite import SqliteDatabase
 from convostore.storage.tables import REVISION
 
@@ -27,7 +28,7 @@ async def open_database(
         StoreError: it cannot be opened; see `migrate.ensure_schema`.
     """
     if isinstance(where, Path):
-        path = _real(where)
+        path = real(where)
         await asyncio.to_thread(
             schema.ensure_schema,
             path,
@@ -44,11 +45,6 @@ async def open_database(
     return postgres.PostgresDatabase(where, busy_timeout_s=busy_timeout_s)
 
 
-def _real(path: Path) -> Path:
-    """Return where a file really is: it has one lock file, whatever link it is reached by."""
-    return path.resolve()
-
-
 async def upgrade(where: Path | Server) -> str:
     """Bring a store to this program's schema and return its revision; a file is backed up first.
 
@@ -56,7 +52,7 @@ async def upgrade(where: Path | Server) -> str:
         StoreError: it cannot be opened, is newer than this program, or is in use.
     """
     if isinstance(where, Path):
-        return await asyncio.to_thread(schema.upgrade, where)
+        return await asyncio.to_thread(schema.upgrade, real(where))
     from convostore.storage import postgres_schema
 
     await postgres_schema.ensure_schema(where, create=False, migrate=True)
@@ -72,13 +68,13 @@ async def check(where: Path | Server, *, deep: bool) -> CheckReport:
     if isinstance(where, Path):
         from convostore.storage import check as file_check
 
-        return await asyncio.to_thread(file_check.check, where, deep=deep)
+        return await asyncio.to_thread(file_check.check, real(where), deep=deep)
     from convostore.storage import postgres_check
 
     return await postgres_check.check(where, deep=deep)
 
 
-async def backup(where: Path | Server, to: Path) -> None:
+async def backup(where: Path | Server, to: Path | str) -> None:
     """Write a copy of a whole store to a new file.
 
     Raises:
@@ -91,10 +87,10 @@ async def backup(where: Path | Server, to: Path) -> None:
         )
     from convostore.storage import backup as files
 
-    await asyncio.to_thread(files.backup, where, to)
+    await asyncio.to_thread(files.backup, real(where), file_at(to))
 
 
-async def restore(where: Path | Server, source: Path) -> RestoreReport:
+async def restore(where: Path | Server, source: Path | str) -> RestoreReport:
     """Put a backup in a store's place.
 
     Raises:
@@ -107,4 +103,4 @@ async def restore(where: Path | Server, source: Path) -> RestoreReport:
         )
     from convostore.storage import backup as files
 
-    return await asyncio.to_thread(files.restore, where, source)
+    return await asyncio.to_thread(files.restore, real(where), file_at(source))

@@ -6,17 +6,67 @@ Source: SQLite, "How To Corrupt An SQLite Database File", 2.2.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from convostore.errors import StoreOpenError
+from convostore.paths import OddPathError, path_of
 from convostore.storage.mounts import NETWORK_FILE_SYSTEMS, file_system
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+
+_ODD = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
+_MOST_SHOWN = 80  # characters of a name
+_LONGEST = "-journal"  # of what stands beside a store
+
+
+def file_at(name: object) -> Path:
+    """Return *name* as the path of a file, as `real` does, but leave links what they are.
+
+    Raises:
+        StoreOpenError: no file can be called so, or none can be reached by that name.
+    """
+    try:
+        path = path_of(name)
+    except OddPathError as odd:
+        raise StoreOpenError(
+            f"{odd.shown} is no file: {odd.reason}", hint="check the name"
+        ) from None
+    _reach(path)
+    return path
+
+
+def real(path: Path) -> Path:
+    """Return where a store's file really is: it has one lock file, whatever link it is reached by.
+
+    Raises:
+        StoreOpenError: the name, or that of a file beside it, is too long, goes through a file,
+            or in a circle.
+    """
+    _reach(path)
+    return path.resolve()
+
+
+def _reach(path: Path) -> None:
+    try:
+        with suppress(FileNotFoundError):
+            os.stat(path)  # noqa: PTH116 - beside the next line
+        os.lstat(f"{path}{_LONGEST}")
+    except OSError as error:
+        if error.errno in _ODD:
+            name = path.name if error.errno == errno.ENAMETOOLONG else str(path)
+            shown = f"{name[:_MOST_SHOWN]}…" if len(name) > _MOST_SHOWN else name
+            raise StoreOpenError(
+                f"there can be no file {shown}: {(error.strerror or '').lower()}",
+                hint="name another: --db FILE",
+            ) from error
 
 
 def prepare(path: Path, *, create: bool) -> None:

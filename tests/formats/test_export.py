@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from convostore import exchange
+from convostore import targets
 from convostore.errors import ConversationNotFoundError, FormatError, StoreFullError
 from convostore.exchange import export_files, export_text
 
@@ -183,7 +183,7 @@ async def test_full_disk_leaves_the_older_file(
     def full(self: object, data: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(exchange._NewFile, "write", full)
+    monkeypatch.setattr(targets._NewFile, "write", full)
     with pytest.raises(StoreFullError):
         await export_files(shelf, None, to=file)
     assert (file.read_text(), names(tmp_path)) == ("older", ["x.jsonl"])

@@ -118,6 +118,7 @@ def test_variable_names_another_file(folders: Path) -> None:
         ("connect_timeout_s = nan", "connect_timeout_s must be a number of seconds"),
         ("connect_timeout_s = inf", "connect_timeout_s must be a number of seconds"),
         ("[provider]", "provider must be text"),
+        ('db = "~nobody-of-that-name/a.db"', "home folder that is not there"),
     ],
 )
 def test_file_that_cannot_be_meant_is_refused(
@@ -137,6 +138,12 @@ def test_variable_that_cannot_be_meant_is_refused(value: str) -> None:
     """The error names the variable."""
     with pytest.raises(UsageError, match=r"^CONVOSTORE_IDLE_TIMEOUT_S: .*number of seconds"):
         config.load({"CONVOSTORE_IDLE_TIMEOUT_S": value})
+
+
+def test_variable_that_names_no_file_is_refused() -> None:
+    """Nobody's home folder has no configuration."""
+    with pytest.raises(UsageError, match="CONVOSTORE_CONFIG names no file"):
+        config.load({"CONVOSTORE_CONFIG": "~nobody-of-that-name/config.toml"})
 
 
 def test_bad_value_in_the_file_is_refused_though_a_variable_would_win(
