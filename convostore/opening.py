@@ -26,6 +26,7 @@ from convostore.storage.turns import (
     Begun,
     KnownKey,
     OnMoved,
+    Outdated,
     begin_turns,
 )
 
@@ -61,6 +62,10 @@ class Written(msgspec.Struct, frozen=True):
     now_ms: int
 
 
+class _OutdatedError(Exception):
+    """Nothing was written: what this caller knows of the conversation is old."""
+
+
 class Opening:
     """The beginning of one turn.
 
@@ -69,6 +74,7 @@ class Opening:
         request: what is asked; set by `begin`.
         token: fences every write of this turn.
         reply: the reply as last seen, where it is followed and not made.
+        path: what was said before the question, where the store is sure to say the same; else None.
     """
 
     request: ChatRequest
@@ -77,6 +83,7 @@ class Opening:
     def __init__(self, ask: Ask, provider: Provider) -> None:
         self.provider = provider
         self.token = new_token()
+        self.path: tuple[Message, ...] | None = None
         self._ask = ask
         self._inside = False
 
@@ -138,15 +145,20 @@ class Opening:
 
     async def _begin(self, place: Place) -> BegunTurn:
         on_moved = await self._look(place)
-        path = await self._path(place)
+        said = place.recalled()
+        path = await self._path(place) if said is None else said.path
         self.request = self._ask.request(place, self.provider.name, path, place.remote)
         self.provider.check(self.request)
         user = self._question(place)
-        outcome = await self._write(place, user, on_moved)
+        try:
+            outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
+        except _OutdatedError:
+            place.said = None
+            return await self._begin(place)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         try:
-            path = await self._path_again(place, path, outcome.begun.parent_seq)
+            path = await self._path_again(place, path, outcome.begun)
         except BaseException:
             place.forsake(forsaken(place, outcome.begun, self.token, outcome.reply.id))
             raise
@@ -175,15 +187,17 @@ class Opening:
         )
 
     async def _path_again(
-        self, place: Place, path: tuple[Message, ...], parent_seq: int | None
+        self, place: Place, path: tuple[Message, ...], begun: Begun
     ) -> tuple[Message, ...]:
         """Read the path once more, where it moved or ended between the reading and write 1."""
         last = path[-1] if path else None
-        if parent_seq == (last.seq if last else None) and (
+        if begun.parent_seq == (last.seq if last else None) and (
             last is None or last.status != "streaming"
         ):
+            if begun.user_seq == place.record.last_seq + 1:  # nobody else has written meanwhile
+                self.path = path
             return path
-        at = (place.database, place.owner_id, place.record.id, parent_seq)
+        at = (place.database, place.owner_id, place.record.id, begun.parent_seq)
         path, place.remote = await reads.path(*at), await reads.remote_of(*at)
         self.request = self._ask.request(place, self.provider.name, path, place.remote)
         return path
@@ -210,6 +224,7 @@ class Opening:
         head_seq: int | None = AT_HEAD,
         below_seq: int | None = AT_HEAD,
         again: bool = False,
+        as_of: int | None = None,
     ) -> Written | KnownKey:
         """Write 1; a caller who is cancelled meanwhile leaves no running reply behind."""
         now_ms = clock.now_ms()
@@ -228,6 +243,7 @@ class Opening:
             head_seq=place.head_seq if head_seq == AT_HEAD else head_seq,
             below_seq=below_seq,
             again=again,
+            as_of=as_of,
             on_moved=on_moved,
             one_at_a_time=place.record.key is not None,
             user=user,
@@ -239,7 +255,7 @@ class Opening:
         write = place.database.submit(begin_turns, place.owner_id, job)
         leases.hold(self.token, asyncio.get_running_loop())
         try:
-            outcome: Begun | KnownKey = await asyncio.shield(write)
+            outcome: Begun | KnownKey | Outdated = await asyncio.shield(write)
         except asyncio.CancelledError:
             place.forsake(forsaken(place, write, self.token, reply.id))
             raise
@@ -249,9 +265,12 @@ class Opening:
         except BaseException:
             leases.abandon(self.token)
             raise
-        if isinstance(outcome, KnownKey):
-            leases.let_go(self.token)
-        return outcome if isinstance(outcome, KnownKey) else Written(outcome, reply, lease, now_ms)
+        if isinstance(outcome, Begun):
+            return Written(outcome, reply, lease, now_ms)
+        leases.let_go(self.token)
+        if isinstance(outcome, Outdated):
+            raise _OutdatedError
+        return outcome
 
     def _begun(
         self, place: Place, path: tuple[Message, ...], new: NewMessage, written: Written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -48,6 +48,23 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Said(NamedTuple):
+    """What was said up to where a caller stands.
+
+    Attributes:
+        path: the messages from the root on; none of them may still change by itself.
+        last_seq: the highest seq of the conversation at that time. Whatever is added to a
+            conversation, or changed in it or taken out of it, takes a new one: as long as this
+            is the highest, the store says the same as *path*.
+    """
+
+    path: tuple[Message, ...]
+    last_seq: int
+
+
+KEPT_CHARS: Final = 32_768  # of a path, in each conversation object; a longer one is read each time
+
+
 class Opened:
     """What all conversations of an opened store share.
 
@@ -62,6 +79,9 @@ class Opened:
         self.swept: set[str] = set()
 
 
+_SETTLED: Final = frozenset({"completed", "stopped"})  # others may yet be finished, or adopted
+
+
 class Place:
     """Where a caller stands: the record as last seen, and its own head.
 
@@ -71,6 +91,7 @@ class Place:
         remote: what the far side keeps of the message at the head.
         home_url: the server that knows the conversation's anonymous user id, which goes to no
             other one; None while no server does.
+        said: what was said up to the head, where that is known and not too long to be kept.
     """
 
     def __init__(
@@ -88,6 +109,7 @@ class Place:
         self.head_seq = record.head_seq
         self.remote = remote
         self.home_url = home_url
+        self.said: Said | None = None
         self._forsaken: asyncio.Future[None] | None = None
 
     def identity_at(self, server_url: str) -> str:
@@ -103,6 +125,17 @@ class Place:
         """Wait until a forsaken turn has ended: then it is known where the caller stands."""
         while self._forsaken is not None and not self._forsaken.done():
             await asyncio.wait({self._forsaken})
+
+    def recalled(self) -> Said | None:
+        """Return what is known to be said up to the head, if it is."""
+        said = self.said
+        return said if said is not None and said.path[-1].seq == self.head_seq else None
+
+    def remember(self, path: tuple[Message, ...], last_seq: int) -> None:
+        """Keep what was said up to the head, so that the next turn need not read it again."""
+        settled = all(one.status in _SETTLED for one in path)
+        short = sum(len(one.text) for one in path) <= KEPT_CHARS
+        self.said = Said(path, last_seq) if settled and short else None
 
     def changed(self, change: Change) -> None:
         """Stand where a write has left the conversation's own head."""

@@ -385,3 +385,5 @@ class Turn:
             self.reply = msgspec.structs.replace(self.reply, id=job.spare_id, seq=ended.message_seq)
         self.reply = msgspec.structs.replace(self.reply, content_hash=ended.content_hash)
         place.moved_to(self.reply, self._remote)
+        if self._opening.path is not None and not ended.sibling:
+            place.remember((*self._opening.path, self.user, self.reply), self.reply.seq)

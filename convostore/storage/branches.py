@@ -153,6 +153,7 @@ def _leave(
 ) -> None:
     """Count what is left, and stand somewhere that is still there."""
     stands.message_count -= len(gone)
+    stands.last_seq += 1  # by which others see that what they know of it is old
     stands.moved = True
     if stands.head_seq in {row[0] for row in gone}:
         stands.head_seq = _beside(tx, owner_id, stands.conversation_id, gone[0][1])

@@ -67,6 +67,8 @@ class Standing(msgspec.Struct, kw_only=True):
     """How a conversation stands while a group of jobs is being decided.
 
     Attributes:
+        last_seq: whoever adds, changes or removes a message that was final takes the next one, so
+            that who knows the conversation by this number knows it as it is.
         running: seq to lease of the replies that run.
         hashes: content hashes by seq: the head's, and those of messages made by this group.
         ids: message ids by seq, likewise.

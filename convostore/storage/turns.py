@@ -47,6 +47,8 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
         on_moved: what to do when it stands elsewhere; "branch" leaves the stored head there.
         one_at_a_time: refuse while any reply of the conversation runs, not only the parent.
         user: None adds a reply alone, as a sibling answer to the question `below_seq`.
+        as_of: the last_seq by which the caller knows what was said; where the conversation has
+            another, nothing is written. None is read just now, and may be behind.
         again: with a reply alone, also where one that answers it runs or stands there already.
         reply: with status `streaming` and the writer's lease.
         title: the conversation's title, if it has none yet.
@@ -63,6 +65,7 @@ class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     below_seq: int | None = AT_HEAD
     again: bool = False
+    as_of: int | None = None
     title: str | None = None
     model: str | None = None
 
@@ -95,6 +98,10 @@ class KnownKey(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Outdated(msgspec.Struct, frozen=True):
+    """Nothing was written: the conversation has changed since what the caller knows of it."""
+
+
 _BY_KEY = Hot(
     select(
         message.c.idempotency_key, message.c.conversation_id, message.c.seq, message.c.text
@@ -121,11 +128,11 @@ _ANSWERS = Hot(
 
 def begin_turns(
     tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]
-) -> list[Begun | KnownKey | ConvostoreError]:
+) -> list[Begun | KnownKey | Outdated | ConvostoreError]:
     """Store each turn's question and its empty reply, and move the head."""
     standing = standings(tx, owner_id, [job.conversation_id for job in jobs])
     known = _known_keys(tx, owner_id, jobs)
-    outcomes: list[Begun | KnownKey | ConvostoreError] = []
+    outcomes: list[Begun | KnownKey | Outdated | ConvostoreError] = []
     rows: list[dict[str, Any]] = []
     again: set[tuple[str, int | None]] = set()  # questions that this group asks again
     for job in jobs:
@@ -199,7 +206,9 @@ def _question(tx: Tx, owner_id: str, job: BeginTurn) -> KnownKey | ConvostoreErr
 
 def _begin(
     tx: Tx, owner_id: str, job: BeginTurn, stands: Standing, rows: list[dict[str, Any]]
-) -> Begun | ConvostoreError:
+) -> Begun | Outdated | ConvostoreError:
+    if job.as_of not in {None, stands.last_seq}:
+        return Outdated()
     moved = stands.head_seq != job.head_seq
     if moved and job.on_moved == "error":
         return head_moved()

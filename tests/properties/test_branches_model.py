@@ -138,6 +138,7 @@ class Branches(RuleBasedStateMachine):
         assert self.run(self.chats[who].delete_branch(at)) == len(gone)
         for seq in gone:
             del self.tree[seq]
+        self.last += 1  # a removal takes a number too
         if self.stored in gone:
             beside = self.below(above) if above is not None else set(self.tree)
             self.stored = max(beside) if beside else None

@@ -239,9 +239,9 @@ async def test_delete_branch_removes_it_for_good_and_stands_beside_it(
         2,
         3,
         4,
-        8,
         9,
-    ]  # no number is given twice
+        10,
+    ]  # no number is given twice, and the removal has taken one
 
 
 @pytest.mark.asyncio
