@@ -181,7 +181,8 @@ class Branching:
 
         It has copies of the messages from the root to one of them, with ids of their own, and
         says in `source_id` where it came from. The far side knows nothing of it: its first turn
-        tells the far side the earlier messages as text. Usage stays counted once, here.
+        tells the far side the earlier messages as text. Tags and folder come along, the pin does
+        not. Usage stays counted once, here.
 
         Args:
             message: the last message to copy; None is the head.

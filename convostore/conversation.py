@@ -12,6 +12,7 @@ from convostore.branching import Branching
 from convostore.errors import InvalidTextError, MessageNotFoundError
 from convostore.ids import new_id
 from convostore.opening import Opening
+from convostore.ordering import Ordering
 from convostore.recovery import close_dead_replies
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
@@ -34,7 +35,7 @@ _TEXTS: Final = (
 )
 
 
-class Conversation(Branching):
+class Conversation(Branching, Ordering):
     """A titled tree of messages, and where this caller stands in it.
 
     Every verb that writes has its text on disk when it returns. Two objects of the same

@@ -262,6 +262,35 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
         return f"<ConversationRecord {self.handle} {self.title!r}, {self.message_count} messages>"
 
 
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which conversations are meant: those of which all that is named here holds; never the bin.
+
+    Attributes:
+        title: this text is in the title, in whatever letters and with whatever accents.
+        provider: of the next turn, exactly; and so the model.
+        tags: it has all of them.
+        folder: it is in this one; "" is in none.
+        key_prefix: its key begins so.
+        since_ms: the newest activity was then or later.
+        until_ms: the newest activity was before then.
+        interrupted: it has a reply whose writer died (True), or has none (False).
+        pinned: it is (True), or is not (False).
+        archived: only those that are not (False), only those that are (True), or both (None).
+    """
+
+    title: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    tags: tuple[str, ...] = ()
+    folder: str | None = None
+    key_prefix: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    interrupted: bool | None = None
+    pinned: bool | None = None
+    archived: bool | None = False
+
+
 class Page(msgspec.Struct, Generic[ItemT], frozen=True):
     """One page of a list.
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from convostore import clock, exchange
+from convostore import exchange
 from convostore.conversation import Conversation
 from convostore.errors import ConversationNotFoundError, StoreError
-from convostore.ids import new_id
+from convostore.lists import Lists
+from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
+from convostore.owned import Owned
 from convostore.place import Patience, Place
-from convostore.records import Page
 from convostore.source import StoredSource
 from convostore.storage import engines, lookup, reads
 from convostore.storage.conversations import (
-    EnsureOwner,
-    NewConversation,
     create_conversations,
-    ensure_owners,
 )
-from convostore.storage.rows import to_json
-from convostore.storage.standing import NewMessage
 from convostore.text import gate
 
 if TYPE_CHECKING:
@@ -96,7 +91,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store:
+class Store(Lists):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a
@@ -106,8 +101,7 @@ class Store:
 
     def __init__(self, opener: Opener, owner: str | None) -> None:
         self._opener = opener
-        self._owner = owner
-        self._owner_id: str | None = None
+        self._owned = Owned(opener, owner)
 
     async def __aenter__(self) -> Self:
         """Open the store.
@@ -231,30 +225,11 @@ class Store:
         )
 
     async def _create(self, *, reuse: bool, **wish: Any) -> Conversation:
-        opened = await self._opener.opened()
-        for name in ("title", "key", "system", "model", "provider", "anonymous_user_id"):
-            if wish[name] is not None:
-                gate(wish[name], f"the {name}")
-        system = wish["system"]
         far = self._opener.provider
-        job = NewConversation(
-            id=new_id(),
-            key=wish["key"],
-            reuse=reuse,
-            title=wish["title"],
-            provider=wish["provider"] or (far.name if far is not None else None),
-            model=wish["model"],
-            anonymous_user_id=wish["anonymous_user_id"] or str(uuid4()),
-            settings=to_json(wish["settings"]) if wish["settings"] else None,
-            metadata=to_json(wish["metadata"]) if wish["metadata"] else None,
-            system=NewMessage(id=new_id(), role="system", text=system) if system else None,
-            now_ms=clock.now_ms(),
-        )
-        owner_id = await self._owner_for_writing()
-        id_ = await opened.database.write(create_conversations, owner_id, job)
-        return await self._conversation(
-            await lookup.conversation_by_id(opened.database, owner_id, id_)
-        )
+        job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
+        database, owner_id = await self._owned.for_writing()
+        id_ = await database.write(create_conversations, owner_id, job)
+        return await self._conversation(await lookup.conversation_by_id(database, owner_id, id_))
 
     async def resume(self, ref: str) -> Conversation:
         """Return a conversation to go on with.
@@ -278,30 +253,12 @@ class Store:
             AmbiguousHandleError: the beginning fits several.
             StoreError: the store cannot be opened or read.
         """
-        opened = await self._opener.opened()
-        owner_id = await self._owner_for_reading()
-        if owner_id is None:
+        at = await self._owned.for_reading()
+        if at is None:
             raise ConversationNotFoundError(
                 f"there is no conversation {ref}", hint="start one: convostore chat"
             )
-        return await lookup.find(opened.database, owner_id, ref)
-
-    async def list(self, *, limit: int = 20, cursor: str | None = None) -> Page[ConversationRecord]:
-        """List conversations: pinned ones first, then by newest activity; no archived ones.
-
-        Args:
-            limit: 1 to 200.
-            cursor: `next_cursor` of the page before.
-
-        Raises:
-            FormatError: the cursor is none of ours.
-            StoreError: the store cannot be opened or read.
-        """
-        opened = await self._opener.opened()
-        owner_id = await self._owner_for_reading()
-        if owner_id is None:
-            return Page(())
-        return await lookup.list_page(opened.database, owner_id, limit, cursor)
+        return await lookup.find(*at, ref)
 
     async def export(
         self, ref: str | None = None, *, format: str = "jsonl", to: Path | str | None = None
@@ -357,27 +314,10 @@ class Store:
         Raises:
             StoreError: the store cannot be opened or read.
         """
-        opened = await self._opener.opened()
-        owner_id = await self._owner_for_reading()
-        return None if owner_id is None else (opened.database, owner_id)
+        return await self._owned.for_reading()
 
     async def _conversation(self, record: ConversationRecord) -> Conversation:
         opened = await self._opener.opened()
-        owner_id = await self._owner_for_writing()
-        far = await reads.far_side(opened.database, owner_id, record.id, record.head_seq)
+        database, owner_id = await self._owned.for_writing()
+        far = await reads.far_side(database, owner_id, record.id, record.head_seq)
         return Conversation(Place(opened, owner_id, record, *far), self._opener.provider)
-
-    async def _owner_for_reading(self) -> str | None:
-        if self._owner_id is None:
-            opened = await self._opener.opened()
-            self._owner_id = await lookup.owner_named(opened.database, self._owner)
-        return self._owner_id
-
-    async def _owner_for_writing(self) -> str:
-        known = await self._owner_for_reading()
-        if known is not None:
-            return known
-        opened = await self._opener.opened()
-        job = EnsureOwner(name=self._owner, now_ms=clock.now_ms())
-        self._owner_id = str(await opened.database.write(ensure_owners, "", job))
-        return self._owner_id

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from benchmarks.byhand import shelf
 from benchmarks.byhand.spelled import Spelled
 from convostore.ids import new_id, new_token
-from convostore.storage import appends, endings, lookup, reads, replies, standing
+from convostore.storage import appends, endings, listing, reads, replies, standing
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -54,8 +54,8 @@ END = Spelled(
     *("new_model", "new_finish_reason", "new_error", "new_lease", "now_ms", "new_hash"),
 )
 TOUCH = Spelled(endings._TOUCH, *_OF, "now_ms", "new_model", "new_provider")
-PAGE = Spelled(lookup._PAGE, "owner_id", "most")
-NEXT_PAGE = Spelled(lookup._NEXT_PAGE, "owner_id", "most", "pinned", "updated", "id")
+PAGE = Spelled(listing._PAGE, "owner_id", "most")
+NEXT_PAGE = Spelled(listing._NEXT_PAGE, "owner_id", "most", "pinned", "updated", "id")
 PAGE_LENGTH = 50
 _PROVIDER, _MODEL = "instant", "instant-1"
 

@@ -14,7 +14,7 @@ from convostore.storage.conversations import free_handle
 from convostore.storage.retold import is_made
 from convostore.storage.standing import ADD_MESSAGE, no_conversation
 from convostore.storage.statements import Hot
-from convostore.storage.tables import conversation, message
+from convostore.storage.tables import conversation, message, tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,14 @@ _ORIGIN = Hot(
         conversation.c.deleted_at_ms.is_(None),
     )
 )
+_TAGS = Hot(
+    select(tag.c.name).where(
+        tag.c.owner_id == bindparam("owner_id"),
+        tag.c.conversation_id == bindparam("conversation_id"),
+    )
+)
 _ADD = Hot(insert(conversation))
+_ADD_TAG = Hot(insert(tag))
 _COLUMNS = tuple(column.name for column in message.c)
 _UP_TO = Hot(
     select(message)
@@ -112,6 +119,9 @@ def _fork(tx: Tx, owner_id: str, job: Fork) -> str | ConvostoreError:
             "source_id": job.conversation_id,
         },
     )
+    tags = tx.rows(_TAGS, owner_id=owner_id, conversation_id=job.conversation_id)
+    new = {"owner_id": owner_id, "conversation_id": job.id}
+    tx.many(_ADD_TAG, [new | {"name": name} for (name,) in tags])
     tx.many(ADD_MESSAGE, [_copy(one, seq, job.id) for seq, one in enumerate(path, start=1)])
     return job.id
 

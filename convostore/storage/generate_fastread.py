@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy.dialects import sqlite
 
-from convostore.storage import access, conversations, lookup, reads
+from convostore.storage import access, conversations, listing, lookup, reads
 from convostore.storage.rows import MESSAGE_COLUMNS, RECORD_NAMES
 from convostore.storage.tables import REVISION
 
@@ -20,7 +20,7 @@ WHERE: Final = Path(__file__).with_name("fastread_sql.py")
 STATEMENTS: Final = (
     (conversations, "PERSONAL_OWNER"),
     (conversations, "OWNER_BY_NAME"),
-    (lookup, "_PAGE"),
+    (listing, "_PAGE"),
     (lookup, "_NTH"),
     (lookup, "_BY_ID"),
     (lookup, "_BY_KEY"),

@@ -1,37 +1,28 @@
-"""Finding conversations: by what a person typed, and page by page."""
+"""Finding a conversation by what a person typed."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from sqlalchemy import bindparam, select, tuple_, union_all
+from sqlalchemy import bindparam, select, union_all
 
-from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, FormatError
+from convostore.errors import AmbiguousHandleError, ConversationNotFoundError
 from convostore.handles import fold_handle, is_handle_like
-from convostore.records import ConversationRecord, Page
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation
 
 if TYPE_CHECKING:
+    from convostore.records import ConversationRecord
     from convostore.storage.database import Database
 
 MOST_CANDIDATES = 10  # of an ambiguous handle: more help nobody
-MOST_IN_A_PAGE = 200
 _MOST_DIGITS = 9  # of `@n`: nobody counts as far, and it stays far below 64 bits
-
-_Stored = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_cursor = msgspec.json.Decoder(tuple[_Stored, _Stored, str])
 
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
 _KEPT = conversation.c.deleted_at_ms.is_(None)
 _LISTED = (_OWNED, _KEPT, conversation.c.archived_at_ms.is_(None))
-_ORDER = (conversation.c.pinned, conversation.c.updated_at_ms, conversation.c.id)
-_NEWEST_FIRST = tuple(column.desc() for column in _ORDER)
 
 _conversation = select(*RECORD_COLUMNS).where(_OWNED, _KEPT)
 _BY_ID = Hot(_conversation.where(conversation.c.id == bindparam("id")))
@@ -42,18 +33,6 @@ _BY_HANDLE = Hot(
     )
     .order_by(conversation.c.handle)
     .limit(MOST_CANDIDATES + 1)
-)
-_PAGE = Hot(
-    select(*RECORD_COLUMNS).where(*_LISTED).order_by(*_NEWEST_FIRST).limit(bindparam("most"))
-)
-_NEXT_PAGE = Hot(
-    select(*RECORD_COLUMNS)
-    .where(
-        *_LISTED,
-        tuple_(*_ORDER) < tuple_(bindparam("pinned"), bindparam("updated"), bindparam("id")),
-    )
-    .order_by(*_NEWEST_FIRST)
-    .limit(bindparam("most"))
 )
 
 
@@ -155,43 +134,3 @@ def _not_found(ref: str) -> ConversationNotFoundError:
     return ConversationNotFoundError(
         f"there is no conversation {ref}", hint="see them all: convostore list"
     )
-
-
-async def list_page(
-    database: Database, owner_id: str, limit: int, cursor: str | None
-) -> Page[ConversationRecord]:
-    """Read a page of the list: pinned first, then newest activity first; no archived ones.
-
-    Raises:
-        FormatError: the cursor is none of ours.
-    """
-    most = max(1, min(limit, MOST_IN_A_PAGE))
-    if cursor is None:
-        rows = await database.read(_PAGE, owner_id=owner_id, most=most + 1)
-    else:
-        pinned, updated, id_ = _decode_cursor(cursor)
-        rows = await database.read(
-            _NEXT_PAGE, owner_id=owner_id, most=most + 1, pinned=pinned, updated=updated, id=id_
-        )
-    records = tuple(conversation_from(row) for row in rows[:most])
-    more = len(rows) > most
-    return Page(records, _encode_cursor(records[-1]) if more else None)
-
-
-def _encode_cursor(record: ConversationRecord) -> str:
-    key = [int(record.pinned), record.updated_at_ms, record.id]
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str) -> tuple[int, int, str]:
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return _cursor.decode(raw)
-    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
-        raise FormatError(
-            "the cursor is none that a page of this list gave",
-            format="cursor",
-            record=None,
-            reason="not readable",
-            hint="begin again without a cursor",
-        ) from error

@@ -44,12 +44,12 @@ _leases = msgspec.json.Decoder(list[tuple[int, str | None]])
 _tags = msgspec.json.Decoder(list[tuple[str]])
 
 _own_columns = tuple(c for c in conversation.c if c.name != "owner_id")
-_tag_rows = (
+TAG_ROWS = (
     select(json_rows(tag.c.name))
     .where(tag.c.owner_id == conversation.c.owner_id, tag.c.conversation_id == conversation.c.id)
     .scalar_subquery()
 )
-RECORD_COLUMNS = (*_own_columns, _tag_rows)
+RECORD_COLUMNS = (*_own_columns, TAG_ROWS)
 RECORD_NAMES = (*(c.name for c in _own_columns), "tags")
 MESSAGE_COLUMNS = tuple(c for c in message.c if c.name not in {"owner_id", "conversation_id"})
 REMOTE_COLUMNS = (
@@ -175,10 +175,16 @@ def conversation_from(row: Row) -> ConversationRecord:
     """Make a record of a row of RECORD_COLUMNS."""
     values = dict(zip(RECORD_NAMES, row, strict=True))
     for name in ("settings", "metadata"):
-        values[name] = _decode(_object, values[name], name) if values[name] else {}
+        values[name] = object_from(values[name], name)
     values["pinned"] = bool(values["pinned"])
     values["tags"] = tags_from(values["tags"])
     return ConversationRecord(**values)
+
+
+def object_from(text: str | None, name: str) -> dict[str, Any]:
+    """Return the JSON object in the column *name*; NULL is an empty one."""
+    found: dict[str, Any] = _decode(_object, text, name) if text else {}
+    return found
 
 
 def tags_from(rows: str | None) -> tuple[str, ...]:

@@ -52,10 +52,10 @@ _IN_LISTS = text("deleted_at_ms IS NULL AND archived_at_ms IS NULL")
 _ARCHIVED = text("deleted_at_ms IS NULL AND archived_at_ms IS NOT NULL")
 _KEYED = text("key IS NOT NULL")
 _IN_FOLDER = text("folder IS NOT NULL")
-_INTERRUPTED = text("interrupted_count > 0")
 _ONCE = text("idempotency_key IS NOT NULL")
 # Written out, for a value given apart from the statement does not find a partial index.
 IS_RUNNING: Final = text("status = 'streaming'")
+INTERRUPTED: Final = text("interrupted_count > 0")
 
 conversation = Table(
     "conversation",
@@ -124,8 +124,8 @@ conversation = Table(
         "conversation_interrupted",
         "owner_id",
         "id",
-        sqlite_where=_INTERRUPTED,
-        postgresql_where=_INTERRUPTED,
+        sqlite_where=INTERRUPTED,
+        postgresql_where=INTERRUPTED,
     ),
 )
 

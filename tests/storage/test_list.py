@@ -15,8 +15,11 @@ from convostore.records import Message
 from convostore.storage import (
     appends,
     conversations,
+    filters,
     journal,
+    listing,
     lookup,
+    ordering,
     reads,
     replies,
     standing,
@@ -145,8 +148,24 @@ PLANNED = pytest.mark.only(
     "sqlite", reason="a server plans by its statistics, and here it has none"
 )
 SERVED: dict[str, tuple[Any, str]] = {
-    "the list": (lookup._PAGE, "conversation_list"),
-    "the next page": (lookup._NEXT_PAGE, "conversation_list"),
+    "the list": (listing._PAGE, "conversation_list"),
+    "the next page": (listing._NEXT_PAGE, "conversation_list"),
+    "the archive's page": (listing._within(2, (), titled=False), "conversation_archive"),
+    "the end of a span": (listing._END[1], "conversation_list"),
+    "a span": (listing._within(0, ("tag 0", "folder"), titled=True), "conversation_list"),
+    "a tag": (filters._CANDIDATES["tag 0"], "tag_name"),
+    "a folder": (filters._CANDIDATES["folder"], "conversation_folder"),
+    "what was interrupted": (filters._CANDIDATES["interrupted"], "conversation_interrupted"),
+    "a key's beginning": (filters._CANDIDATES["key"], "conversation_key"),
+    "a few conversations": (
+        listing._among(("tag 0", "tag 1", "since")),
+        "autoindex_conversation_1 (owner_id=? AND id=?)",
+    ),
+    "records": (listing._RECORDS, "autoindex_conversation_1 (owner_id=? AND id=?)"),
+    "how several are listed": (
+        ordering._SEVERAL,
+        "autoindex_conversation_1 (owner_id=? AND id=?)",
+    ),
     "a handle": (lookup._BY_HANDLE, "conversation_handle"),
     "a key": (lookup._BY_KEY, "conversation_key"),
     "a conversation": (lookup._BY_ID, "autoindex_conversation"),

@@ -179,7 +179,11 @@ async def test_fork_is_a_conversation_of_its_own(
     provider.script(RemoteUpdate(remote), "a1", Finished(usage=usage, remote=remote))
     await chat.send("q1", idempotency_key="k1")
     await talk(chat, provider, "q2", "a2")
+    for verb in (chat.tag("travel", "food"), chat.move("work"), chat.pin()):
+        await verb
     other = await chat.fork(2, title="A fork")
+    assert (other.record.tags, other.record.folder) == (("food", "travel"), "work")
+    assert not other.record.pinned
     assert await said(other) == ["q1", "a1"]
     assert (other.title, other.record.source, other.record.source_id) == ("A fork", "fork", chat.id)
     assert other.handle != chat.handle

@@ -1,0 +1,48 @@
+"""A new conversation, of what the caller said, made fit for the store."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from convostore import clock
+from convostore.ids import new_id
+from convostore.storage.conversations import NewConversation
+from convostore.storage.ordering import refused_metadata
+from convostore.storage.rows import to_json
+from convostore.storage.standing import NewMessage
+from convostore.text import gate
+
+_TEXTS = ("title", "key", "system", "model", "provider", "anonymous_user_id")
+
+
+def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any]) -> NewConversation:
+    """Return the job that makes a conversation.
+
+    Args:
+        reuse: with a key that is taken, that conversation is meant.
+        provider: the store's own, by name, where the wish names none.
+        wish: the arguments of `Store.create`.
+
+    Raises:
+        InvalidTextError: a text cannot be stored, or the metadata has more than 64 KiB.
+    """
+    for name in _TEXTS:
+        if wish[name] is not None:
+            gate(wish[name], f"the {name}")
+    if wish["metadata"] and (refused := refused_metadata(wish["metadata"])) is not None:
+        raise refused
+    system = wish["system"]
+    return NewConversation(
+        id=new_id(),
+        key=wish["key"],
+        reuse=reuse,
+        title=wish["title"],
+        provider=wish["provider"] or provider,
+        model=wish["model"],
+        anonymous_user_id=wish["anonymous_user_id"] or str(uuid4()),
+        settings=to_json(wish["settings"]) if wish["settings"] else None,
+        metadata=to_json(wish["metadata"]) if wish["metadata"] else None,
+        system=NewMessage(id=new_id(), role="system", text=system) if system else None,
+        now_ms=clock.now_ms(),
+    )
