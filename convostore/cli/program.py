@@ -12,11 +12,17 @@ from convostore.cli.invocation import examples, store_options
 _HOME = {
     "chat": ("convostore.cli.chat", "chat"),
     "db": ("convostore.cli.db", "db"),
+    "delete-branch": ("convostore.cli.branches", "delete_branch"),
+    "edit": ("convostore.cli.branches", "edit"),
     "export": ("convostore.cli.export", "export"),
+    "fork": ("convostore.cli.branches", "fork"),
     "list": ("convostore.cli.read", "list_command"),
     "models": ("convostore.cli.models", "models"),
     "path": ("convostore.cli.read", "path"),
+    "regenerate": ("convostore.cli.branches", "regenerate"),
     "show": ("convostore.cli.read", "show"),
+    "switch": ("convostore.cli.branches", "switch"),
+    "tree": ("convostore.cli.branches", "tree_command"),
 }
 EXAMPLES = examples(
     'convostore chat "Plan three days in Kyoto"   ask; the answer is kept while it streams',

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convostore.cli import farside
 from convostore.cli.exits import SignalledError, exit_code
 from convostore.cli.signals import stoppable
 from convostore.cli.terminal import say
-from convostore.errors import ConvostoreError
+from convostore.errors import ConvostoreError, TurnStateError
 from convostore.providers.provider import ChatMessage, ChatRequest
 from convostore.text import gate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from convostore.cli.farside import FarSide
     from convostore.cli.invocation import Invocation
@@ -80,9 +80,52 @@ class Talk:
         Returns:
             The exit code that this one exchange stands for.
         """
+
+        async def turn() -> Turn:
+            conversation = await self._conversation_for(text)
+            return conversation.stream(text, **self._who())
+
+        return await self._exchange(turn)
+
+    async def regenerate(self, at: str | int | None) -> int:
+        """Ask for another answer to the question at *at*; as `ask`."""
+
+        async def turn() -> Turn:
+            return self._known().regenerate(at, **self._who())
+
+        return await self._exchange(turn)
+
+    async def edit(self, at: str | int, text: str) -> int:
+        """Ask the question at *at* in other words; as `ask`."""
+
+        async def turn() -> Turn:
+            return self._known().edit(at, text, **self._who())
+
+        return await self._exchange(turn)
+
+    def say_how_to_go_on(self) -> None:
+        """Say the handle, and what to type next; nothing where nothing was stored."""
+        if self.conversation is not None:
+            handle = self.conversation.handle
+            say(f"{handle}  go on with: {self._invocation.command('chat', '--resume', handle)}")
+
+    def _known(self) -> Conversation:
+        if self.conversation is None:
+            raise TurnStateError("there is no conversation to go back in")
+        return self.conversation
+
+    def _who(self) -> dict[str, Any]:
+        """Return who is asked, and how, as the verbs of a conversation take it."""
+        return {
+            "model": self._far.model,
+            "provider": self._far.provider,
+            "settings": self._wish.settings or None,
+        }
+
+    async def _exchange(self, begin: Callable[[], Awaitable[Turn]]) -> int:
         self._turn = self._lost = None
         try:
-            await stoppable(self._stream(text))
+            await stoppable(self._stream(begin))
         except SignalledError as ended:
             await self._end()
             return exit_code(ended)
@@ -107,14 +150,8 @@ class Talk:
         record = self.conversation.record
         return f"{record.handle}, {record.title or 'no title'}, with {who}"
 
-    async def _stream(self, text: str) -> None:
-        conversation = await self._conversation_for(text)
-        async with conversation.stream(
-            text,
-            model=self._far.model,
-            provider=self._far.provider,
-            settings=self._wish.settings or None,
-        ) as turn:
+    async def _stream(self, begin: Callable[[], Awaitable[Turn]]) -> None:
+        async with await begin() as turn:
             self._turn = turn
             async for delta in turn:
                 await self._show(self._view.delta(delta))
@@ -175,3 +212,5 @@ class Talk:
                 "convostore: somebody else went on with this conversation meanwhile; "
                 "this exchange is kept as a branch beside theirs"
             )
+            handle, number = self._known().handle, str(turn.reply.seq)
+            say(f"to go on with it: {self._invocation.command('switch', handle, number)}")

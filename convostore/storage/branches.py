@@ -177,5 +177,5 @@ def _beside(tx: Tx, owner_id: str, conversation_id: str, above_seq: int | None) 
 def no_message(number: int) -> MessageNotFoundError:
     """Return the error for a message that a conversation does not have."""
     return MessageNotFoundError(
-        f"this conversation has no message {number}", hint="see them all: convostore tree"
+        f"this conversation has no message {number}", hint="convostore tree REF shows them all"
     )

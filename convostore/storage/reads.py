@@ -267,7 +267,7 @@ async def number_of(database: Database, owner_id: str, conversation_id: str, at:
         found = int(rows[0][0]) if rows else None
     if found is None:
         raise MessageNotFoundError(
-            f"this conversation has no message {at}", hint="see them all: convostore tree"
+            f"this conversation has no message {at}", hint="convostore tree REF shows them all"
         )
     return found
 

@@ -1,0 +1,261 @@
+"""The commands about branches: tree, regenerate, edit, switch, fork, delete-branch."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convostore.cli.answering import answer, answer_options, wish_of
+from convostore.cli.completion import conversations
+from convostore.cli.invocation import (
+    Invocation,
+    examples,
+    needed_ref,
+    pass_invocation,
+    run,
+    store_options,
+)
+from convostore.cli.terminal import is_terminal, one_line, say
+from convostore.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from convostore.conversation import Conversation
+    from convostore.records import ConversationRecord, Message
+    from convostore.tree import Tree
+
+_ref = click.argument("ref", required=False, shell_complete=conversations)
+
+
+@click.command("tree", epilog=examples("convostore tree @", "convostore tree 7k3m --json"))
+@_ref
+@click.option("--json", "as_json", is_flag=True, help="A JSON document for programs.")
+@store_options
+@pass_invocation
+def tree_command(invocation: Invocation, ref: str | None, as_json: bool) -> None:
+    """Draw all messages of a conversation, with every branch.
+
+    Where it stands is marked by *. The numbers are what regenerate, edit, switch, fork and
+    delete-branch take. "2 of 3" is the second of three siblings.
+    """
+    from convostore.cli import drawn_tree, shapes
+
+    record, tree = run(_tree(invocation, needed_ref(ref, "tree")))
+    if as_json:
+        sys.stdout.write(shapes.to_text(drawn_tree.document(record, tree)))
+    else:
+        drawn_tree.print_tree(record, tree)
+
+
+async def _tree(invocation: Invocation, ref: str) -> tuple[ConversationRecord, Tree]:
+    async with invocation.open() as store:
+        conversation = await store.resume(ref)
+        return conversation.record, await conversation.tree()
+
+
+@click.command(
+    epilog=examples("convostore regenerate @", "convostore regenerate 7k3m 4 -o temperature=1")
+)
+@_ref
+@click.argument("message", required=False)
+@answer_options
+@store_options
+@pass_invocation
+def regenerate(
+    invocation: Invocation, /, ref: str | None, message: str | None, as_json: bool, **who: Any
+) -> None:
+    """Ask for another answer; the first one stays, as a sibling.
+
+    MESSAGE is the number or id of the question, or of one of its answers; without it, the
+    question asked last is answered again.
+    """
+    wish = wish_of(needed_ref(ref, "regenerate"), **who)
+    at = None if message is None else _named(message)
+    answer(invocation, wish, lambda talk: talk.regenerate(at), as_json=as_json)
+
+
+@click.command(
+    epilog=examples(
+        'convostore edit @ 3 "Plan two days in Kyoto"',
+        "convostore edit @ 3                             opens $EDITOR with the question",
+    )
+)
+@_ref
+@click.argument("message", required=False)
+@click.argument("text", required=False)
+@answer_options
+@store_options
+@pass_invocation
+def edit(
+    invocation: Invocation,
+    /,
+    ref: str | None,
+    message: str | None,
+    text: str | None,
+    as_json: bool,
+    **who: Any,
+) -> None:
+    """Ask a question in other words; the first one stays, with all that followed it.
+
+    MESSAGE is the number or id of the question. TEXT may also be piped in; without it, on a
+    terminal, $EDITOR opens with the question.
+    """
+    from convostore.cli import typed
+
+    wish = wish_of(needed_ref(ref, "edit"), **who)
+    at = _needed_message(message, "edit")
+    words = typed.text_to_send(text)
+    if words is None:
+        words = _edited(run(_text_of(invocation, wish.ref or "", at)))
+    answer(invocation, wish, lambda talk: talk.edit(at, words), as_json=as_json)
+
+
+def _edited(text: str) -> str:
+    """Let a person change *text* in an editor, and return it.
+
+    Raises:
+        UsageError: there is no editor, or nothing was changed.
+    """
+    try:
+        edited = click.edit(text)
+    except click.ClickException as error:
+        raise UsageError(
+            f"the editor failed: {error.format_message()}", hint="set EDITOR, or type the text"
+        ) from error
+    if edited is None or not edited.strip() or edited.rstrip("\n") == text:
+        raise UsageError("the question was not changed; nothing was asked")
+    return edited.rstrip("\n")
+
+
+async def _text_of(invocation: Invocation, ref: str, at: str | int) -> str:
+    from convostore.errors import MessageNotFoundError
+
+    async with invocation.open() as store:
+        conversation = await store.resume(ref)
+        for one in await conversation.messages():
+            if at in {one.seq, one.id} and one.role == "user":
+                return one.text
+    raise MessageNotFoundError(
+        f"{conversation.handle} has no question {at}",
+        hint=f"{invocation.command('tree', conversation.handle)} shows them",
+    )
+
+
+@click.command(epilog=examples("convostore switch @ 4", "convostore switch 7k3m 2 --exactly"))
+@_ref
+@click.argument("message", required=False)
+@click.option("--exactly", is_flag=True, help="Stand at this very message, not at its newest end.")
+@store_options
+@pass_invocation
+def switch(invocation: Invocation, ref: str | None, message: str | None, exactly: bool) -> None:
+    """Make the branch of a message the active one: show and chat go on with it.
+
+    MESSAGE is the number or id of any message of that branch.
+    """
+    at = _needed_message(message, "switch")
+
+    async def go(conversation: Conversation) -> None:
+        head = await conversation.switch(at, exactly=exactly)
+        _say_where(invocation, conversation.record, head)
+
+    run(_with(invocation, needed_ref(ref, "switch"), go))
+
+
+@click.command(epilog=examples("convostore fork @", 'convostore fork 7k3m 4 --title "Plan B"'))
+@_ref
+@click.argument("message", required=False)
+@click.option("--title", metavar="TEXT", help="Of the new conversation; without it, the same.")
+@store_options
+@pass_invocation
+def fork(invocation: Invocation, ref: str | None, message: str | None, title: str | None) -> None:
+    """Make a new conversation with copies of the messages up to MESSAGE, or all to the head.
+
+    Prints its handle.
+    """
+    if title is not None and not title.strip():
+        raise UsageError("--title is empty", hint="leave it out, or say something")
+    at = None if message is None else _named(message)
+
+    async def go(conversation: Conversation) -> None:
+        made = await conversation.fork(at, title=title)
+        click.echo(made.handle)
+        say(f"go on with: {invocation.command('chat', '--resume', made.handle)}")
+
+    run(_with(invocation, needed_ref(ref, "fork"), go))
+
+
+@click.command("delete-branch", epilog=examples("convostore delete-branch @ 4"))
+@_ref
+@click.argument("message", required=False)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@store_options
+@pass_invocation
+def delete_branch(invocation: Invocation, ref: str | None, message: str | None, yes: bool) -> None:
+    """Remove a message and all that follows it, for good, after a question.
+
+    There is no way back. MESSAGE is the number or id of the uppermost message to go.
+    """
+    at = _needed_message(message, "delete-branch")
+
+    async def go(conversation: Conversation) -> None:
+        tree = await conversation.tree()
+        top = next((one for one in tree.messages if at in {one.seq, one.id}), None)
+        if top is not None and not yes:
+            _confirm(tree, top)
+        gone = await conversation.delete_branch(at)
+        say(f"convostore: {gone} {'message is' if gone == 1 else 'messages are'} gone for good")
+        history = await conversation.history(1)
+        if history:
+            _say_where(invocation, conversation.record, history[-1])
+
+    run(_with(invocation, needed_ref(ref, "delete-branch"), go))
+
+
+def _confirm(tree: Tree, top: Message) -> None:
+    """Ask whether a branch is to go.
+
+    Raises:
+        UsageError: there is nobody to ask, or the answer is no.
+    """
+    below = sum(top in tree.path(one) for one in tree.messages)
+    what = f'message {top.seq} ("{_first_line(top)}")'
+    if below > 1:
+        what += f" and {below - 1} below it"
+    if not is_terminal(sys.stdin):
+        raise UsageError(f"this would remove {what} for good", hint="add --yes to do it")
+    if not click.confirm(f"Remove {what} for good?", err=True):
+        raise UsageError("nothing was removed")
+
+
+def _say_where(invocation: Invocation, record: ConversationRecord, head: Message) -> None:
+    say(f'{record.handle} stands at message {head.seq}: {head.role}, "{_first_line(head)}"')
+    say(f"go on with: {invocation.command('chat', '--resume', record.handle)}")
+
+
+def _first_line(message: Message) -> str:
+    words = " ".join(message.text.split())
+    return one_line(words if len(words) <= 50 else f"{words[:49]}…")  # noqa: PLR2004 - fits a line
+
+
+def _named(word: str) -> str | int:
+    """Return a message's number, or its id, as typed."""
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else word.lower()  # noqa: PLR2004 - more digits are no number of a message
+
+
+def _needed_message(word: str | None, command: str) -> str | int:
+    if not word:
+        raise UsageError(
+            f"{command} needs a message: its number or id",
+            hint="convostore tree REF shows the numbers",
+        )
+    return _named(word)
+
+
+async def _with(
+    invocation: Invocation, ref: str, go: Callable[[Conversation], Awaitable[None]]
+) -> None:
+    async with invocation.open() as store:
+        await go(await store.resume(ref))
