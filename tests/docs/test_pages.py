@@ -1,0 +1,67 @@
+"""The pages of the documentation are true: their programs run, their commands exist."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostore.cli.program import program as commands
+from tests.engines import rows
+
+if TYPE_CHECKING:
+    from tests.engines import Where
+
+PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+TEXTS = {page.name: page.read_text("utf-8") for page in PAGES}
+PROGRAMS = [
+    pytest.param(text, id=f"{name}-{number}")
+    for name, page in TEXTS.items()
+    for number, text in enumerate(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+]
+LINES = [
+    pytest.param(line, id=line)
+    for page in TEXTS.values()
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("convostore ")
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_of_the_pages_run(
+    program: str,
+    path: Where,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each runs as it stands, in a new folder and on a server, says something and keeps it."""
+    monkeypatch.chdir(tmp_path)
+    if isinstance(path, str):
+        program, files = re.subn(r'"\w+\.db"', repr(path), program)
+        assert files == 1
+    (tmp_path / "page.py").write_text(program)
+    runpy.run_path(str(tmp_path / "page.py"), run_name="__main__")
+    assert capsys.readouterr().out.strip()
+    (kept,) = [path] if isinstance(path, str) else tmp_path.glob("*.db")
+    assert rows(kept, "SELECT id FROM message")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_commands_of_the_pages_exist(line: str) -> None:
+    """Each line for the shell is one that the program takes: command, options, arguments."""
+    words = shlex.split(line, comments=True)[1:]
+    with commands.make_context("convostore", list(words)) as outer:
+        name, command, rest = commands.resolve_command(outer, outer._protected_args + outer.args)
+        while command is not None and hasattr(command, "resolve_command"):
+            with command.make_context(name, rest, parent=outer) as inner:
+                name, command, rest = command.resolve_command(
+                    inner, inner._protected_args + inner.args
+                )
+        assert command is not None
+        command.make_context(name, rest, parent=outer, resilient_parsing=False)
