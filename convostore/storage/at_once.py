@@ -31,6 +31,8 @@ class AtOnce:
 
     Attributes:
         sql: its text.
+        names: of the values, in the order of the text's placeholders.
+        fixed: the values that the statement itself gives, by name.
         key: the values that name the row; empty where each set of values is a row of its own.
     """
 
@@ -55,14 +57,14 @@ class AtOnce:
             ]
         compiled = many.compile(dialect=dialect)
         self.sql = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
-        self._fixed = compiled.params
+        self.names = tuple(compiled.positiontup or ())
+        self.fixed = compiled.params
 
     def values(self, rows: list[Named]) -> Row:
         """Return the statement's parameters for *rows*: an array for each given value."""
         return tuple(
-            [row[name] for row in rows] if name in self._given else self._fixed[name]
-            for name in self._names
+            [row[name] for row in rows] if name in self._given else self.fixed[name]
+            for name in self.names
         )
 
 

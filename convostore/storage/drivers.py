@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.util import greenlet_spawn
 
 from convostore.errors import StoreOpenError
+from convostore.storage.asyncpg_writing import AsyncpgWriting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,6 @@ class Asyncpg:
         named = _named(server)
         self._settings = {k: v for k, v in _settings(busy_timeout_s).items() if k not in named}
         self.dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are not annotated
-        self._dbapi: Any = asyncpg_dialect.dialect.import_dbapi()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are not annotated
 
     async def connect(self, *, reading: bool) -> Any:  # noqa: ARG002 - asyncpg needs no telling
         """Connect; without a transaction each statement is one of its own anyway."""
@@ -125,8 +125,7 @@ class Asyncpg:
 
     async def writing(self) -> Writing:
         """Connect for transactions."""
-        connection = await self.connect(reading=False)
-        return await greenlet_spawn(self._dbapi.connect, async_creator_fn=_given, of=connection)
+        return AsyncpgWriting(await self.connect(reading=False))
 
     async def fetch(self, connection: Any, sql: str, values: Sequence[Any]) -> list[Row]:
         """Run one statement and return its rows."""

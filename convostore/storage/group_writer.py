@@ -38,7 +38,7 @@ _RACES: Final = 3  # how often a job may meet a row that another process has jus
 
 # Whoever writes to a conversation holds its row, so that what was read of it stays true until the
 # commit; always in the same order, so that no two wait for each other.
-_LOCK = Hot(
+LOCK = Hot(
     select(conversation.c.id)
     .where(conversation.c.owner_id == bindparam("owner_id"), one_of(conversation.c.id, "ids"))
     .order_by(conversation.c.id)
@@ -186,7 +186,7 @@ def _lock(tx: Tx, batch: list[Waiting]) -> None:
         if named := getattr(waiting.job, "conversation_id", None):
             held.setdefault(waiting.owner_id, set()).add(named)
     for owner_id, ids in sorted(held.items()):
-        tx.rows(_LOCK, owner_id=owner_id, ids=to_json(sorted(ids)))
+        tx.rows(LOCK, owner_id=owner_id, ids=to_json(sorted(ids)))
 
 
 def _belongs_to_all(error: Exception) -> bool:

@@ -305,7 +305,7 @@ async def test_what_pg_dump_writes_is_a_whole_backup(
     await schemas.fill(path)
     name, dump = postgres.make(), tmp_path / "dump"
     copy = postgres.of(name)
-    programs = postgres._programs
+    programs = postgres.programs
     subprocess.run([programs / "pg_dump", "-Fc", "-f", dump, dsn(str(path))], check=True)
     subprocess.run([programs / "pg_restore", "-d", dsn(copy), dump], check=True)
     async with convostore.open(copy, provider=Echo()) as store:
