@@ -15,7 +15,7 @@ help:
 	@echo "make lint         ruff, mypy, import contracts"
 	@echo "make test-long    trials that take minutes"
 	@echo "make test-compat  other frameworks"
-	@echo "make bench        measure convostore, sqlite3 by hand and the peers, a few minutes"
+	@echo "make bench        measure convostore, sqlite3 and PostgreSQL by hand and the peers, minutes"
 	@echo "make bench-full   the same with more of everything, an hour"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg, from a real run of the demo"

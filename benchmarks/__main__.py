@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: run, write the results, and copy the main table into the README."""
+"""`python -m benchmarks`: run, write the results, and copy tables into the README and the docs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import environments
 from benchmarks.chart import chart
-from benchmarks.readme import with_table
+from benchmarks.readme import with_server_table, with_table
 from benchmarks.recording import Recording
 from benchmarks.running import Bench
 from benchmarks.tables import goals_table, report
@@ -17,6 +17,7 @@ from benchmarks.workloads import FULL, QUICK
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
+SCALE = README.parent / "docs" / "scale.md"
 
 
 def main() -> None:
@@ -39,6 +40,7 @@ def main() -> None:
     (asked.results / "latest.svg").write_text(chart(run), "utf-8")
     if asked.readme:
         README.write_text(with_table(README.read_text("utf-8"), run), "utf-8")
+        SCALE.write_text(with_server_table(SCALE.read_text("utf-8"), run), "utf-8")
     else:
         print(goals_table(run))
 
@@ -51,7 +53,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=RESULTS, help="where they are written")
     parser.add_argument("--peers", action="store_true", help="make the peers' environments")
     parser.add_argument("--report", action="store_true", help="only write the tables again")
-    parser.add_argument("--readme", action="store_true", help="copy the table into the README")
+    parser.add_argument("--readme", action="store_true", help="copy tables into README and docs")
     return parser.parse_args()
 
 

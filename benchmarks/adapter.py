@@ -1,7 +1,7 @@
 """What the worker asks of a system: the few verbs that an adapter gives it.
 
-A plain adapter has plain functions and is driven in a loop; any other has coroutines and is
-driven by tasks. Verbs a system does not have are left out: what needs them leaves the system out.
+A plain adapter is driven in a loop, whether its functions are plain or coroutines; any other has
+coroutines and is driven by tasks. Verbs a system does not have are left out: what needs them leaves the system out.
 """
 
 from __future__ import annotations

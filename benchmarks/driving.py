@@ -118,7 +118,7 @@ async def _plain_round(
 ) -> None:
     """Write all tasks' turns as one group where the adapter can, one by one where it cannot."""
     in_groups = hasattr(adapter, f"{operation}_group")
-    group: Callable[[list[Turn]], None] | None = (
+    group: Callable[[list[Turn]], Any] | None = (
         getattr(adapter, f"{operation}_group") if in_groups else None
     )
     verb = getattr(adapter, operation)
@@ -130,7 +130,7 @@ async def _plain_round(
             if began_s > until_s:
                 return
             try:
-                group(batch) if group and len(batch) > 1 else verb(*batch[0])
+                await settled(group(batch) if group and len(batch) > 1 else verb(*batch[0]))
             except Exception as error:  # noqa: BLE001 - counted, and shown in the results
                 tally.failed(error)
             else:

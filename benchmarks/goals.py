@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from benchmarks.commands import BARE
 from benchmarks.recording import field, per_second, per_wall_second
-from benchmarks.systems import OURS, SAME, STREAM
+from benchmarks.systems import BY_ASYNCPG, ON_A_SERVER, OURS, SAME, STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,15 @@ class Goal:
 
 def goals() -> list[Goal]:
     """Return all goals, in the order of the results table."""
-    return [*_writes(), *_together(), *_growth(), *_streams(), *_reads(), *_commands()]
+    return [
+        *_writes(),
+        *_together(),
+        *_growth(),
+        *_streams(),
+        *_reads(),
+        *_commands(),
+        *_on_a_server(),
+    ]
 
 
 def _writes() -> list[Goal]:
@@ -290,6 +298,25 @@ def _commands() -> list[Goal]:
             aim=None if name.startswith("llm") else 5.0,
         )
         for name in ("convostore list", "convostore show @", "llm logs -n 1")
+    ]
+
+
+def _on_a_server() -> list[Goal]:
+    def of_hand(workload: str, rate: Value) -> Callable[[Recording], float | None]:
+        return lambda run: run.ratio((workload, ON_A_SERVER), (workload, BY_ASYNCPG), rate)
+
+    return [
+        Goal(
+            what=f"{what}, {tasks} task{'s' * (tasks > 1)}, PostgreSQL",
+            against="asyncpg by hand",
+            value=of_hand(f"{operation}-{tasks}-server", per_second),
+            wall=of_hand(f"{operation}-{tasks}-server", per_wall_second),
+            must=must,
+            aim=aim,
+            better="more",
+        )
+        for operation, what in (("turn", "a turn"), ("append", "append of both messages"))
+        for tasks, must, aim in ((1, 0.3, 0.7), (64, 0.7, 0.8))
     ]
 
 

@@ -1,10 +1,10 @@
-"""Copying the main table into the README, between two comments, so that no figure is typed."""
+"""Copying tables into the README and the docs, between two comments, so that no figure is typed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.tables import main_table
+from benchmarks.tables import main_table, server_table
 
 if TYPE_CHECKING:
     from benchmarks.recording import Recording
@@ -19,11 +19,26 @@ def with_table(readme: str, run: Recording) -> str:
     Raises:
         ValueError: the marks are missing, or there is more than one pair.
     """
-    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
-        raise ValueError(f"the README needs one pair of marks: {BEGIN} ... {END}")
-    before, _, rest = readme.partition(BEGIN)
+    return _between_marks(readme, f"{main_table(run)}\n\n{_where(run)}")
+
+
+def with_server_table(page: str, run: Recording) -> str:
+    """Return the page on scale with the figures of a server between the marks.
+
+    Raises:
+        ValueError: the marks are missing, or there is more than one pair.
+    """
+    server = run.data["machine"].get("postgres")
+    where = f"PostgreSQL {server} on the same machine. " if server else "Not measured yet. "
+    return _between_marks(page, f"{server_table(run)}\n\n{where}{_where(run)}")
+
+
+def _between_marks(text: str, part: str) -> str:
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"the text needs one pair of marks: {BEGIN} ... {END}")
+    before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{main_table(run)}\n\n{_where(run)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{part}\n\n{END}{after}"
 
 
 def _where(run: Recording) -> str:

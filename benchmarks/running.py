@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -18,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import commands, machine
 from benchmarks.child import END_S, ROOT, START_S, Child, ChildError
 from benchmarks.environments import python_of
+from benchmarks.server import NoServerError, database_server, version_of
 from benchmarks.systems import OURS, SYSTEMS, System, named
 from benchmarks.workloads import SERVER, Command, Scale, Workload, workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Self
+
+    from convostore.testing.postgres_process import PostgresProcess
 
 MEMORY = Path("/dev/shm")  # a file system in memory is what is wanted
 FORMAT = 1  # of the recording
@@ -35,7 +39,7 @@ class Bench:
     def __init__(self, scale: Scale, seed: int, only: Sequence[str] = ()) -> None:
         self.scale, self.random = scale, Random(seed)
         self.workloads = [one for one in workloads(scale) if _wanted(one, only)]
-        disk = ROOT / "build" / "bench"
+        self.disk = disk = ROOT / "build" / "bench"
         disk.mkdir(parents=True, exist_ok=True)
         memory = MEMORY if MEMORY.is_dir() else disk
         self.folders = {
@@ -59,27 +63,37 @@ class Bench:
         self._verbs: dict[str, list[str]] = {}
         self._shelves: set[tuple[str, str]] = set()
         self._numbers = count()
-        self._server: subprocess.Popen[bytes] | None = None
+        self._paced: subprocess.Popen[bytes] | None = None
         self._url = ""
+        self._started = ExitStack()
+        self._server: PostgresProcess | None = None
+        self._no_server = "not measured in this run"
 
     def __enter__(self) -> Self:
-        """Start the paced server."""
-        self._server = subprocess.Popen(
+        """Start the paced server, and PostgreSQL where it is measured."""
+        self._paced = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.streaming.paced"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        assert self._server.stdout is not None
-        self._url = f"http://127.0.0.1:{int(self._server.stdout.readline())}/"
+        assert self._paced.stdout is not None
+        self._url = f"http://127.0.0.1:{int(self._paced.stdout.readline())}/"
+        if any(one.place == "server" for one in self.workloads):
+            try:
+                self._server = self._started.enter_context(database_server(self.disk))
+                self.recording["machine"]["postgres"] = version_of(self._server)
+            except NoServerError as error:
+                self._no_server = str(error)
         return self
 
     def __exit__(self, *_: object) -> None:
         """End what was started, and remove the files."""
         for child in self._children.values():
             child.end()
-        if self._server is not None:
-            self._server.communicate(timeout=END_S)
+        self._started.close()
+        if self._paced is not None:
+            self._paced.communicate(timeout=END_S)
         for folder in self.folders.values():
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -106,6 +120,9 @@ class Bench:
         if python_of(system.environment) is None:
             entry["left_out"] = "not installed (make bench-peers)"
             return False
+        if "server" in system.places and self._server is None:
+            entry["left_out"] = self._no_server
+            return False
         try:
             child = self._child(system)
             entry["versions"] = child.ask({"do": "versions"}, within_s=START_S)
@@ -117,6 +134,8 @@ class Bench:
 
     def _fits(self, system: System, workload: Workload) -> bool:
         named_here = not workload.systems or system.name in workload.systems
+        if workload.place not in system.places:
+            return False
         return named_here and set(workload.verbs) <= set(self._verbs[system.name])
 
     def _child(self, system: System, index: int = 0) -> Child:
@@ -149,12 +168,29 @@ class Bench:
         if workload.shelf:
             self._fill(child, workload)
             return child.ask({**command, "on": workload.shelf}, within_s=workload.within_s)
+        with self._place(workload) as place:
+            child.ask({"do": "open", **place}, within_s=START_S)
+            try:
+                return child.ask(command, within_s=workload.within_s)
+            finally:
+                child.ask({"do": "close"}, within_s=START_S)
+
+    @contextmanager
+    def _place(self, workload: Workload) -> Iterator[Command]:
+        """Name a new file or database for the worker; it is removed at the end."""
+        if workload.place == "server":
+            assert self._server is not None
+            name = f"bench_{next(self._numbers)}"
+            place = {"path": self._server.make(name), "folder": str(self.folders["disk"])}
+            try:
+                yield place
+            finally:
+                self._server.drop(name)
+            return
         path = self._new_path(workload)
-        child.ask({"do": "open", "path": str(path)}, within_s=START_S)
         try:
-            return child.ask(command, within_s=workload.within_s)
+            yield {"path": str(path)}
         finally:
-            child.ask({"do": "close"}, within_s=START_S)
             shutil.rmtree(path.parent, ignore_errors=True)
 
     def _fill(self, child: Child, workload: Workload) -> None:

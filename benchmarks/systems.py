@@ -14,6 +14,10 @@ OURS = "convostore"
 LIMIT = "sqlite3 by hand: limit"
 SAME = "sqlite3 by hand: same"
 STREAM = "stream by hand"
+ON_A_SERVER = "convostore on PostgreSQL"
+BY_ASYNCPG = "asyncpg by hand: same"
+FILES = ("disk", "memory")
+SERVERS = ("server",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class System:
         kind: whose it is.
         environment: whose interpreter runs it.
         note: what a reader of the results has to know about it.
+        places: where it can keep chats.
     """
 
     name: str
@@ -33,6 +38,7 @@ class System:
     kind: Kind
     environment: str = OWN
     note: str = ""
+    places: tuple[str, ...] = FILES
 
     @property
     def file_name(self) -> str:
@@ -70,6 +76,20 @@ SYSTEMS = (
         "by hand",
         note="reads, splits, parses and joins a streamed reply, and keeps nothing",
     ),
+    System(
+        ON_A_SERVER,
+        "benchmarks.ours.on_a_server:OnAServer",
+        "ours",
+        note="the same public interface, its URL names a database",
+        places=SERVERS,
+    ),
+    System(
+        BY_ASYNCPG,
+        "benchmarks.byhand.same_postgres:SamePostgres",
+        "by hand",
+        note="convostore's statements, commits, ids and hashes in a plain loop; many rows by unnest",
+        places=SERVERS,
+    ),
     _peer("openai-agents SQLiteSession", "openai_agents", "Threaded"),
     _peer("openai-agents AsyncSQLiteSession", "openai_agents", "Async"),
     _peer("openai-agents SQLAlchemySession", "openai_agents", "Alchemy"),
@@ -106,6 +126,16 @@ SYSTEMS = (
         note="it has no store: its messages as one blob in sqlite3, written again each turn",
     ),
 )
+
+
+def ours_at(workload: str) -> str:
+    """Return the name of convostore where a workload, by its id, is on files or on a server."""
+    return ON_A_SERVER if workload.endswith("-server") else OURS
+
+
+def same_at(workload: str) -> str:
+    """Return the name of the same by hand, likewise."""
+    return BY_ASYNCPG if workload.endswith("-server") else SAME
 
 
 def named(name: str) -> System:

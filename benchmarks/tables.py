@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.goals import Goal, goals
 from benchmarks.recording import cpu_us, field, per_second, per_wall_second
-from benchmarks.systems import LIMIT, OURS, SAME
+from benchmarks.systems import LIMIT, ours_at, same_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,12 @@ MAIN = (
     "append-64-disk",
     "append-1-memory",
     "append-64-memory",
+    "turn-1-server",
+    "turn-64-server",
+    "append-1-server",
+    "append-64-server",
 )
+SERVER = tuple(one for one in MAIN if one.endswith("-server"))
 WORDS = {"kept_up": {0.0: "no", 1.0: "yes"}}
 
 
@@ -60,14 +65,14 @@ def _reached(word: str) -> str:
 def main_table(run: Recording) -> str:
     """Return the ratios of the writes: the table that goes into the README."""
     rows = []
-    for workload in MAIN:
-        ours = (workload, OURS)
+    for workload in filter(run.systems, MAIN):
+        ours = (workload, ours_at(workload))
         best = run.best_peer(workload, per_second)
         peer = None if best is None else (workload, best)
         rows.append(
             [
                 run.data["workloads"].get(workload, workload),
-                figure(run.ratio(ours, (workload, SAME), per_second), "x"),
+                figure(run.ratio(ours, (workload, same_at(workload)), per_second), "x"),
                 figure(run.ratio(ours, (workload, LIMIT), per_second), "x"),
                 figure(run.ratio(ours, peer, per_second) if peer else None, "x"),
                 best or "",
@@ -81,6 +86,24 @@ def main_table(run: Recording) -> str:
         "which is",
     )
     return table(head, rows, "lrrrl")
+
+
+def server_table(run: Recording) -> str:
+    """Return the figures of a server: the table that goes into the page on scale."""
+    rows = []
+    for workload in filter(run.systems, SERVER):
+        ours, hand = (workload, ours_at(workload)), (workload, same_at(workload))
+        rows.append(
+            [
+                run.data["workloads"].get(workload, workload),
+                *(figure(run.median(*at, per_wall_second)) for at in (ours, hand)),
+                figure(run.ratio(ours, hand, per_second), "x"),
+                figure(run.ratio(ours, hand, per_wall_second), "x"),
+                figure(run.median(*ours, field("p99_ms")), "ms"),
+            ]
+        )
+    head = ("", "a second", "by hand", "of it, quiet", "of it, wall", "p99")
+    return table(head, rows, "lrrrrr")
 
 
 def workload_table(run: Recording, workload: str) -> str:
@@ -108,7 +131,10 @@ def _row(run: Recording, workload: str, system: str, rate: Value) -> list[str]:
     return [
         system,
         figure(run.median(*at, rate)),
-        *(figure(run.ratio(at, (workload, other), rate), "x") for other in (SAME, LIMIT)),
+        *(
+            figure(run.ratio(at, (workload, other), rate), "x")
+            for other in (same_at(workload), LIMIT)
+        ),
         figure(run.median(*at, per_wall_second)),
         figure(run.median(*at, cpu_us)),
         *(

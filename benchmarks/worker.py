@@ -7,6 +7,7 @@ the system's own environment. It needs the standard library alone, but for the a
 
     {"do": "versions"}                       -> {"ok": {"llm": "0.36"}}
     {"do": "open", "path": "/tmp/x/chats.db"} -> {"ok": null}
+    {"do": "open", "path": "postgresql://...", "folder": "/tmp/x"}   where a sync is timed
     {"do": "write", "operation": "append", "tasks": 1, "seconds": 0.5, "turns_each": 8}
     {"do": "fill", "chat": "long", "arguments": [1000]}   keeps the conversation under a name
     {"do": "repeat", "verb": "load", "chat": "long", "seconds": 0.3}
@@ -59,11 +60,11 @@ class Worker:
         """Return what the adapter can do."""
         return [name for name in dir(self._kind) if not name.startswith("_")]
 
-    async def do_open(self, path: str, on: str = "") -> None:
-        """Open a database file."""
+    async def do_open(self, path: str, folder: str = "", on: str = "") -> None:
+        """Open a database file, or a database whose server keeps its files in *folder*."""
         adapter = self._kind()
         await settled(adapter.open(path))
-        self._opened[on], self._folders[on] = adapter, Path(path).parent
+        self._opened[on], self._folders[on] = adapter, Path(folder or Path(path).parent)
 
     async def do_close(self, on: str = "") -> None:
         """Close it."""

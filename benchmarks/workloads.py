@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from benchmarks.systems import LIMIT, OURS, SAME, STREAM
+from benchmarks.systems import BY_ASYNCPG, LIMIT, ON_A_SERVER, OURS, SAME, STREAM
 
-Place: TypeAlias = Literal["disk", "memory"]
+Place: TypeAlias = Literal["disk", "memory", "server"]
 Command: TypeAlias = dict[str, Any]
 
 SERVER = "@server"  # in a command: the paced server's URL
@@ -24,7 +24,8 @@ class Workload:
         title: for people.
         measure: the worker's command.
         within_s: how long it may take.
-        place: where the file lies: the disk, or memory that looks like one.
+        place: where the file lies: the disk, or memory that looks like one; or a database of a
+            PostgreSQL server whose files lie on the disk.
         systems: whom it is for; empty is everybody who has the verbs.
         verbs: what an adapter needs for it.
         shelf: the name of a file that is filled once and kept for all repeats.
@@ -65,6 +66,7 @@ class Scale:
     streams_s: float
     firsts: int
     commands: int
+    server_s: float
     peers_long: bool
     lengths: tuple[int, ...] = field(default=(10, 1_000, 10_000))
 
@@ -81,6 +83,7 @@ QUICK = Scale(
     streams_s=3.0,
     firsts=30,
     commands=20,
+    server_s=0.6,
     peers_long=False,
 )
 FULL = Scale(
@@ -95,6 +98,7 @@ FULL = Scale(
     streams_s=20.0,
     firsts=100,
     commands=40,
+    server_s=3.0,
     peers_long=True,
 )
 _OWN = (OURS, SAME, LIMIT)
@@ -102,7 +106,14 @@ _OWN = (OURS, SAME, LIMIT)
 
 def workloads(scale: Scale) -> tuple[Workload, ...]:
     """Return what is measured at that scale."""
-    return (*_writes(scale), *_together(scale), *_growth(scale), *_reads(scale), *_streams(scale))
+    return (
+        *_writes(scale),
+        *_together(scale),
+        *_growth(scale),
+        *_reads(scale),
+        *_streams(scale),
+        *_on_a_server(scale),
+    )
 
 
 def _writes(scale: Scale) -> list[Workload]:
@@ -268,6 +279,27 @@ def _streams(scale: Scale) -> list[Workload]:
                 "arguments": [f"{SERVER}?deltas=2&rate=2000", scale.firsts],
             },
         ),
+    ]
+
+
+def _on_a_server(scale: Scale) -> list[Workload]:
+    return [
+        Workload(
+            id=f"{operation}-{tasks}-server",
+            title=f"{title}, {tasks} task{'s' * (tasks > 1)}, PostgreSQL",
+            place="server",
+            systems=(ON_A_SERVER, BY_ASYNCPG),
+            verbs=(operation,),
+            measure={
+                "do": "write",
+                "operation": operation,
+                "tasks": tasks,
+                "seconds": scale.server_s,
+                "turns_each": 8,
+            },
+        )
+        for operation, title in (("append", "append of both messages"), ("turn", "a turn"))
+        for tasks in (1, 64)
     ]
 
 

@@ -6,13 +6,17 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.engine import Dialect
 
     from convostore.storage.statements import Hot
 
-_dialect = sqlite.dialect()
+SQLITE: Dialect = sqlite.dialect()
+POSTGRES: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's dialects are not annotated
 
 
 class Spelled:
@@ -22,16 +26,17 @@ class Spelled:
     order of the text's placeholders, with what the statement itself fixes in between.
     """
 
-    def __init__(self, hot: Hot, *names: str) -> None:
-        self.sql, pick = hot.on(_dialect)
-        marks = {name: _Mark(at) for at, name in enumerate(names)}
-        picked = pick(marks)
-        fixed = [value for value in picked if not isinstance(value, _Mark)]
-        positions = []
-        for value in picked:
-            known = isinstance(value, _Mark)
-            positions.append(value.at if known else len(names) + fixed.index(value))
-        self._fixed = tuple(fixed)
+    def __init__(self, hot: Hot, *names: str, dialect: Dialect = SQLITE) -> None:
+        compiled = hot.compiled(dialect)
+        self.sql = str(compiled)
+        self._put(names, compiled.positiontup or (), compiled.params)
+
+    def _put(self, names: Sequence[str], order: Sequence[str], params: dict[str, Any]) -> None:
+        fixed = [name for name in order if name not in names]
+        self._fixed = tuple(params[name] for name in fixed)
+        positions = [
+            names.index(name) if name in names else len(names) + fixed.index(name) for name in order
+        ]
         self._order: Callable[[tuple[Any, ...]], Any] = itemgetter(*positions)
         self._alone = len(positions) == 1
 
@@ -41,8 +46,14 @@ class Spelled:
         return (ordered,) if self._alone else ordered
 
 
-class _Mark:
-    """Stands for a value that is given at run time."""
+class SpelledMany(Spelled):
+    """The same of PostgreSQL's statement for many rows: `rows` takes rows, and returns arrays."""
 
-    def __init__(self, at: int) -> None:
-        self.at = at
+    def __init__(self, hot: Hot, *names: str) -> None:
+        many = hot.at_once(POSTGRES)
+        self.sql = many.sql
+        self._put(names, many.names, many.fixed)
+
+    def rows(self, rows: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+        """Turn rows, each in the order of the names given, into the statement's parameters."""
+        return self.row(*map(list, zip(*rows, strict=True)))

@@ -10,8 +10,9 @@ import recorded  # type: ignore[import-not-found] # pytest puts this folder on t
 
 from benchmarks.chart import chart, shares
 from benchmarks.goals import Goal, goals
-from benchmarks.readme import BEGIN, END, with_table
+from benchmarks.readme import BEGIN, END, with_server_table, with_table
 from benchmarks.recording import Recording, per_second
+from benchmarks.systems import BY_ASYNCPG, ON_A_SERVER
 from benchmarks.tables import figure, main_table, report
 
 if TYPE_CHECKING:
@@ -87,6 +88,25 @@ def test_readme_table_is_put_between_its_marks(run: Recording) -> None:
     assert with_table(once, run) == once
     with pytest.raises(ValueError, match="one pair of marks"):
         with_table("no marks", run)
+
+
+def test_a_server_has_goals_a_table_and_bars_of_its_own() -> None:
+    """Ours are 300 of 400 by hand; the chart's bar is a share of what is by hand there."""
+    data = recorded.recording()
+    for system, rate in ((ON_A_SERVER, 300.0), (BY_ASYNCPG, 400.0)):
+        run = {"workload": "append-64-server", "system": system, "repeat": 0, "order": 0}
+        data["runs"].append({**run, "result": recorded.written(rate)})
+    data["workloads"]["append-64-server"] = "append, 64 tasks, PostgreSQL"
+    data["machine"]["postgres"] = "18.6"
+    run = Recording(data)
+    one = goal("append of both messages, 64 tasks, PostgreSQL", "asyncpg by hand")
+    assert one.reached(one.value(run)) == "yes"
+    page = with_server_table(f"# Scale\n\n{BEGIN}\n{END}\n", run)
+    assert "| append, 64 tasks, PostgreSQL | 150 | 200 | 0.75x | 0.75x | 10 ms |" in page
+    assert "PostgreSQL 18.6 on the same machine." in page
+    assert shares(run, "append-64-server") == [(BY_ASYNCPG, 1.0), (ON_A_SERVER, 0.75)]
+    assert "64 tasks at once, PostgreSQL" in chart(run)
+    assert "One task at a time, PostgreSQL" not in chart(run)
 
 
 def test_recording_is_read_from_its_file(run: Recording, tmp_path: Path) -> None:
