@@ -94,8 +94,8 @@ def test_a_server_has_goals_a_table_and_bars_of_its_own() -> None:
     """Ours are 300 of 400 by hand; the chart's bar is a share of what is by hand there."""
     data = recorded.recording()
     for system, rate in ((ON_A_SERVER, 300.0), (BY_ASYNCPG, 400.0)):
-        run = {"workload": "append-64-server", "system": system, "repeat": 0, "order": 0}
-        data["runs"].append({**run, "result": recorded.written(rate)})
+        at = {"workload": "append-64-server", "system": system, "repeat": 0, "order": 0}
+        data["runs"].append({**at, "result": recorded.written(rate)})
     data["workloads"]["append-64-server"] = "append, 64 tasks, PostgreSQL"
     data["machine"]["postgres"] = "18.6"
     run = Recording(data)
