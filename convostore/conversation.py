@@ -277,7 +277,8 @@ def _stored(messages: tuple[Message, ...], job: Append, done: Appended) -> Itera
 def _new(message: Message) -> NewMessage:
     """Return a caller's message as it will be stored."""
     for name in _TEXTS:
-        gate(getattr(message, name) or "", f"the message's {name}")
+        if value := getattr(message, name):
+            gate(value, f"the message's {name}")
     text, shape = encode_parts(message.parts) if message.parts else (message.text, None)
     if shape is not None:
         gate(shape, "a part of the message")

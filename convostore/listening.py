@@ -48,8 +48,8 @@ class Listener:
         self._late = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def next(self, events: AsyncIterator[Event]) -> Event:
-        """Wait for the next event.
+    async def next(self, events: AsyncIterator[Event], task: asyncio.Task[Any] | None) -> Event:
+        """Wait for the next event, in *task*, the running one.
 
         Raises:
             ProviderError: any kind; also where the provider raised something else.
@@ -59,7 +59,7 @@ class Listener:
         if now_s >= self._deadline_s:
             raise too_late(self._provider, self._limits, whole=True)
         self._due_s = min(now_s + self._limits.idle_timeout_s, self._deadline_s)
-        self._task, self._late = asyncio.current_task(), False
+        self._task, self._late = task, False
         if self._timer is None:
             self._ring()
         try:

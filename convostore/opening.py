@@ -249,15 +249,15 @@ class Opening:
             user=user,
             reply=reply,
             now_ms=now_ms,
-            title=fallback_title(self._ask.text),
+            title=None if place.record.title else fallback_title(self._ask.text),
             model=self.request.model,
         )
         write = place.database.submit(begin_turns, place.owner_id, job)
         leases.hold(self.token, asyncio.get_running_loop())
         try:
-            outcome: Begun | KnownKey | Outdated = await asyncio.shield(write)
+            outcome: Begun | KnownKey | Outdated = await write.future
         except asyncio.CancelledError:
-            place.forsake(forsaken(place, write, self.token, reply.id))
+            place.forsake(forsaken(place, write.kept(), self.token, reply.id))
             raise
         except ConvostoreError as error:
             doubtful(place, error, self.token, reply.id)

@@ -38,13 +38,17 @@ def storable(struct: StructT) -> StructT:
     changed: dict[str, object] = {}
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
+        if value is None:
+            continue
         if isinstance(value, str):
-            changed[name] = cleaned(value)
+            new: object = cleaned(value)
         elif isinstance(value, msgspec.Struct):
-            changed[name] = storable(value)
-        elif isinstance(value, float | int) and not _fits(value):
-            changed[name] = None
-    return msgspec.structs.replace(struct, **changed)
+            new = storable(value)
+        else:
+            new = None if isinstance(value, float | int) and not _fits(value) else value
+        if new is not value:
+            changed[name] = new
+    return msgspec.structs.replace(struct, **changed) if changed else struct
 
 
 def _fits(number: float) -> bool:

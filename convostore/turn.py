@@ -270,7 +270,7 @@ class Turn:
         provider = self._opening.provider
         if self._events is None:
             self._events = start(provider, self._opening.request)
-        return await self._listener.next(self._events)
+        return await self._listener.next(self._events, self._puller)
 
     async def _known_delta(self) -> Delta:
         """Return a delta of a reply that is followed, not made."""

@@ -51,25 +51,22 @@ class Database(ABC):
             StoreClosedError: the store is closed or was inherited by a fork.
             ConvostoreError: the conflict that the function returned for this job.
         """
-        waiting = self._queue(function, owner_id, job)
+        waiting = self.submit(function, owner_id, job)
         try:
             return await waiting.future
         except asyncio.CancelledError:
-            waiting.claim()  # not taken yet: then it never will be
+            waiting.let_go()
             raise
 
-    def submit(self, function: GroupFunction, owner_id: str, job: object) -> asyncio.Future[Any]:
-        """Queue *job* as `write` does, and return at once; the future gets what `write` returns.
+    def submit(self, function: GroupFunction, owner_id: str, job: object) -> Waiting:
+        """Queue *job* as `write` does, and return at once; its `future` gets what `write` returns.
 
         For a caller who has to know the outcome though somebody may cancel it: the job is not
-        withdrawn with whoever waits for it.
+        withdrawn with whoever waits for it, and `Waiting.kept` still has its outcome.
 
         Raises:
             StoreClosedError: the store is closed or was inherited by a fork.
         """
-        return self._queue(function, owner_id, job).future
-
-    def _queue(self, function: GroupFunction, owner_id: str, job: object) -> Waiting:
         self._guard()
         loop = asyncio.get_running_loop()
         if self._deadlines is None or self._deadlines.loop is not loop:

@@ -26,10 +26,12 @@ class Waiting:
     Attributes:
         future: gets the outcome in the caller's loop: what the function returned for the job, or
             as an exception the conflict or the error. Cancelled, it lets go of the outcome only.
+        settled: the outcome is known, or nobody will want to know it.
     """
 
     __slots__ = (
         *("_claim", "_translate", "function", "future", "job", "loop", "outcome", "owner_id"),
+        "settled",
     )
 
     def __init__(
@@ -47,6 +49,7 @@ class Waiting:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.outcome: Any = None
+        self.settled = False
         self._claim = [True]
 
     def claim(self) -> bool:
@@ -63,11 +66,25 @@ class Waiting:
 
     def withdraw(self, reason: Callable[[], StoreError]) -> None:
         """Give up waiting, if the writer has not taken the job yet: then it is not stored."""
-        if self.claim() and not self.future.done():
-            self.future.set_exception(reason())
+        if self.claim():
+            self.outcome = reason()
+            self.settle()
+
+    def let_go(self) -> None:
+        """Ask for the outcome no more; a job that was not taken yet never will be."""
+        self.settled = self.claim() or self.settled
+
+    def kept(self) -> asyncio.Future[Any]:
+        """Return a future for the outcome, also where whoever waited for it was cancelled."""
+        if self.future.cancelled():
+            self.future = self.loop.create_future()
+            if self.settled:
+                self.settle()
+        return self.future
 
     def settle(self) -> None:
         """Hand the outcome to the caller, in the caller's own thread."""
+        self.settled = True
         if self.future.done():
             return  # the caller was cancelled: to it the outcome is unknown
         if isinstance(self.outcome, BaseException):
@@ -98,7 +115,7 @@ class Deadlines:
     def watch(self, waiting: Waiting) -> None:
         """Withdraw *waiting* when it has not been taken within the patience."""
         queue = self._waiting
-        while queue and queue[0][1].future.done():
+        while queue and queue[0][1].settled:
             queue.popleft()
         queue.append((self.loop.time() + self._patience_s, waiting))
         if self._timer is None:
@@ -106,7 +123,7 @@ class Deadlines:
 
     def _ring(self) -> None:
         queue, now_s = self._waiting, self.loop.time()
-        while queue and (queue[0][1].future.done() or queue[0][0] <= now_s):
+        while queue and (queue[0][1].settled or queue[0][0] <= now_s):
             queue.popleft()[1].withdraw(self._reason)
         self._timer = self.loop.call_at(queue[0][0], self._ring) if queue else None
 

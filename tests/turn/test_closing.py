@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -249,8 +250,8 @@ async def test_a_turn_whose_first_write_may_be_stored_ends(
         await stored
         raise StoreError("whether this is stored is not known")
 
-    def losing(database: Database, *job: Any) -> asyncio.Future[Any]:
-        return asyncio.ensure_future(lost(submit(database, *job)))
+    def losing(database: Database, *job: Any) -> SimpleNamespace:
+        return SimpleNamespace(future=asyncio.ensure_future(lost(submit(database, *job).future)))
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "submit", losing)
@@ -271,8 +272,11 @@ async def test_a_turn_whose_first_write_was_lost_ends_nothing_else(
     async def lost() -> None:
         raise StoreError("whether this is stored is not known")
 
+    def losing(*_: object) -> SimpleNamespace:
+        return SimpleNamespace(future=asyncio.ensure_future(lost()))
+
     with monkeypatch.context() as patch:
-        patch.setattr(Database, "submit", lambda *_: asyncio.ensure_future(lost()))
+        patch.setattr(Database, "submit", losing)
         with pytest.raises(StoreError, match="not known"):
             await chat.send("Hi")
     pulse = chat._place.pulse
