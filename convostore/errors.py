@@ -13,7 +13,7 @@
     +- ProviderError                     .provider, .status, .retryable, .reply
     |  +- ProviderConnectError  ProviderTimeoutError  ProviderAuthError  RateLimitError
     |  +- CaptchaRequiredError  ModerationRefusedError  RemoteThreadGoneError  ContextLengthError
-    |  +- ProviderProtocolError (.excerpt)  IncompleteReplyError
+    |  +- ProviderProtocolError (.excerpt)  IncompleteReplyError  ProviderOptionError
     +- FormatError                       .format, .record, .reason
     +- UsageError                        command line only
 
@@ -282,6 +282,12 @@ class IncompleteReplyError(ProviderError):
     """The reply broke off: an error object inside the stream, a cut body, no end mark, a limit."""
 
     code = "incomplete_reply"
+
+
+class ProviderOptionError(ProviderError):
+    """The provider has no such option, or the option takes no such value; nothing was sent."""
+
+    code = "provider_option"
 
 
 class FormatError(ConvostoreError):

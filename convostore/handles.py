@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 HANDLE_LENGTH = 8
+ID_LENGTH = 36  # of an id, which may be typed as well
 # Source: Douglas Crockford, "Base 32": no I, L, O (read as 1, 1, 0) and no U.
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _FOLD = str.maketrans({"o": "0", "i": "1", "l": "1"})
@@ -14,6 +15,11 @@ def fold_handle(typed: str) -> str:
     Source: Douglas Crockford, "Base 32", decoding.
     """
     return typed.strip().lower().translate(_FOLD)
+
+
+def fold_id(typed: str) -> str:
+    """Return *typed* as an id is stored, in lower case, if it is as long as one."""
+    return typed.lower() if len(typed) == ID_LENGTH else typed
 
 
 def is_handle_like(text: str) -> bool:

@@ -61,7 +61,14 @@ def file_of(url: str) -> str | None:
 def location(url: str) -> str:
     """Return where the store *url* is: the file of a SQLite URL, else as it may be shown."""
     scheme, found, path = url.partition(":///")
-    return path if found and scheme.partition("+")[0] == "sqlite" else shown(url)
+    if found and scheme.partition("+")[0] == "sqlite":
+        return path
+    return shown(url) if "://" in url else at_home(url)
+
+
+def at_home(path: str) -> str:
+    """Return *path* with the folder that a `~` at its beginning means, as in a shell."""
+    return os.path.expanduser(path) if path.startswith("~") else path  # noqa: PTH111 - pathlib takes as long to load as sqlite3
 
 
 def shown(url: str) -> str:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `conv
 if TYPE_CHECKING:
     from re import Match
 
-_OF_ONE_STORE = "chat|db|export|list|path|show"  # the commands that have a store
+_OF_NO_STORE = "models"
 # What of a server's options leads to it and is no secret.
 # Source: PostgreSQL, "Parameter Key Words" of a connection.
 _LEADING = frozenset(
@@ -39,10 +39,14 @@ def fitted(text: str, db: str | None, owner: str | None) -> str:
     import re
     import shlex
 
+    from convostore.cli.program import NAMES
+
     def typed(found: Match[str]) -> str:
+        if found[1] not in NAMES or found[1] == _OF_NO_STORE:
+            return found[0]
         return shlex.join(["convostore", *_flags(db, owner, found[1])]) + " "
 
-    return re.sub(rf"(?<!\S)convostore (?=({_OF_ONE_STORE})\b)", typed, text)
+    return re.sub(r"(?<!\S)convostore (?=([a-z-]+))", typed, text)
 
 
 def _flags(db: str | None, owner: str | None, verb: str) -> list[str]:

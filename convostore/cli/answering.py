@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from convostore.cli.exits import EndedError, exit_code
-from convostore.cli.invocation import run
+from convostore.cli.invocation import filled, run
 from convostore.errors import ConvostoreError
 
 if TYPE_CHECKING:
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 
 _OPTIONS = (
-    click.option("-p", "provider", metavar="PROVIDER", help="playground, local or echo."),
-    click.option("-m", "model", metavar="MODEL", help="Which model answers: convostore models."),
+    click.option(
+        "-p", "provider", metavar="PROVIDER", callback=filled, help="playground, local or echo."
+    ),
+    click.option(
+        "-m",
+        "model",
+        metavar="MODEL",
+        callback=filled,
+        help="Which model answers: convostore models.",
+    ),
     click.option(
         "-o",
         "options",
@@ -29,7 +37,7 @@ _OPTIONS = (
         multiple=True,
         help="An option for the provider, such as temperature=0.2; may be repeated.",
     ),
-    click.option("--proxy", metavar="URL", help="Go through this HTTP proxy."),
+    click.option("--proxy", metavar="URL", callback=filled, help="Go through this HTTP proxy."),
     click.option("--json", "as_json", is_flag=True, help="JSON lines: pieces, then how it ended."),
 )
 

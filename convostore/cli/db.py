@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
-from convostore.cli.terminal import one_line, say
+from convostore.cli.invocation import (
+    Invocation,
+    examples,
+    pass_invocation,
+    place,
+    run,
+    store_options,
+)
+from convostore.cli.terminal import counted, one_line, say
 
 if TYPE_CHECKING:
     from convostore.storage.soundness import CheckReport
@@ -49,14 +55,13 @@ def check(invocation: Invocation, deep: bool) -> None:
     for remark in found.remarks:
         say(f"note: {remark}")
     if found.problems:
-        count = len(found.problems)
         raise StoreCorruptError(
-            f"{count} problem{'s' if count > 1 else ''} found",
+            f"{counted(len(found.problems), 'problem')} found",
             hint=DAMAGED_HINT
             if found.journal_mode
             else "restore the database from a dump: pg_restore",
         )
-    click.echo(f"no problems in {found.conversations} conversations")
+    click.echo(f"no problems in {counted(found.conversations, 'conversation')}")
 
 
 async def _check(invocation: Invocation, deep: bool) -> CheckReport:
@@ -65,29 +70,31 @@ async def _check(invocation: Invocation, deep: bool) -> CheckReport:
 
 
 @db.command(epilog=examples("convostore db backup chats-backup.db"))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(), callback=place)
 @store_options
 @pass_invocation
-def backup(invocation: Invocation, file: Path) -> None:
+def backup(invocation: Invocation, file: str) -> None:
     """Write a copy of the whole store to FILE, also while it is in use."""
     run(_backup(invocation, file), patient=True)
     say(f"the backup is in {file}")
 
 
-async def _backup(invocation: Invocation, file: Path) -> None:
+async def _backup(invocation: Invocation, file: str) -> None:
     async with invocation.open() as store:
         await store.backup(file)
 
 
 @db.command(epilog=examples("convostore db restore chats-backup.db"))
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(), callback=place)
 @store_options
 @pass_invocation
-def restore(invocation: Invocation, file: Path) -> None:
+def restore(invocation: Invocation, file: str) -> None:
     """Put the backup FILE in the store's place; what was there is kept beside it."""
+    from pathlib import Path
+
     from convostore.store import restore as restore_store
 
-    report = run(restore_store(invocation.url, file), patient=True)
+    report = run(restore_store(invocation.url, Path(file)), patient=True)
     say(f"the store is as in {file} again")
     if report.kept is not None:
         say(f"what was there is kept in {report.kept}")

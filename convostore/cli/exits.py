@@ -4,7 +4,7 @@
 
     0    done
     1    a format or a text was refused, or something unexpected happened
-    2    wrong usage; a short name that fits several conversations
+    2    wrong usage, an option that the provider refuses; a short name that fits several conversations
     3    not found
     4    any other conflict
     5    the store is busy, full, damaged, of another version, or cannot be opened
@@ -30,6 +30,7 @@ UNEXPECTED: Final = 1
 # The first line that fits counts, so the exceptions stand above their families.
 CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.UsageError, 2),
+    (errors.ProviderOptionError, 2),
     (errors.AmbiguousHandleError, 2),
     (errors.NotFoundError, 3),
     (errors.ConflictError, 4),

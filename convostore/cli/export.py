@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 
 import click
 
@@ -14,10 +13,11 @@ from convostore.cli.invocation import (
     examples,
     needed_ref,
     pass_invocation,
+    place,
     run,
     store_options,
 )
-from convostore.cli.terminal import say
+from convostore.cli.terminal import counted, say
 
 
 @click.command(
@@ -40,13 +40,14 @@ from convostore.cli.terminal import say
     "-o",
     "to",
     metavar="FILE|DIR",
-    type=click.Path(path_type=Path),
-    help="Where to; without it, stdout.",
+    type=click.Path(),
+    callback=place,
+    help="Where to; - or nothing is stdout.",
 )
 @store_options
 @pass_invocation
 def export(
-    invocation: Invocation, ref: str | None, everything: bool, format_name: str, to: Path | None
+    invocation: Invocation, ref: str | None, everything: bool, format_name: str, to: str | None
 ) -> None:
     """Write out one conversation, or all."""
     from convostore.errors import UsageError
@@ -56,11 +57,15 @@ def export(
             "export takes a conversation or --all, not both", hint="leave one of them out"
         )
     wanted = None if everything else needed_ref(ref, "export")
-    run(_export(invocation, wanted, format_name, to))
+    run(_export(invocation, wanted, format_name, None if _is_stdout(to) else to))
+
+
+def _is_stdout(to: str | None) -> bool:
+    return to is None or to in {"-", "/dev/stdout", "/dev/fd/1"}
 
 
 async def _export(
-    invocation: Invocation, ref: str | None, format_name: str, to: Path | None
+    invocation: Invocation, ref: str | None, format_name: str, to: str | None
 ) -> None:
     from convostore.cli.output import Output
 
@@ -73,6 +78,6 @@ async def _export(
                     await output.write(piece)
         else:
             say(
-                f"{exported.conversations} conversations with {exported.messages} messages "
-                f"are in {exported.path}"
+                f"{counted(exported.conversations, 'conversation')} with "
+                f"{counted(exported.messages, 'message')} in {exported.path}"
             )

@@ -86,9 +86,32 @@ pass_invocation = click.make_pass_decorator(Invocation, ensure=True)
 def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is None or param.name is None:
         return
-    if not value:
-        raise UsageError(f"--{param.name} is empty", hint=f"leave --{param.name} out, or name one")
+    filled(ctx, param, value)
     setattr(ctx.ensure_object(Invocation), param.name, value)
+
+
+def filled(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001 - click hands it to every callback
+    """Return what was typed; refuse an empty one by its name.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if value is not None and not value.strip():
+        name = param.opts[0]
+        if name.startswith("-"):
+            raise UsageError(f"{name} is empty", hint=f"leave {name} out, or name one")
+        raise UsageError(f"{name.upper()} is empty", hint="name a file")
+    return value
+
+
+def place(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the name of a file or folder, with `~` as home; refuse an empty one.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    filled(ctx, param, value)
+    return None if value is None else plainconfig.at_home(value)
 
 
 def store_options(command: CommandT) -> CommandT:

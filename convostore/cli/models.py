@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
+from convostore.cli.invocation import (
+    Invocation,
+    examples,
+    filled,
+    pass_invocation,
+    run,
+    store_options,
+)
 from convostore.cli.terminal import is_terminal, one_line
 
 if TYPE_CHECKING:
@@ -15,8 +22,10 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=examples("convostore models -p local"))
-@click.option("-p", "provider", metavar="PROVIDER", help="playground, local or echo.")
-@click.option("--proxy", metavar="URL", help="Go through this HTTP proxy.")
+@click.option(
+    "-p", "provider", metavar="PROVIDER", callback=filled, help="playground, local or echo."
+)
+@click.option("--proxy", metavar="URL", callback=filled, help="Go through this HTTP proxy.")
 @store_options
 @pass_invocation
 def models(invocation: Invocation, provider: str | None, proxy: str | None) -> None:

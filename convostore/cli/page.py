@@ -5,7 +5,16 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
-from convostore.cli.terminal import BOLD, DIM, is_terminal, many_lines, one_line, say, styled
+from convostore.cli.terminal import (
+    BOLD,
+    DIM,
+    counted,
+    is_terminal,
+    many_lines,
+    one_line,
+    say,
+    styled,
+)
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
@@ -167,7 +176,7 @@ def print_conversation(
     write = sys.stdout.write
     title = one_line(record.title or "(no title)")
     write(f"{styled(record.handle, sys.stdout, BOLD)}  {title}\n")
-    facts = [record.provider, record.model, f"{record.message_count} messages", record.key]
+    facts = [record.provider, record.model, counted(record.message_count, "message"), record.key]
     write(f"{one_line(', '.join(fact for fact in facts if fact))}\n")
     for name, value in hidden.items():
         write(f"{name}: {one_line(value or '-')}\n")
@@ -204,11 +213,11 @@ def _print_message(message: Message) -> None:
 def _part_line(tag: str, part: Mapping[str, Any]) -> str:
     match tag:
         case "reasoning":
-            return f"[reasoning, {len(part['text'])} characters]"
+            return f"[reasoning, {counted(len(part['text']), 'character')}]"
         case "tool_call":
             return f"[called {part['name'] or 'a tool'} {part['args']}]"
         case "tool_result":
-            return f"[{part['name'] or 'the tool'} answered, {len(part['content'])} characters]"
+            return f"[{part['name'] or 'the tool'} answered, {counted(len(part['content']), 'character')}]"
         case "opaque":
             return f"[{part['kind']}]"
     return ""

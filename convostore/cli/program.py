@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from convostore import __version__
+from convostore.cli.exits import EndedError, exit_code
 from convostore.cli.invocation import examples, store_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _HOME = {
     "chat": ("convostore.cli.chat", "chat"),
@@ -24,6 +30,7 @@ _HOME = {
     "switch": ("convostore.cli.branches", "switch"),
     "tree": ("convostore.cli.branches", "tree_command"),
 }
+NAMES = frozenset(_HOME)
 EXAMPLES = examples(
     'convostore chat "Plan three days in Kyoto"   ask; the answer is kept while it streams',
     'convostore chat -c "And the budget?"         go on, today or next year',
@@ -51,6 +58,31 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read what is typed; `--help` and `--version` print here."""
+        with _readers():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what is typed."""
+        with _readers():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _readers() -> Iterator[None]:
+    """Let a reader that went away be what it is: click would end with code 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise EndedError(exit_code(error)) from None
+
 
 @click.group(
     cls=_Commands,
@@ -63,6 +95,8 @@ def program() -> None:
     """Keep every chat: the question before the model is asked, the answer while it comes.
 
     Exit codes: 0 done, 1 text or format refused, 2 usage or ambiguous name, 3 not found,
-    4 conflict, 5 store, 6 provider, 130 Ctrl-C. Shell completion:
-    eval "$(_CONVOSTORE_COMPLETE=bash_source convostore)".
+    4 conflict, 5 store, 6 provider, 130 Ctrl-C (128 + the number of any other signal),
+    141 the reader of the output left.
+
+    Shell completion: eval "$(_CONVOSTORE_COMPLETE=bash_source convostore)"
     """

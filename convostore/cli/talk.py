@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from convostore.cli import farside
 from convostore.cli.exits import SignalledError, exit_code
 from convostore.cli.signals import stoppable
-from convostore.cli.terminal import say
+from convostore.cli.terminal import counted, say
 from convostore.errors import ConvostoreError, TurnStateError
 from convostore.providers.provider import ChatMessage, ChatRequest
 from convostore.text import gate
@@ -202,7 +202,7 @@ class Talk:
     def _say_how_it_went(self) -> None:
         turn = self._turn
         if turn is not None and turn.rehydrated:
-            left_out = f"; the oldest {turn.dropped_turns} turns did not fit"
+            left_out = f"; of the oldest, {counted(turn.dropped_turns, 'turn')} did not fit"
             say(
                 "convostore: the earlier messages went along as text, in a new remote thread"
                 + (left_out if turn.dropped_turns else "")

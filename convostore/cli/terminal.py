@@ -67,6 +67,11 @@ class PieceEscaper:
         return many_lines(held)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return *number* of a *thing*, in words: 1 message, 2 messages."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def is_terminal(stream: IO[str] | None) -> bool:
     """Tell whether a person sees *stream*, or types into it."""
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from convostore.cli import shapes
 from convostore.cli.terminal import (
     PieceEscaper,
+    counted,
     has_colour,
     is_terminal,
     one_line,
@@ -69,7 +70,9 @@ class TextView:
             case ToolCallDelta():
                 self._gather(delta)
             case ToolResultDelta():
-                self._aside(f"[{delta.name or 'tool'} answered, {len(delta.content)} characters]")
+                self._aside(
+                    f"[{delta.name or 'tool'} answered, {counted(len(delta.content), 'character')}]"
+                )
 
     async def close(self) -> None:
         """Show what was held back, and end the line.
@@ -145,6 +148,10 @@ class TextView:
             self._output.line_open = False
 
 
+def _content(delta: TextDelta | ReasoningDelta) -> str:
+    return delta.text if isinstance(delta, TextDelta) else delta.reasoning
+
+
 class JsonView:
     """One JSON object a line on stdout: the deltas, then one `finished` or one `error`."""
 
@@ -159,6 +166,8 @@ class JsonView:
         """
         import msgspec
 
+        if isinstance(delta, TextDelta | ReasoningDelta) and not _content(delta):
+            return  # the far side's sign of life
         await self._output.write(shapes.to_line(msgspec.to_builtins(delta)))
 
     async def close(self) -> None:

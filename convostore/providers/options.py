@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from convostore.errors import ProviderError
+from convostore.errors import ProviderOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Option(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         """Describe it as in `must be ...`."""
         kind = "a whole number" if self.whole else "a number"
-        return f"{kind} from {self.least:g} to {self.most:g}"
+        return f"{kind} from {self.least:,.10g} to {self.most:,.10g}"
 
 
 def check_options(
@@ -43,18 +43,18 @@ def check_options(
     """Refuse settings that are none of *options*, and values that these do not take.
 
     Raises:
-        ProviderError: with a hint; permanent.
+        ProviderOptionError: with a hint; permanent.
     """
     for name, value in settings.items():
         if name not in options:
-            raise ProviderError(
+            raise ProviderOptionError(
                 f"{provider} has no option called {name!r}",
                 provider=provider,
-                hint=f"options: {', '.join(options)}",
+                hint=f"it takes: -o {', '.join(options)}",
             )
         if not options[name].takes(value):
-            raise ProviderError(
+            raise ProviderOptionError(
                 f"the option {name} must be {options[name]}",
                 provider=provider,
-                hint=f"give another value for {name}, or leave it out",
+                hint=f"set it with: -o {name}=VALUE, or leave it out",
             )

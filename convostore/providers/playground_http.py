@@ -10,6 +10,7 @@ from convostore import __version__, clock
 from convostore.errors import (
     ProviderConnectError,
     ProviderError,
+    ProviderOptionError,
     ProviderProtocolError,
     ProviderTimeoutError,
 )
@@ -153,8 +154,8 @@ class Connection:
     def __init__(self, base_url: str, *, proxy: str | None, connect_timeout_s: float) -> None:
         self.server_url = _server_url(base_url)
         if proxy is not None and not _is_http(proxy):
-            raise ProviderError(
-                "the proxy's address must begin with http:// or https://",
+            raise ProviderOptionError(
+                "the proxy's address must look like http://HOST:PORT",
                 provider=NAME,
                 hint="give it as: --proxy http://HOST:PORT",
             )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from convostore.errors import ContextLengthError, ProviderAuthError, ProviderError
+from convostore.errors import (
+    ContextLengthError,
+    ProviderAuthError,
+    ProviderError,
+    ProviderOptionError,
+)
 from convostore.providers.playground_errors import NAME
 from convostore.providers.provider import ChatMessage
 
@@ -173,15 +178,15 @@ _OPTIONS: dict[str, tuple[Callable[[object], bool], str]] = {
 
 def _check_option(name: str, value: object) -> None:
     if name not in _OPTIONS:
-        raise ProviderError(
+        raise ProviderOptionError(
             f"the Playground has no option called {name!r}",
             provider=NAME,
-            hint=f"options: {', '.join(_OPTIONS)}",
+            hint=f"it takes: -o {', '.join(_OPTIONS)}",
         )
     is_right, wanted = _OPTIONS[name]
     if not is_right(value):
-        raise ProviderError(
+        raise ProviderOptionError(
             f"the option {name} must be {wanted}",
             provider=NAME,
-            hint=f"set it with: -o {name}=value",
+            hint=f"set it with: -o {name}=VALUE, or leave it out",
         )

@@ -64,9 +64,10 @@ def beside(path: Path, ending: str) -> Path:
 def copy_whole(connection: sqlite3.Connection, part: Path) -> None:
     """Write one committed state of an open store into an empty file, without its free pages.
 
-    Others may go on writing meanwhile. The content is on disk when this returns.
+    The connection takes URIs. Others may go on writing meanwhile. The content is on disk when this returns.
     """
-    connection.execute("VACUUM INTO ?", (str(part),))
+    # By its URI, for only so can its name hold bytes that are no UTF-8.
+    connection.execute("VACUUM INTO ?", (part.absolute().as_uri(),))
     sync(part)
 
 

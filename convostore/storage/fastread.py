@@ -12,7 +12,7 @@ import os
 import sqlite3
 import stat
 
-from convostore.handles import fold_handle, is_handle_like
+from convostore.handles import fold_handle, fold_id, is_handle_like
 from convostore.storage import fastread_sql as sql
 from convostore.storage.mounts import NETWORK_FILE_SYSTEMS, file_system
 
@@ -221,7 +221,7 @@ def _find(store: sqlite3.Connection, owner_id: str, ref: str) -> Conversation:
         rows = _rows(store, sql.BY_ID, owner_id=owner_id, id=ref)
     else:
         rows = (
-            _rows(store, sql.BY_ID, owner_id=owner_id, id=ref)
+            _rows(store, sql.BY_ID, owner_id=owner_id, id=fold_id(ref))
             or _rows(store, sql.BY_KEY, owner_id=owner_id, key=ref)
             or _by_handle(store, owner_id, fold_handle(ref))
         )

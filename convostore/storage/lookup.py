@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, select, union_all
 
 from convostore.errors import AmbiguousHandleError, ConversationNotFoundError
-from convostore.handles import fold_handle, is_handle_like
+from convostore.handles import fold_handle, fold_id, is_handle_like
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from
 from convostore.storage.statements import Hot
@@ -92,8 +92,8 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
         return await _nth_newest(database, owner_id, ref)
     if not _is_storable(ref):
         raise _not_found(ref)
-    for hot, name in ((_BY_ID, "id"), (_BY_KEY, "key")):
-        rows = await database.read(hot, owner_id=owner_id, **{name: ref})
+    for hot, name, value in ((_BY_ID, "id", fold_id(ref)), (_BY_KEY, "key", ref)):
+        rows = await database.read(hot, owner_id=owner_id, **{name: value})
         if rows:
             return conversation_from(rows[0])
     handle = fold_handle(ref)

@@ -47,7 +47,11 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         StoreOpenError: the file lies where there can be no write-ahead log.
     """
     connection = sqlite3.connect(
-        path, isolation_level=None, check_same_thread=False, timeout=FOREIGN_WAIT_MS / 1000
+        path.absolute().as_uri(),
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=FOREIGN_WAIT_MS / 1000,
     )
     try:
         connection.execute("PRAGMA page_size = 8192")  # bytes: long texts spill less than at 4096

@@ -75,7 +75,18 @@ def test_text_is_taken_from_stdin(program: Program, far: FarSide) -> None:
         (["chat", "-p", "nobody", "Hi"], None, 2, "nobody"),
         (["chat", "-o", "temperature", "Hi"], None, 2, "name=value"),
         (["chat", "-o", "dialect=welsh", "Hi"], None, 2, "welsh"),
-        (["chat", "-o", "temperature=hot", "Hi"], None, 6, "temperature"),
+        (["chat", "-o", "temperature=hot", "Hi"], None, 2, "temperature"),
+        (["chat", "-o", "warmth=1", "Hi"], None, 2, "warmth"),
+        (["chat", "--proxy", "nowhere", "Hi"], None, 2, "proxy"),
+        (["chat", "--proxy", "http://h:99999", "Hi"], None, 2, "proxy"),
+        (["chat", "-p", "", "Hi"], None, 2, "-p is empty"),
+        (["chat", "-m", " ", "Hi"], None, 2, "-m is empty"),
+        (["chat", "--proxy", "", "Hi"], None, 2, "--proxy is empty"),
+        (["chat", "--owner", "", "Hi"], None, 2, "--owner is empty"),
+        (["models", "-p", ""], None, 2, "-p is empty"),
+        (["export", "@", "-o", ""], None, 2, "-o is empty"),
+        (["db", "backup", ""], None, 2, "FILE is empty"),
+        (["db", "restore", ""], None, 2, "FILE is empty"),
         (["chat", "-c", "--resume", "x", "Hi"], None, 2, "--resume"),
         (["chat", "--resume", "", "Hi"], None, 2, "--resume"),
         (["chat", "-c", "--system", "Be brief", "Hi"], None, 2, "--system"),
@@ -108,11 +119,14 @@ def test_wrong_use_is_one_line_and_stores_nothing(
 
 
 def test_json_lines_are_the_pieces_then_the_end(program: Program, far: FarSide) -> None:
-    """`--json` prints each piece with its position, then one `finished` with the stored reply."""
+    """`--json` prints each piece with its position, then one `finished` with the stored reply.
+
+    A piece without text, with which many an answer begins, is no line.
+    """
     far.server.script(Think("hm"), "Hel", "lo\x1b")
     run = program("chat", "--json", "Hi")
     *pieces, end = run.lines
-    assert [(each["type"], each["text"]) for each in pieces if each["text"]] == [
+    assert [(each["type"], each["text"]) for each in pieces] == [
         ("reasoning", "hm"),
         ("text", "Hel"),
         ("text", "lo\x1b"),

@@ -79,7 +79,7 @@ async def test_delay_holds_back_each_piece() -> None:
     ("settings", "about"),
     [
         ({"temperature": 0.2}, "no option called 'temperature'"),
-        ({"delay_ms": "soon"}, "delay_ms must be a whole number from 0 to 60000"),
+        ({"delay_ms": "soon"}, "delay_ms must be a whole number from 0 to 60,000"),
         ({"delay_ms": -1}, "delay_ms must be"),
         ({"repeat": 0}, "repeat must be"),
         ({"repeat": 1.5}, "repeat must be"),
