@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from convostore.appending import once_key
 from convostore.errors import InvalidTextError
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
-from convostore.storage.rows import once_key
 from convostore.storage.turns import OnMoved
-from convostore.text import gate
+from convostore.text import gate, gate_object
 from convostore.views import view
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InvalidTextError: the question is empty, or a text cannot be stored.
         """
+        gate(self.text)
         if not self.text:
             raise InvalidTextError("the question is empty", hint="type some text")
-        gate(self.text)
         self.check_options()
 
     def check_options(self) -> None:
@@ -63,13 +63,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             (self.model, "the model"),
             (self.idempotency_key, "the idempotency key"),
         ):
-            gate(value or "", what)
+            if value is not None:
+                gate(value, what)
+        if self.settings is not None:
+            gate_object(self.settings, "the settings")
 
     def once_key(self, place: Place) -> str | None:
         """Return the idempotency key as it is stored: the caller's own, within its conversation."""
-        if self.idempotency_key is None:
-            return None
-        return once_key(place.record.key or place.record.id, self.idempotency_key)
+        return once_key(place, self.idempotency_key)
 
     def request(
         self,

@@ -4,35 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from convostore import clock
+from convostore.appending import new_messages, stored
 from convostore.asking import Ask, fallback_title
 from convostore.branching import Branching
-from convostore.errors import InvalidTextError, MessageNotFoundError
-from convostore.ids import new_id
+from convostore.errors import MessageNotFoundError
 from convostore.opening import Opening
 from convostore.ordering import Ordering
 from convostore.recovery import close_dead_replies
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
-from convostore.storage.rows import decode_parts, encode_parts, to_json
-from convostore.storage.standing import NewMessage
-from convostore.text import gate
 from convostore.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
     from convostore.storage.turns import OnMoved
 
 ANYWHERE: Final = ""  # no message has an empty id
-_TEXTS: Final = (
-    *("text", "id", "author", "provider", "model"),
-    *("finish_reason", "idempotency_key", "source_id"),
-)
 
 
 class Conversation(Branching, Ordering):
@@ -169,30 +158,37 @@ class Conversation(Branching, Ordering):
         """Store finished messages one below the other, in one transaction, and stand at the last.
 
         For those who talk to the model themselves. Repeating an append of the same message
-        objects is safe: it stores them once.
+        objects is safe: it stores them once. So is one of new objects, where one of them has the
+        same `idempotency_key`, which holds within the conversation.
 
         Args:
             messages: made with `Message.user`, `.assistant` or `.system`; roles, texts, parts,
-                authors and models are kept, ids too.
+                authors and models are kept, ids too. A tool call has an id.
             expected_head: the id of the message that must be the head; None is an empty
                 conversation. Without it, the append goes on wherever the conversation stands.
 
         Raises:
             HeadMovedError: the head is another one; nothing was stored.
             ConversationBusyError: a reply is running at the head.
-            DuplicateKeyError: a message of the same id has another text.
+            DuplicateKeyError: a message of the same id, or an append with the same idempotency
+                key, has another text.
+            ConversationNotFoundError: the conversation is gone.
             MessageNotFoundError: there is no message *expected_head*.
-            InvalidTextError: a text cannot be stored.
-            StoreError: the store cannot be written.
+            InvalidTextError: a message or a field of it cannot be stored; the error names it.
+            StoreBusyError: others held the store all the time; nothing was stored.
+            StoreFullError: the disk is full; nothing was stored.
+            StoreError: the store cannot be read or written.
+            StoreClosedError: the store is closed.
         """
         place = self._place
+        new = new_messages(place, messages)
         if place.owner_id not in place.opened.swept:
             await close_dead_replies(place.database, place.owner_id)
             place.opened.swept.add(place.owner_id)
-        first_user = next((one.text for one in messages if one.role == "user"), "")
+        first_user = next((one.text for one in new if one.role == "user"), "")
         job = Append(
             conversation_id=self.id,
-            messages=tuple(_new(one) for one in messages),
+            messages=new,
             now_ms=clock.now_ms(),
             head_seq=await self._expected(expected_head),
             title=fallback_title(first_user),
@@ -200,10 +196,10 @@ class Conversation(Branching, Ordering):
         done: Appended = await place.database.write(append_messages, place.owner_id, job)
         if done.change is not None:
             place.changed(done.change)
-            return tuple(_stored(messages, job, done))
+            return tuple(stored(messages, job, done))
         await self._refresh()  # an earlier try had stored them, and more may have come since
-        stored = await self._between(done.seqs[0] - 1, done.seqs[-1]) if done.seqs else ()
-        return tuple(one for one in stored if one.seq in set(done.seqs))
+        found = await self._between(done.seqs[0] - 1, done.seqs[-1]) if done.seqs else ()
+        return tuple(one for one in found if one.seq in set(done.seqs))
 
     async def history(self, limit: int | None = None) -> tuple[Message, ...]:
         """Read the messages from the root to the head, oldest first.
@@ -252,56 +248,3 @@ class Conversation(Branching, Ordering):
         place.remote, place.home_url = await reads.far_side(
             place.database, place.owner_id, self.id, place.head_seq
         )
-
-
-def _stored(messages: tuple[Message, ...], job: Append, done: Appended) -> Iterator[Message]:
-    """Yield the messages of an append as they are stored."""
-    above_seq, above_id = done.parent_seq, done.parent_id
-    for message, new, seq, hash_ in zip(
-        messages, job.messages, done.seqs, done.hashes, strict=True
-    ):
-        yield msgspec.structs.replace(
-            message,
-            id=new.id,
-            seq=seq,
-            parent_seq=above_seq,
-            parent_id=above_id,
-            parts=message.parts or decode_parts(new.text, None),
-            created_at_ms=job.now_ms,
-            finished_at_ms=job.now_ms,
-            content_hash=hash_,
-        )
-        above_seq, above_id = seq, new.id
-
-
-def _new(message: Message) -> NewMessage:
-    """Return a caller's message as it will be stored."""
-    for name in _TEXTS:
-        if value := getattr(message, name):
-            gate(value, f"the message's {name}")
-    text, shape = encode_parts(message.parts) if message.parts else (message.text, None)
-    if shape is not None:
-        gate(shape, "a part of the message")
-    if text != message.text:
-        raise InvalidTextError(
-            "a message's text is not the joined text of its parts",
-            hint="give parts whose TextParts say exactly the text",
-        )
-    if message.status == "streaming":
-        raise InvalidTextError(
-            "only finished messages can be appended", hint="stream() makes running ones"
-        )
-    return NewMessage(
-        id=message.id or new_id(),
-        role=message.role,
-        text=text,
-        shape=shape,
-        author=message.author,
-        status=message.status,
-        provider=message.provider,
-        model=message.model,
-        finish_reason=message.finish_reason,
-        error=None if message.error is None else to_json(message.error),
-        idempotency_key=message.idempotency_key,
-        source_id=message.source_id,
-    )

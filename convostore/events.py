@@ -38,7 +38,9 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag_field="type", tag="tool_cal
     """A piece of a tool call. Pieces with the same `id` belong together.
 
     Attributes:
-        id: the far side's id of the call.
+        id: the far side's id of the call. A provider whose far side gives none leaves it empty: a
+            piece with a name then begins a call, and one without goes on with it; the turn gives
+            the call an id, which the delta that the caller gets has, and the stored part.
         name: given with the first piece, empty afterwards.
         args: the next piece of the arguments' text.
     """
@@ -84,6 +86,12 @@ class RemoteUpdate(msgspec.Struct, frozen=True, tag_field="type", tag="remote"):
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="finished"):
     """The reply is complete. A stream that ends without it has failed.
+
+    It goes to the turn, not to the caller. Where its `text` differs from the deltas, the caller has
+    seen the deltas and `turn.reply` has the text: whoever shows a reply shows `reply.text` at the
+    end. Whoever follows the reply of another turn (the same question with the same idempotency key)
+    gets its deltas as far as they were on disk, and of the final text only what lies after the
+    position reached: there, too, `turn.reply` is what counts.
 
     Attributes:
         model: the model that answered, as the far side names it.

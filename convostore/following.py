@@ -31,6 +31,9 @@ async def follow(
 ) -> AsyncGenerator[tuple[Message, tuple[Delta, ...]]]:
     """Yield the reply as it grows, each time with what is new; ends when the reply has ended.
 
+    Where the end replaced the text (`Finished.text`), the last reply has the text that counts, and
+    the deltas are what was new by position: they are not taken back.
+
     Raises:
         MessageNotFoundError: the reply was removed meanwhile.
         StoreError: the store cannot be read.

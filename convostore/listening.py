@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from convostore import clock
 from convostore.errors import IncompleteReplyError, ProviderError, ProviderTimeoutError
+from convostore.events import (
+    Finished,
+    ReasoningDelta,
+    RemoteUpdate,
+    TextDelta,
+    ToolCallDelta,
+    ToolResultDelta,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from types import UnionType
 
     from convostore.events import Event
     from convostore.place import Limits
@@ -64,9 +75,10 @@ class Listener:
             self._ring()
         try:
             try:
-                return await anext(events)
+                event = await anext(events)
             finally:
                 self._unhand()
+            return sound(event)
         except ProviderError:
             if _is_cancelled():
                 raise asyncio.CancelledError from None
@@ -103,6 +115,35 @@ class Listener:
         if self._late and self._task is not None:
             self._task.uncancel()
         self._task = None
+
+
+def sound(event: Event) -> Event:
+    """Return *event* if it is one, and its values are of the kinds that can be stored.
+
+    Raises:
+        TypeError: it is none, or a delta's value is no text; a tool's may be left out (None).
+        msgspec.ValidationError: a value of another event is of another kind.
+    """
+    if isinstance(event, TextDelta):
+        _refuse_others(event.text, str)
+    elif isinstance(event, ReasoningDelta):
+        _refuse_others(event.reasoning, str)
+    elif isinstance(event, ToolCallDelta):
+        for value in (event.id, event.name, event.args):
+            _refuse_others(value, str | None)
+    elif isinstance(event, ToolResultDelta):
+        for value in (event.id, event.name, event.content):
+            _refuse_others(value, str | None)
+    elif isinstance(event, RemoteUpdate | Finished):
+        msgspec.convert(msgspec.to_builtins(event), type(event))
+    else:
+        raise TypeError(f"{type(event).__name__} is no event")
+    return event
+
+
+def _refuse_others(value: object, kind: type | UnionType) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} stands where text belongs")
 
 
 def _is_cancelled() -> bool:

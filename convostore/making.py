@@ -6,12 +6,13 @@ from typing import Any
 from uuid import uuid4
 
 from convostore import clock
+from convostore.errors import InvalidTextError
 from convostore.ids import new_id
 from convostore.storage.conversations import NewConversation
 from convostore.storage.ordering import refused_metadata
 from convostore.storage.rows import to_json
 from convostore.storage.standing import NewMessage
-from convostore.text import gate
+from convostore.text import gate, gate_object
 
 _TEXTS = ("title", "key", "system", "model", "provider", "anonymous_user_id")
 
@@ -25,11 +26,17 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
         wish: the arguments of `Store.create`.
 
     Raises:
-        InvalidTextError: a text cannot be stored, or the metadata has more than 64 KiB.
+        InvalidTextError: a text cannot be stored, the key is empty, settings or metadata are no JSON
+            object, or the metadata has more than 64 KiB.
     """
     for name in _TEXTS:
         if wish[name] is not None:
             gate(wish[name], f"the {name}")
+    if wish["key"] == "":
+        raise InvalidTextError("the key is empty", hint="name one, or leave it out")
+    for name in ("settings", "metadata"):
+        if wish[name] is not None:
+            gate_object(wish[name], f"the {name}")
     if wish["metadata"] and (refused := refused_metadata(wish["metadata"])) is not None:
         raise refused
     system = wish["system"]

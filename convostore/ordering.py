@@ -10,6 +10,7 @@ from convostore import clock
 from convostore.arranging import arrange
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
 from convostore.storage.rows import to_json
+from convostore.text import gate_object
 
 if TYPE_CHECKING:
     from convostore.place import Place
@@ -112,11 +113,11 @@ class Ordering:
             merge: keep what is there under other names; None takes a name out.
 
         Raises:
-            InvalidTextError: it is longer, or a text in it cannot be stored.
-            TypeError: a value is none of JSON.
+            InvalidTextError: it is longer, or no JSON object, or something in it is no JSON.
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
         """
+        gate_object(metadata, "the metadata")
         values = msgspec.json.decode(to_json(metadata), type=dict[str, Any])
         job = Arrange(conversation_id=self._place.record.id, now_ms=clock.now_ms())
         wanted = {"changes": values} if merge else {"metadata": values}

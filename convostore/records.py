@@ -33,7 +33,8 @@ class ToolCallPart(msgspec.Struct, frozen=True, tag_field="t", tag="tool_call"):
     """A call of a tool by the model.
 
     Attributes:
-        id: the far side's id of this call; empty when it gave none.
+        id: the far side's id of this call; where it gave none, one that was made for it here.
+            Empty only in old records.
         name: the tool's name.
         args: the arguments as they came, usually JSON text.
     """

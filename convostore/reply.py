@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from convostore.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultDelta
+from convostore.ids import new_token
 from convostore.records import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.storage.rows import encode_piece
 
@@ -55,6 +56,11 @@ def _fits(number: float) -> bool:
     if isinstance(number, int):
         return -(2**63) <= number < 2**63
     return math.isfinite(number) and abs(number) < _MOST_COST
+
+
+def _said(text: str | None) -> str:
+    """Return a far side's text, cleaned; what it left out is empty."""
+    return "" if text is None else cleaned(text)
 
 
 class _Call:
@@ -126,23 +132,32 @@ class ReplyBuffer:
         self.unsaved_bytes += len(text) if text.isascii() else len(text.encode())
 
     def _take_call(self, delta: ToolCallDelta) -> ToolCallDelta:
-        id_, name, args = cleaned(delta.id), cleaned(delta.name), cleaned(delta.args)
-        call = self._calls.get(id_)
+        id_, name, args = _said(delta.id), _said(delta.name), _said(delta.args)
+        call = self._call_of(id_, name)
         if call is None:
             self._end_run()
-            call = self._calls[id_] = _Call(id_, name, self.seq)
+            call = _Call(id_ or f"call_{new_token()}", name, self.seq)
+            self._calls[id_] = self._calls[call.id] = call
             self._parts.append(call)
             self._kinds.append("tool_call")
             self.seq += 1
+        id_ = call.id
         call.name = call.name or name
         call.args.append(args)
         self._changed[call.seq] = call
         self.unsaved_bytes += len(id_) + len(name) + len(args.encode()) + 1
         return ToolCallDelta(id_, name, args, self.seq)
 
+    def _call_of(self, id_: str, name: str) -> _Call | None:
+        """Return the call that a piece goes on with; without an id, a new name begins a new call."""
+        call = self._calls.get(id_)
+        if call is not None and not id_ and name and call.name:
+            return None
+        return call
+
     def _take_result(self, delta: ToolResultDelta) -> ToolResultDelta:
         self._end_run()
-        part = ToolResultPart(cleaned(delta.id), cleaned(delta.name), cleaned(delta.content))
+        part = ToolResultPart(_said(delta.id), _said(delta.name), _said(delta.content))
         self._parts.append(part)
         self._kinds.append("tool_result")
         self._rows.append((self.seq, "tool_result", encode_piece(part)))

@@ -18,7 +18,7 @@ from convostore.storage import engines, lookup, reads
 from convostore.storage.conversations import (
     create_conversations,
 )
-from convostore.text import gate
+from convostore.text import gate_owner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -49,7 +49,8 @@ def open(  # noqa: A001 - the public verb
         url: a file, `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`; None is the
             configured store.
         provider: who answers; the store closes it.
-        owner: whose conversations, by name; None is the store's personal owner.
+        owner: whose conversations, by name; None is the store's personal owner. Up to 255
+            characters, no control characters.
         migrate: upgrade an older store; a file after a backup beside it.
         create: make a store where there is none.
         busy_timeout_s: how long a write waits for others before it is withdrawn.
@@ -58,7 +59,9 @@ def open(  # noqa: A001 - the public verb
         total_timeout_s: how long a whole reply may take; None likewise, 1800.
 
     Raises:
-        StoreOpenError: the URL is of a kind that is not known.
+        StoreOpenError: the URL is of a kind that is not known, or a name that no file can have.
+        InvalidTextError: no owner can be called so.
+        UsageError: *url* is None, and the configuration cannot be read.
     """
     return Store(
         Opener(
@@ -69,7 +72,7 @@ def open(  # noqa: A001 - the public verb
             busy_timeout_s=busy_timeout_s,
             patience=Patience(idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s),
         ),
-        owner,
+        None if owner is None else gate_owner(owner),
     )
 
 
@@ -150,8 +153,11 @@ class Store(Lists):
         """Return the same store as somebody else sees it: same verbs, nobody else's rows.
 
         It shares the opened database and is closed with it.
+
+        Raises:
+            InvalidTextError: nobody can be called so; see `open`.
         """
-        return Store(self._opener, gate(name, "the owner's name"))
+        return Store(self._opener, gate_owner(name))
 
     async def create(
         self,

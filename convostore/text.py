@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
+from typing import Any
 
 from convostore.errors import InvalidTextError
 
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
+MOST_OWNER = 255  # characters of an owner's name
+MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
 MOST_TEXT_BYTES = 16 * 1024 * 1024  # of one message; a longer one is a file, not a message
 
 
@@ -14,8 +18,12 @@ def gate(text: str, what: str = "the text") -> str:
     """Return *text* if every engine can store it unchanged.
 
     Raises:
-        InvalidTextError: it holds a NUL or a lone surrogate, or is longer than 16 MiB.
+        InvalidTextError: it is no text, holds a NUL or a lone surrogate, or is longer than 16 MiB.
     """
+    if not isinstance(text, str):
+        raise InvalidTextError(
+            f"{what} is no text but {type(text).__name__}", hint="give it as text (str)"
+        )
     if "\x00" in text:
         raise InvalidTextError(
             f"{what} holds a NUL character (at {text.index(chr(0))})",
@@ -63,3 +71,86 @@ def gate_tag(text: str) -> str:
         InvalidTextError: as `gate_name`.
     """
     return unicodedata.normalize("NFC", gate_name(text, "the tag")).lower()
+
+
+def gate_owner(name: str) -> str:
+    """Return *name* if an owner may be called so.
+
+    Raises:
+        InvalidTextError: it is no text, blank, longer than 255 characters, or holds a control
+            character, a line break or a lone surrogate.
+    """
+    gate(name, "the owner's name")
+    if not name.strip():
+        raise InvalidTextError("the owner's name is empty", hint="name one, or leave it out")
+    if len(name) > MOST_OWNER:
+        raise InvalidTextError(
+            f"the owner's name has {len(name):,} characters, more than {MOST_OWNER}",
+            hint="take a shorter one",
+        )
+    if (odd := next(filter(_is_control, name), None)) is not None:
+        raise InvalidTextError(
+            f"the owner's name holds a control character (U+{ord(odd):04X})",
+            hint="take it out: nobody could type or see it",
+        )
+    return name
+
+
+def _is_control(character: str) -> bool:
+    return character < " " or "\x7f" <= character <= "\x9f" or character in "\u2028\u2029"
+
+
+def gate_object(value: dict[str, Any], what: str) -> dict[str, Any]:
+    """Return *value* if it is a JSON object.
+
+    Raises:
+        InvalidTextError: it is none, or something in it is no JSON; see `gate_json`.
+    """
+    if not isinstance(value, dict):
+        raise InvalidTextError(
+            f"{what} is no JSON object but {type(value).__name__}", hint="give a dict"
+        )
+    gate_json(value, what)
+    return value
+
+
+def gate_json(value: Any, what: str, deep: int = 0) -> None:
+    """See that a JSON text can say *value*, and gives it back unchanged.
+
+    Raises:
+        InvalidTextError: something in it is of another kind, a number that JSON does not have, a
+            key that is no text, half a character, or more than 100 levels deep.
+    """
+    if deep > MOST_DEEP:
+        raise InvalidTextError(
+            f"{what} is more than {MOST_DEEP} levels deep", hint="make it flatter"
+        )
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise InvalidTextError(
+                    f"{what} has a key that is no text but {type(key).__name__}",
+                    hint="JSON has text keys only",
+                )
+            gate_json(key, what, deep)
+            gate_json(inner, what, deep + 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            gate_json(inner, what, deep + 1)
+    elif isinstance(value, str):
+        gate(value.replace("\x00", ""), what)  # JSON writes a NUL by its number
+    elif not _is_json_number(value) and value is not None:
+        raise InvalidTextError(
+            f"{what} holds {_shown(value)}, which JSON does not have",
+            hint="give text, finite numbers up to 64 bits, true, false, null, lists and objects",
+        )
+
+
+def _is_json_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and -(2**63) <= value < 2**63
+
+
+def _shown(value: object) -> str:
+    return str(value) if isinstance(value, float) else f"a value of the kind {type(value).__name__}"

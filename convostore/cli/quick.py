@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_COUNT = 20  # conversations that `list` shows; a screenful
 _MOST_DIGITS = 6  # of a count
+_MOST_OWNER = 255  # characters, as `text.MOST_OWNER`
 
 # What each command takes: an option's name, and whether it has a value. A test holds it equal to
 # what click is told.
@@ -69,10 +70,18 @@ def path(
 
 def _place(db: str | None, owner: str | None) -> tuple[str, str | None] | None:
     configured = plainconfig.read(os.environ)
-    if configured is None or not (owner or "").isprintable():
+    if configured is None:
+        return None
+    owner = configured[1] if owner is None else owner
+    if owner is not None and not _is_plain_name(owner):
         return None
     file = plainconfig.file_of(db or configured[0])
-    return None if file is None else (file, owner or configured[1])
+    return None if file is None else (file, owner)
+
+
+def _is_plain_name(owner: str) -> bool:
+    """Tell whether an owner may be called so; what `text.gate_owner` refuses is not plain."""
+    return bool(owner.strip()) and owner.isprintable() and len(owner) <= _MOST_OWNER
 
 
 def run(words: Sequence[str]) -> bool:

@@ -69,14 +69,35 @@ _BY_ID = Hot(
 )
 
 
+_BY_KEY = Hot(
+    select(message.c.idempotency_key, message.c.conversation_id, message.c.seq).where(
+        message.c.owner_id == bindparam("owner_id"), one_of(message.c.idempotency_key, "keys")
+    )
+)
+_ROWS = Hot(
+    select(message.c.seq, message.c.role, message.c.text)
+    .where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.conversation_id == bindparam("conversation_id"),
+        message.c.seq >= bindparam("first"),
+        message.c.seq <= bindparam("last"),
+    )
+    .order_by(message.c.seq)
+)
+
+
 def append_messages(
     tx: Tx, owner_id: str, jobs: Sequence[Append]
 ) -> list[Appended | ConvostoreError]:
     """Store finished messages and move the head.
 
     Message ids are the caller's: an append that is repeated finds its messages stored and
-    returns the same seqs.
+    returns the same seqs. So does one with new ids, by an idempotency key.
     """
+    keys = [new.idempotency_key for job in jobs for new in job.messages if new.idempotency_key]
+    if len(set(keys)) < len(keys) and len(jobs) > 1:  # a repeat has to see what the first one did
+        return [outcome for job in jobs for outcome in append_messages(tx, owner_id, [job])]
+    taken = _taken(tx, owner_id, keys)
     standing = standings(tx, owner_id, [job.conversation_id for job in jobs])
     ids = [new.id for job in jobs for new in job.messages]
     known = {
@@ -93,6 +114,10 @@ def append_messages(
             outcomes.append(_stored_before(job, known))
         elif len({new.id for new in job.messages}) < len(job.messages):
             outcomes.append(_twice())
+        elif any(new.idempotency_key in taken for new in job.messages):
+            outcomes.append(_repeated(tx, owner_id, job, taken))
+        elif _has_a_key_twice(job):
+            outcomes.append(_other_text())
         else:
             outcome = _append(tx, owner_id, job, stands, rows)
             outcomes.append(outcome)
@@ -115,6 +140,45 @@ def _stored_before(
     if same:
         return Appended(seqs=tuple(at[1] for at in found if at is not None))
     return _twice()
+
+
+def _taken(tx: Tx, owner_id: str, keys: Sequence[str]) -> dict[str | None, tuple[str, int]]:
+    """Return where the messages of known idempotency keys are."""
+    if not keys:
+        return {}
+    rows = tx.rows(_BY_KEY, owner_id=owner_id, keys=to_json(list(keys)))
+    return {key: (conversation_id, seq) for key, conversation_id, seq in rows}
+
+
+def _has_a_key_twice(job: Append) -> bool:
+    keys = [new.idempotency_key for new in job.messages if new.idempotency_key]
+    return len(set(keys)) < len(keys)
+
+
+def _repeated(
+    tx: Tx, owner_id: str, job: Append, taken: dict[str | None, tuple[str, int]]
+) -> Appended | ConvostoreError:
+    """Return where an append with a known key is stored; it was stored whole, one seq after another."""
+    at, (conversation_id, seq) = next(
+        (at, taken[new.idempotency_key])
+        for at, new in enumerate(job.messages)
+        if new.idempotency_key in taken
+    )
+    first, last = seq - at, seq - at + len(job.messages) - 1
+    found = tx.rows(
+        _ROWS, owner_id=owner_id, conversation_id=job.conversation_id, first=first, last=last
+    )
+    wanted = [(first + at, new.role, new.text) for at, new in enumerate(job.messages)]
+    if conversation_id == job.conversation_id and list(map(tuple, found)) == wanted:
+        return Appended(seqs=tuple(range(first, last + 1)))
+    return _other_text()
+
+
+def _other_text() -> DuplicateKeyError:
+    return DuplicateKeyError(
+        "the idempotency key belongs to another text",
+        hint="make a new key for each append",
+    )
 
 
 def _twice() -> DuplicateKeyError:

@@ -90,16 +90,6 @@ def to_json(value: object) -> str:
         ) from error
 
 
-def once_key(scope: str, key: str) -> str:
-    """Return an idempotency key as it is stored: a caller's *key*, apart from those elsewhere.
-
-    Args:
-        scope: the conversation's own key, or its id where it has none.
-        key: the caller's.
-    """
-    return to_json([scope, key])
-
-
 def encode_parts(parts: Sequence[Part]) -> tuple[str, str | None]:
     """Return the joined text of *parts*, and their shape with each text part as its length.
 

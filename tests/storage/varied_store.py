@@ -29,7 +29,7 @@ PARTS = (
     ReasoningPart("Let me see"),
     TextPart("The "),
     ToolCallPart("1", "look", '{"at": "\x1b[2J"}'),
-    ToolCallPart("", "", "{}"),
+    ToolCallPart("2", "", "{}"),
     ToolResultPart("1", "look", "京都"),
     ToolResultPart("", "", ""),
     OpaquePart("image\x07", {"url": ["x", 1, None]}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -300,3 +300,57 @@ async def test_ten_megabytes_pass_through(chat: Conversation, provider: Scripted
     reply = await chat.send(text)
     assert reply.text == text
     assert [one.text == text for one in await chat.history()] == [True, True]
+
+
+@pytest.mark.asyncio
+async def test_tool_calls_without_an_id_get_one(
+    chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """A name begins a call, pieces without one go on with it; the caller's deltas tell the id."""
+    none: str = None  # type: ignore[assignment]  # what a far side may leave out
+    provider.script(
+        ToolCallDelta("", "add", '{"x"'),
+        ToolCallDelta(none, none, ": 1}"),
+        "and ",
+        ToolCallDelta("", "sub", "[]"),
+        ToolCallDelta("c", "mul", "{"),
+        ToolCallDelta("c", "", "}"),
+        Finished(),
+    )
+    async with chat.stream("go") as turn:
+        deltas = [delta async for delta in turn]
+    calls = [part for part in turn.reply.parts if isinstance(part, ToolCallPart)]
+    assert [(one.name, one.args) for one in calls] == [
+        ("add", '{"x": 1}'),
+        ("sub", "[]"),
+        ("mul", "{}"),
+    ]
+    ids = [one.id for one in calls]
+    assert all(ids)
+    assert len(set(ids)) == 3
+    told = [one.id for one in deltas if isinstance(one, ToolCallDelta)]
+    assert told == [ids[0], ids[0], ids[1], "c", "c"]
+    assert (await chat.history())[-1] == turn.reply
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "odd",
+    [
+        TextDelta(None),  # type: ignore[arg-type]  # what a provider may get wrong
+        ToolCallDelta("a", "b", {}),  # type: ignore[arg-type]  # as above
+        Finished(text=5),  # type: ignore[arg-type]  # as above
+        Finished(usage=Usage(cost="much")),  # type: ignore[arg-type]  # as above
+        object(),
+    ],
+)
+async def test_an_event_of_an_odd_kind_is_a_fault_of_the_provider(
+    odd: Any, chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """The reply has failed, says so, keeps what it had, and claims no reason of the model's."""
+    provider.script("Hel", odd)
+    with pytest.raises(ProviderError, match="scripted failed") as caught:
+        await chat.send("Hi")
+    reply = (await chat.history())[-1]
+    assert caught.value.reply == reply
+    assert (reply.status, reply.text, reply.finish_reason) == ("failed", "Hel", None)

@@ -1,0 +1,178 @@
+"""What a caller may append: each field is looked at, and what is wrong is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, get_args
+
+import msgspec
+
+from convostore.errors import InvalidTextError
+from convostore.ids import new_id
+from convostore.records import (
+    ROLES,
+    ErrorRecord,
+    Message,
+    OpaquePart,
+    ReasoningPart,
+    Status,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from convostore.storage.rows import decode_parts, encode_parts, to_json
+from convostore.storage.standing import NewMessage
+from convostore.text import gate, gate_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from convostore.place import Place
+    from convostore.records import Part
+    from convostore.storage.appends import Append, Appended
+
+_OPTIONAL: Final = ("author", "provider", "model", "finish_reason", "idempotency_key", "source_id")
+_FINAL: Final = tuple(one for one in get_args(Status) if one != "streaming")
+_TEXTS: Final[dict[type, tuple[str, ...]]] = {
+    TextPart: ("text",),
+    ReasoningPart: ("text",),
+    ToolCallPart: ("id", "name", "args"),
+    ToolResultPart: ("id", "name", "content"),
+    OpaquePart: ("kind",),
+}
+
+
+def once_key(place: Place, key: str | None) -> str | None:
+    """Return the key of something that is stored only once, as it is stored.
+
+    It holds within its conversation: what is called so elsewhere has nothing to do with it.
+
+    Args:
+        place: the conversation; its own key, or its id where it has none, is the scope.
+        key: the caller's, already looked at; None is no key.
+    """
+    if key is None:
+        return None
+    return to_json([place.record.key or place.record.id, key])
+
+
+def new_messages(place: Place, messages: Sequence[Message]) -> tuple[NewMessage, ...]:
+    """Return a caller's messages as they will be stored.
+
+    Raises:
+        InvalidTextError: a message or a field of it cannot be stored; the error names it.
+    """
+    return tuple(_new(place, one, f"message {at}") for at, one in enumerate(messages, start=1))
+
+
+def stored(messages: Sequence[Message], job: Append, done: Appended) -> Iterator[Message]:
+    """Yield the messages of an append as they are stored."""
+    above_seq, above_id = done.parent_seq, done.parent_id
+    for message, new, seq, hash_ in zip(
+        messages, job.messages, done.seqs, done.hashes, strict=True
+    ):
+        yield msgspec.structs.replace(
+            message,
+            id=new.id,
+            seq=seq,
+            parent_seq=above_seq,
+            parent_id=above_id,
+            parts=tuple(message.parts) or decode_parts(new.text, None),
+            idempotency_key=new.idempotency_key,
+            created_at_ms=job.now_ms,
+            finished_at_ms=job.now_ms,
+            content_hash=hash_,
+        )
+        above_seq, above_id = seq, new.id
+
+
+def _new(place: Place, message: Message, what: str) -> NewMessage:
+    if not isinstance(message, Message):
+        raise InvalidTextError(
+            f"{what} is no Message but {type(message).__name__}",
+            hint="make it with Message.user(...) or Message.assistant(...)",
+        )
+    for name in ("id", "text"):
+        gate(getattr(message, name), f"the {name} of {what}")
+    for name in _OPTIONAL:
+        if getattr(message, name) is not None:
+            gate(getattr(message, name), f"the {name} of {what}")
+    _one_of(message.role, ROLES, f"the role of {what}")
+    if message.status == "streaming":
+        raise InvalidTextError(
+            f"{what} is not finished: only finished messages can be appended",
+            hint="stream() makes running ones",
+        )
+    _one_of(message.status, _FINAL, f"the status of {what}")
+    text, shape = _content(message, what)
+    return NewMessage(
+        id=message.id or new_id(),
+        role=message.role,
+        text=text,
+        shape=shape,
+        author=message.author,
+        status=message.status,
+        provider=message.provider,
+        model=message.model,
+        finish_reason=message.finish_reason,
+        error=_error(message.error, what),
+        idempotency_key=once_key(place, message.idempotency_key),
+        source_id=message.source_id,
+    )
+
+
+def _one_of(value: object, known: Sequence[str], what: str) -> None:
+    if not isinstance(value, str) or value not in known:
+        shown = repr(value) if isinstance(value, str) else type(value).__name__
+        raise InvalidTextError(f"{what} is {shown}", hint=f"take one of: {', '.join(known)}")
+
+
+def _content(message: Message, what: str) -> tuple[str, str | None]:
+    """Return text and shape of a message's content."""
+    if not isinstance(message.parts, tuple | list):
+        raise InvalidTextError(
+            f"the parts of {what} are no tuple but {type(message.parts).__name__}",
+            hint="give a tuple of TextPart, ToolCallPart ...",
+        )
+    for at, part in enumerate(message.parts, start=1):
+        _check(part, f"part {at} of {what}")
+    if not message.parts:
+        return message.text, None
+    text, shape = encode_parts(message.parts)
+    if shape is not None:
+        gate(shape, f"the parts of {what}")
+    if text != message.text:
+        raise InvalidTextError(
+            f"the text of {what} is not the joined text of its parts",
+            hint="give parts whose TextParts say exactly the text",
+        )
+    return text, shape
+
+
+def _check(part: Part, what: str) -> None:
+    names = _TEXTS.get(type(part))
+    if names is None:
+        raise InvalidTextError(
+            f"{what} is no part but {type(part).__name__}",
+            hint="take TextPart, ReasoningPart, ToolCallPart, ToolResultPart or OpaquePart",
+        )
+    for name in names:
+        gate(getattr(part, name), f"the {name} of {what}")
+    if isinstance(part, ToolCallPart) and not part.id:
+        raise InvalidTextError(
+            f"the id of {what}, a tool call, is empty",
+            hint="give each call an id: its result names it",
+        )
+    if isinstance(part, OpaquePart):
+        gate_json(part.data, f"the data of {what}")
+
+
+def _error(error: ErrorRecord | None, what: str) -> str | None:
+    if error is None:
+        return None
+    try:
+        msgspec.convert(msgspec.to_builtins(error), ErrorRecord)
+    except (msgspec.ValidationError, TypeError) as wrong:
+        raise InvalidTextError(
+            f"the error of {what} is no ErrorRecord: {wrong}", hint="give an ErrorRecord, or none"
+        ) from wrong
+    return to_json(error)
