@@ -124,7 +124,7 @@ def print_table(found: Sequence[Record]) -> None:
     rows = [
         (
             record.handle,
-            record.title or "",
+            _listed_title(record),
             record.model or "",
             str(record.message_count),
             age(now_ms - record.updated_at_ms, record.updated_at_ms),
@@ -135,6 +135,12 @@ def print_table(found: Sequence[Record]) -> None:
         max(width(one_line(cell)) for cell in column) for column in zip(heads, *rows, strict=True)
     ]
     print_columns(heads, rows, _fitting(needed, terminal_width()))
+
+
+def _listed_title(record: Record) -> str:
+    """Return what the table says of a title: a star for a pinned one, and the tags after it."""
+    star = "* " if record.pinned else ""
+    return star + "  ".join([record.title or "", *(f"#{name}" for name in record.tags)])
 
 
 def _fitting(needed: Sequence[int], room: int) -> list[int]:
@@ -177,6 +183,8 @@ def print_conversation(
     title = one_line(record.title or "(no title)")
     write(f"{styled(record.handle, sys.stdout, BOLD)}  {title}\n")
     facts = [record.provider, record.model, counted(record.message_count, "message"), record.key]
+    facts += ["pinned"] * record.pinned + ["archived"] * (record.archived_at_ms is not None)
+    facts += [f"in {record.folder}"] * bool(record.folder) + [f"#{name}" for name in record.tags]
     write(f"{one_line(', '.join(fact for fact in facts if fact))}\n")
     for name, value in hidden.items():
         write(f"{name}: {one_line(value or '-')}\n")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HOME = {
+    "archive": ("convostore.cli.order", "archive"),
     "chat": ("convostore.cli.chat", "chat"),
     "db": ("convostore.cli.db", "db"),
     "delete-branch": ("convostore.cli.branches", "delete_branch"),
@@ -23,12 +24,20 @@ _HOME = {
     "export": ("convostore.cli.export", "export"),
     "fork": ("convostore.cli.branches", "fork"),
     "list": ("convostore.cli.read", "list_command"),
+    "metadata": ("convostore.cli.order", "metadata"),
     "models": ("convostore.cli.models", "models"),
+    "move": ("convostore.cli.order", "move"),
     "path": ("convostore.cli.read", "path"),
+    "pin": ("convostore.cli.order", "pin"),
     "regenerate": ("convostore.cli.branches", "regenerate"),
     "show": ("convostore.cli.read", "show"),
     "switch": ("convostore.cli.branches", "switch"),
+    "tag": ("convostore.cli.order", "tag"),
+    "title": ("convostore.cli.order", "title"),
     "tree": ("convostore.cli.branches", "tree_command"),
+    "unarchive": ("convostore.cli.order", "unarchive"),
+    "unpin": ("convostore.cli.order", "unpin"),
+    "untag": ("convostore.cli.order", "untag"),
 }
 NAMES = frozenset(_HOME)
 EXAMPLES = examples(
@@ -36,6 +45,7 @@ EXAMPLES = examples(
     'convostore chat -c "And the budget?"         go on, today or next year',
     "convostore list                              what is kept",
     "convostore show @                            read the newest",
+    "convostore tag travel @                      find it again: convostore list --tag travel",
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convostore.cli.completion import conversations
+from convostore.cli.filtering import filter_options
 from convostore.cli.invocation import (
     Invocation,
     examples,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
+    from convostore.arranging import FilterWords
     from convostore.cli.page import Message, Record
     from convostore.records import ConversationRecord
 
@@ -31,7 +33,14 @@ if TYPE_CHECKING:
 MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
 
 
-@click.command("list", epilog=examples("convostore list -n 50"))
+@click.command(
+    "list",
+    epilog=examples(
+        "convostore list -n 50",
+        "convostore list --tag travel --since 30d",
+        "convostore list --archived --title kyoto",
+    ),
+)
 @click.option(
     "-n",
     "count",
@@ -42,31 +51,42 @@ MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
     help="At most this many.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@filter_options
 @store_options
 @pass_invocation
-def list_command(invocation: Invocation, count: int, as_json: bool) -> None:
-    """List conversations, the newest activity first.
+def list_command(invocation: Invocation, count: int, as_json: bool, words: FilterWords) -> None:
+    """List conversations, the pinned ones first, then the newest activity; no archived ones.
+
+    With filters those alone of which all holds that is typed. WHEN is a date (2026-11-25, 2026-11,
+    with T18:30 a time), today, yesterday, or so long ago: 12h, 7d, 2w, 3m, 1y.
 
     When the output is no terminal: one a line, with tabs between handle, title, model, number of
     messages and time of the newest activity.
     """
     from convostore.cli import page, quick
 
-    found: Sequence[Record] | None = quick.newest(invocation.db, invocation.owner, count)
+    found: Sequence[Record] | None = None
+    if not words:
+        found = quick.newest(invocation.db, invocation.owner, count)
     if found is None:
-        found = run(_newest(invocation, count))
+        found = run(_newest(invocation, count, words))
     if found or as_json or not is_terminal(sys.stdout):
         page.print_list(found, as_json=as_json)
+    elif words:
+        say("no conversation fits")
     else:
         say(f"nothing here yet; begin with: {invocation.command('chat')}")
 
 
-async def _newest(invocation: Invocation, count: int) -> list[ConversationRecord]:
+async def _newest(
+    invocation: Invocation, count: int, words: FilterWords
+) -> list[ConversationRecord]:
     records: list[ConversationRecord] = []
     cursor: str | None = None
     async with invocation.open() as store:
         while len(records) < count:
-            found = await store.list(limit=min(count - len(records), MOST_AT_ONCE), cursor=cursor)
+            limit = min(count - len(records), MOST_AT_ONCE)
+            found = await store.list(limit=limit, cursor=cursor, **words)
             records += found.items
             cursor = found.next_cursor
             if cursor is None:

@@ -79,6 +79,24 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
     return found
 
 
+def values(pairs: Iterable[str]) -> dict[str, Any]:
+    """Return `name=value` pairs: JSON values as such, whatever else as text.
+
+    Raises:
+        UsageError: a pair without a name or without `=`.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{pair} is not NAME=VALUE", hint="for example: ticket=42")
+        try:
+            found[name.strip()] = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError):
+            found[name.strip()] = value
+    return found
+
+
 def _value(text: str) -> bool | float | str:
     words = {"true": True, "false": False}
     if text.lower() in words:

@@ -13,6 +13,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from convostore.errors import ConvostoreError, InvalidTextError
 from convostore.storage.rows import TAG_ROWS, object_from, tags_from, to_json
+from convostore.storage.search_marks import mark
+from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation, tag
@@ -211,6 +213,8 @@ def _keep(tx: Tx, owner_id: str, before: dict[str, Arranged], after: dict[str, A
         ]
         if msgspec.structs.replace(stood, tags=wanted.tags) != wanted:
             moved.append(at | _row(wanted))
+    renamed = [id_ for id_, wanted in after.items() if wanted.title != before[id_].title]
+    mark(tx, owner_id, [(id_, TITLE_SEQ) for id_ in renamed])
     tx.many(_DROP_TAG, dropped)
     tx.many(_ADD_TAG, added)
     tx.many(_KEEP, moved)

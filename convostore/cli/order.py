@@ -1,0 +1,200 @@
+"""The commands that put conversations in order: title, pins, the archive, tags, folders, metadata."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from convostore.cli import many
+from convostore.cli.completion import conversations
+from convostore.cli.filtering import filter_options
+from convostore.cli.invocation import (
+    Invocation,
+    examples,
+    needed_ref,
+    pass_invocation,
+    run,
+    store_options,
+)
+from convostore.cli.many import Wish
+from convostore.cli.terminal import one_line
+from convostore.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from convostore.arranging import FilterWords
+
+_VERBS = {
+    "pin": ("List conversations before the others.", "pinned", {"pin": True}),
+    "unpin": ("List conversations by their activity alone.", "unpinned", {"pin": False}),
+    "archive": ("Take conversations out of the list.", "archived", {"archive": True}),
+    "unarchive": ("Take conversations back into the list.", "taken back", {"archive": False}),
+}
+
+
+def _many(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the conversations: named, or by a filter; it gets them as a `Wish`."""
+
+    @wraps(command)
+    def chosen(
+        *args: Any,
+        refs: tuple[str, ...],
+        words: FilterWords,
+        yes: bool,
+        dry_run: bool,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, wish=Wish(refs, words, yes=yes, dry_run=dry_run), **kwargs)
+
+    asking = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    trying = click.option("--dry-run", is_flag=True, help="Show which, and change nothing.")
+    named = click.argument("refs", nargs=-1, metavar="[REF]...", shell_complete=conversations)
+    return named(filter_options(asking(trying(chosen))))
+
+
+def _plain_verb(name: str) -> click.Command:
+    """Make a command that takes nothing but conversations."""
+    summary, what, changes = _VERBS[name]
+
+    @click.command(
+        name,
+        help=f"{summary}\n\nNamed ones at once; all that fit a filter after a question, with their number.",
+        epilog=examples(f"convostore {name} @ 7k3m", f"convostore {name} --tag old --until 90d"),
+    )
+    @_many
+    @store_options
+    @pass_invocation
+    def verb(invocation: Invocation, wish: Wish) -> None:
+        if name == "unarchive" and wish.words:
+            wish.words.setdefault("archived", True)
+        many.check(name, wish)
+        run(many.change(invocation, what, wish, **changes))
+
+    return verb
+
+
+pin = _plain_verb("pin")
+unpin = _plain_verb("unpin")
+archive = _plain_verb("archive")
+unarchive = _plain_verb("unarchive")
+
+
+@click.command(
+    epilog=examples("convostore tag travel @ 7k3m", "convostore tag bot --key telegram: --yes")
+)
+@click.argument("name")
+@_many
+@store_options
+@pass_invocation
+def tag(invocation: Invocation, name: str, wish: Wish) -> None:
+    """Add the tag NAME to conversations.
+
+    Tags are kept in small letters. Named conversations at once; all that fit a filter after a
+    question, with their number.
+    """
+    many.check("tag", wish)
+    run(many.change(invocation, f"tagged {name}", wish, tag=name))
+
+
+@click.command(epilog=examples("convostore untag travel @", "convostore untag old --tag old"))
+@click.argument("name")
+@_many
+@store_options
+@pass_invocation
+def untag(invocation: Invocation, name: str, wish: Wish) -> None:
+    """Take the tag NAME from conversations.
+
+    Named conversations at once; all that fit a filter after a question, with their number.
+    """
+    many.check("untag", wish)
+    run(many.change(invocation, f"freed of the tag {name}", wish, untag=name))
+
+
+@click.command(
+    epilog=examples(
+        "convostore move @ 7k3m --to work",
+        "convostore move --title kyoto --to travel",
+        "convostore move @ --out",
+    )
+)
+@_many
+@click.option("--to", "to", metavar="FOLDER", help="Which folder; it needs not be made.")
+@click.option("--out", is_flag=True, help="Out of any folder.")
+@store_options
+@pass_invocation
+def move(invocation: Invocation, wish: Wish, to: str | None, out: bool) -> None:
+    """Put conversations into a folder, or out of the one they are in.
+
+    A conversation is in one folder or in none, and a folder is there while something is in it.
+    Named conversations at once; all that fit a filter after a question, with their number.
+    """
+    many.check("move", wish)
+    if out is (to is not None) or (to is not None and not to.strip()):
+        raise UsageError(
+            "move needs to know where to: --to FOLDER, or --out",
+            hint="convostore move @ --to work",
+        )
+    what = "moved out of any folder" if to is None else f"moved to {one_line(to)}"
+    run(many.change(invocation, what, wish, folder=to or ""))
+
+
+@click.command(
+    epilog=examples(
+        'convostore title @ "Three days in Kyoto"',
+        "convostore title @ --generate",
+    )
+)
+@click.argument("ref", required=False, shell_complete=conversations)
+@click.argument("text", required=False)
+@store_options
+@pass_invocation
+def title(invocation: Invocation, ref: str | None, text: str | None) -> None:
+    """Show the title of a conversation, or give it another one.
+
+    A title that you gave is yours: no generated one takes its place.
+    """
+    wanted = needed_ref(ref, "title")
+    click.echo(one_line(run(_title(invocation, wanted, text)) or ""))
+
+
+async def _title(invocation: Invocation, ref: str, text: str | None) -> str | None:
+    async with invocation.open() as store:
+        if text is None:
+            return (await store.find(ref)).title
+        conversation = await store.resume(ref)
+        return (await conversation.rename(text)).title
+
+
+@click.command(
+    epilog=examples(
+        "convostore metadata @",
+        "convostore metadata @ ticket=42 done=true 'people=[\"Ann\"]'",
+        "convostore metadata @ ticket=null",
+    )
+)
+@click.argument("ref", required=False, shell_complete=conversations)
+@click.argument("pairs", nargs=-1, metavar="[NAME=VALUE]...")
+@store_options
+@pass_invocation
+def metadata(invocation: Invocation, ref: str | None, pairs: tuple[str, ...]) -> None:
+    """Show what programs keep with a conversation, or change it, as JSON.
+
+    A value is JSON, else text; null takes the name out.
+    """
+    from convostore.cli import shapes, typed
+
+    wanted = needed_ref(ref, "metadata")
+    changes = typed.values(pairs)
+    kept = run(_metadata(invocation, wanted, changes))
+    click.echo(shapes.to_text(kept), nl=False)
+
+
+async def _metadata(invocation: Invocation, ref: str, changes: dict[str, Any]) -> dict[str, Any]:
+    async with invocation.open() as store:
+        if not changes:
+            return (await store.find(ref)).metadata
+        conversation = await store.resume(ref)
+        return (await conversation.set_metadata(changes, merge=True)).metadata
