@@ -242,7 +242,8 @@ class Store(Lists):
 
         Args:
             ref: `@` for the newest activity (`@2` the one before), an id, a key, a handle, or
-                the beginning of a handle.
+                the beginning of a handle; tried in this order. A key may begin with `@`
+                (`@general`); one that is `@` or `@` and a number is found by `get_or_create`.
 
         Raises:
             ConversationNotFoundError: nothing fits.

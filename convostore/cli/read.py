@@ -107,7 +107,8 @@ def show(
     """Show a conversation, from its first message to where it stands.
 
     REF is a handle or the beginning of one, an id, a key, or @ for the newest, @2 for the one
-    before. Control characters are shown by their number; --json gives the text exactly.
+    before. A key that is just @ and a number is reached by its handle, which list shows. Control
+    characters are shown by their number; --json gives the text exactly.
     """
     from convostore.cli import page, quick
     from convostore.errors import UsageError

@@ -83,13 +83,16 @@ async def conversation_by_id(database: Database, owner_id: str, id: str) -> Conv
 async def find(database: Database, owner_id: str, ref: str) -> ConversationRecord:
     """Look up what a person or program typed: `@n`, id, key, handle, or a handle's beginning.
 
+    What begins with `@` and is no number, or counts further than there are conversations, may be a
+    key: `@general`.
+
     Raises:
         ConversationNotFoundError: nothing fits.
         AmbiguousHandleError: the beginning fits several.
     """
     ref = ref.strip()
-    if ref.startswith("@"):
-        return await _nth_newest(database, owner_id, ref)
+    if ref.startswith("@") and (newest := await _nth_newest(database, owner_id, ref)) is not None:
+        return newest
     if not _is_storable(ref):
         raise _not_found(ref)
     for hot, name, value in ((_BY_ID, "id", fold_id(ref)), (_BY_KEY, "key", ref)):
@@ -113,14 +116,13 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
     return found[0]
 
 
-async def _nth_newest(database: Database, owner_id: str, ref: str) -> ConversationRecord:
+async def _nth_newest(database: Database, owner_id: str, ref: str) -> ConversationRecord | None:
+    """Return the conversation that `@` or `@n` means; None where *ref* is none, or counts too far."""
     number = ref[1:] or "1"
     if not (number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS and int(number)):
-        raise _not_found(ref)
+        return None
     rows = await database.read(_NTH, owner_id=owner_id, nth=int(number), skip=int(number) - 1)
-    if not rows:
-        raise _not_found(ref)
-    return await conversation_by_id(database, owner_id, rows[0][0])
+    return await conversation_by_id(database, owner_id, rows[0][0]) if rows else None
 
 
 def _is_storable(text: str) -> bool:

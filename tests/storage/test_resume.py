@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 import convostore
-from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, InvalidTextError
+from convostore.errors import (
+    AmbiguousHandleError,
+    ConversationNotFoundError,
+    DuplicateKeyError,
+    InvalidTextError,
+)
 from convostore.records import Message
 from convostore.storage import conversations
 from convostore.testing import ManualClock
@@ -77,6 +82,38 @@ async def test_the_nth_newest_follows_activity(store: Store) -> None:
         await chats[0].append(Message.user("again"))
     titles = [(await store.find(ref)).title for ref in ("@", "@1", "@2", "@3")]
     assert titles == ["a", "a", "c", "b"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["@general", "@x", "@²", "@0", "@-1", "@" + "9" * 20, "@9", "@@"])
+async def test_a_key_may_begin_with_an_at_sign(store: Store, key: str) -> None:
+    """What is no number, or counts further than there are conversations, is looked up as a key."""
+    made = await store.get_or_create(key)
+    for _ in range(3):
+        await store.create()
+    assert (await store.find(key)).id == made.id
+    assert (await store.resume(key)).key == key
+    assert (await store.get_or_create(key)).id == made.id
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["@", "@2"])
+async def test_a_key_that_looks_like_a_number_of_the_list_is_still_a_key(
+    store: Store, key: str
+) -> None:
+    """As a reference it counts; by `get_or_create`, handle and id it is one conversation."""
+    with ManualClock() as manual:
+        manual.set_wall(1_000)
+        made = await store.get_or_create(key)
+        manual.set_wall(2_000)
+        second = await store.create()
+        manual.set_wall(3_000)
+        newest = await store.create()
+    assert (await store.find(key)).id == {"@": newest.id, "@2": second.id}[key]
+    assert (await store.get_or_create(key)).id == made.id
+    assert (await store.find(made.handle)).key == key
+    with pytest.raises(DuplicateKeyError):
+        await store.create(key=key)
 
 
 @pytest.mark.asyncio
