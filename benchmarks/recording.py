@@ -73,13 +73,23 @@ class Recording:
 
         Both are of the same repeat each time, so that what the machine did then falls out.
         """
-        ones, others = self._timed(*one), self._timed(*other)
-        ratios = [
-            value(ones[repeat]) / value(others[repeat])
-            for repeat in ones.keys() & others.keys()
-            if value(others[repeat])
-        ]
+        pairs = self._pairs(one, other, value)
+        ratios = [mine / theirs for mine, theirs in pairs if theirs]
         return statistics.median(ratios) if ratios else None
+
+    def difference(
+        self, one: tuple[str, str], other: tuple[str, str], value: Value
+    ) -> float | None:
+        """Return by how much *one* (workload, system) is above *other*, likewise."""
+        pairs = self._pairs(one, other, value)
+        return statistics.median([mine - theirs for mine, theirs in pairs]) if pairs else None
+
+    def _pairs(
+        self, one: tuple[str, str], other: tuple[str, str], value: Value
+    ) -> list[tuple[float, float]]:
+        """Return the values of both, for each repeat that has them."""
+        ones, others = self._timed(*one), self._timed(*other)
+        return [(value(ones[at]), value(others[at])) for at in ones.keys() & others.keys()]
 
     def best_peer(self, workload: str, value: Value) -> str | None:
         """Return the peer with the highest value there; None without peers."""

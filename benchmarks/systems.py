@@ -14,6 +14,7 @@ OURS = "convostore"
 LIMIT = "sqlite3 by hand: limit"
 SAME = "sqlite3 by hand: same"
 STREAM = "stream by hand"
+UNJOURNALED = "convostore, no journal"
 ON_A_SERVER = "convostore on PostgreSQL"
 BY_ASYNCPG = "asyncpg by hand: same"
 FILES = ("disk", "memory")
@@ -57,6 +58,12 @@ SYSTEMS = (
         "benchmarks.ours.chats:Convostore",
         "ours",
         note="through its public interface: Store and Conversation",
+    ),
+    System(
+        UNJOURNALED,
+        "benchmarks.ours.unjournaled:Unjournaled",
+        "ours",
+        note="with its flushes taken out: what the journal costs is the difference",
     ),
     System(
         LIMIT,

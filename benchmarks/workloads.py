@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from benchmarks.systems import BY_ASYNCPG, LIMIT, ON_A_SERVER, OURS, SAME, STREAM
+from benchmarks.systems import BY_ASYNCPG, LIMIT, ON_A_SERVER, OURS, SAME, STREAM, UNJOURNALED
 
 Place: TypeAlias = Literal["disk", "memory", "server"]
 Command: TypeAlias = dict[str, Any]
@@ -74,13 +74,13 @@ class Scale:
 QUICK = Scale(
     name="quick",
     repeats=3,
-    write_s=0.25,
-    read_s=0.15,
-    together_s=0.8,
+    write_s=0.2,
+    read_s=0.1,
+    together_s=0.6,
     stored=100_000,
     messages_each=0,
-    deltas=150,
-    streams_s=3.0,
+    deltas=100,
+    streams_s=2.0,
     firsts=30,
     commands=20,
     server_s=0.6,
@@ -260,7 +260,7 @@ def _streams(scale: Scale) -> list[Workload]:
             id="stream-200",
             title=f"200 replies at once, {RATE} deltas a second each",
             place="disk",
-            systems=both,
+            systems=(*both, UNJOURNALED),
             within_s=scale.streams_s * 4 + 30,
             measure={
                 "do": "once",

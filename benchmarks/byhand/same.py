@@ -2,7 +2,8 @@
 
 The schema comes from the migrations and every statement from the repository layer, so that this
 loop cannot drift from what it is compared with: it does what an operation must do, without
-threads, queues, coroutines or records. A turn reads what was said, then writes twice.
+threads, queues, coroutines or records. A turn reads what was said, then writes twice; the next one
+in the same conversation knows what was said, as a Conversation object does.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class Same:
         self.connection = connect_writer(Path(path))
         self.connection.execute("PRAGMA busy_timeout = 30000")
         self.run = self.connection.cursor()
+        self.said: set[str] = set()  # the conversations whose path a turn knows
         self.owner_id: str = self._write(ensure_owners, EnsureOwner(name=None, now_ms=_now_ms()))
 
     def close(self) -> None:
@@ -135,14 +137,16 @@ class Same:
         run.execute("COMMIT")
 
     def turn(self, chat: str, question: str, answer: str) -> None:
-        """Read what was said, store the question and an empty reply, then the answer."""
+        """Read what was said, if it is not known; store question and empty reply, then the answer."""
         self.turn_group([(chat, question, answer)])
 
     def turn_group(self, group: list[Turn]) -> None:
         """Store several turns in two transactions."""
         now_ms, run = _now_ms(), self.run
         for chat, _, _ in group:
-            run.execute(PATH.sql, PATH.row(self.owner_id, chat, 2**31)).fetchall()
+            if chat not in self.said:
+                run.execute(PATH.sql, PATH.row(self.owner_id, chat, 2**31)).fetchall()
+                self.said.add(chat)
         run.execute("BEGIN IMMEDIATE")
         begun = self._begin(group, now_ms)
         run.execute("COMMIT")
