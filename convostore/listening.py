@@ -169,7 +169,8 @@ def too_late(provider: str, limits: Limits, *, whole: bool) -> ProviderTimeoutEr
     return ProviderTimeoutError(
         f"{what} {seconds:g} s",
         provider=provider,
-        hint=f"what arrived is kept; ask again, or raise {name}",
+        hint="the question and what arrived are kept; "
+        f"ask again, or raise {name} (CONVOSTORE_{name.upper()})",
     )
 
 

@@ -67,6 +67,7 @@ class Turn:
         branched: the conversation had moved on elsewhere, and this turn made a sibling branch.
         rehydrated: the far side was told the earlier messages as text, in a new remote thread.
         dropped_turns: how many of the oldest turns did not fit into that.
+        replaced: the far side's final text is not what was yielded, and is what is stored.
         limits: how long it waits for the provider.
     """
 
@@ -88,7 +89,7 @@ class Turn:
         self._done = asyncio.Event()
         self._unwritten: ConvostoreError | None = None
         self.usage: Usage | None = None
-        self.branched = self.rehydrated = False
+        self.branched = self.rehydrated = self.replaced = False
         self.dropped_turns = 0
 
     @property
@@ -352,7 +353,9 @@ class Turn:
         """Return the job of write 2, and show its outcome in `reply`."""
         self.usage = finished.usage
         self._remote = finished.remote or self._remote
-        parts = with_final_text(self._buffer.parts(), finished.text)
+        shown = self._buffer.parts()
+        parts = with_final_text(shown, finished.text)
+        self.replaced = parts != shown
         self.reply = ended_reply(self.reply, parts, status, error, finished)
         return FinishTurn(
             conversation_id=self._place.record.id,

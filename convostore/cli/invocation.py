@@ -157,9 +157,12 @@ def run(work: Coroutine[None, None, ResultT], *, patient: bool = False) -> Resul
 
     # Whatever fails leaves by the one door; a logger would add a traceback of its own.
     logging.getLogger().addHandler(logging.NullHandler())
-    with asyncio.Runner() as runner:
-        runner.get_loop().set_default_executor(Unwaited())
-        return runner.run(work)
+    try:
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_default_executor(Unwaited())
+            return runner.run(work)
+    finally:
+        work.close()  # where Ctrl-C came before it began
 
 
 def needed_ref(ref: str | None, command: str) -> str:

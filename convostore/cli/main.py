@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # no stub; `signal` itself loads enum, which takes longer than `convostore path`
 import contextlib
 import io
 import os
@@ -14,15 +15,22 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-def main() -> NoReturn:
-    """Run the command line, and end the process with the exit code of the table."""
+def main(*, heard: bool = False) -> NoReturn:
+    """Run the command line, and end the process with the exit code of the table.
+
+    Args:
+        heard: Ctrl-C is to raise KeyboardInterrupt from here on.
+    """
     _hold_standard_streams()
     try:
+        if heard:
+            _signal.signal(_signal.SIGINT, _signal.default_int_handler)
         code = 0 if quick.run(sys.argv[1:]) else _run_command()
         sys.stdout.flush()
     except SystemExit:
         raise  # click's shell completion ends this way
     except BaseException as error:  # noqa: BLE001 - the one door: nothing leaves as a traceback
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # all that is left is to say it
         from convostore.cli.exits import exit_code, report
 
         report(error)
@@ -33,6 +41,7 @@ def main() -> NoReturn:
 def _run_command() -> int:
     """Let click read what is typed; return the exit code."""
     import threading
+    import warnings
 
     from convostore.cli.exits import debugging
     from convostore.cli.invocation import Invocation
@@ -42,6 +51,7 @@ def _run_command() -> int:
     if not debugging():
         sys.unraisablehook = _say_nothing
         threading.excepthook = _say_nothing
+        warnings.simplefilter("ignore", RuntimeWarning)  # what Ctrl-C kept from being awaited
     invocation = Invocation()
     try:
         code = program.main(prog_name="convostore", standalone_mode=False, obj=invocation)

@@ -41,6 +41,10 @@ _MARKS = {
 }
 
 
+_CUT = "cut off: it reached the length limit"
+_CUT_REASONS = frozenset({"length", "max_tokens"})  # as the providers call it
+
+
 def print_list(found: Sequence[Record], *, as_json: bool) -> None:
     """Print what `list` shows: a JSON document, a table for people, or a line each."""
     if as_json:
@@ -197,9 +201,10 @@ def print_text(message: Message) -> None:
     """Print the text of *message* alone, escaped; on stderr, whether it is whole."""
     text = many_lines(message.text)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-    if message.status != "completed":
+    mark = mark_of(message)
+    if mark:
         sys.stdout.flush()
-        say(f"convostore: this answer is not whole ({_mark(message)})")
+        say(f"convostore: this answer is not whole ({mark})")
 
 
 def _print_message(message: Message) -> None:
@@ -214,8 +219,9 @@ def _print_message(message: Message) -> None:
     if message.text:
         text = many_lines(message.text)
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
-    if message.status != "completed":
-        sys.stdout.write(f"{styled(f'[{one_line(_mark(message))}]', sys.stdout, BOLD)}\n")
+    mark = mark_of(message)
+    if mark:
+        sys.stdout.write(f"{styled(f'[{one_line(mark)}]', sys.stdout, BOLD)}\n")
 
 
 def _part_line(tag: str, part: Mapping[str, Any]) -> str:
@@ -241,7 +247,12 @@ def _plain(part: records.Part | fastread.Part) -> tuple[str, Mapping[str, Any]]:
     return str(part.__struct_config__.tag), values
 
 
-def _mark(message: Message) -> str:
+def mark_of(message: Message) -> str:
+    """Return what a message is marked with: why it is not whole, or that it is empty, or nothing."""
+    if message.status == "completed":
+        if message.finish_reason in _CUT_REASONS:
+            return _CUT
+        return "empty" if message.role == "assistant" and not message.text.strip() else ""
     mark = _MARKS.get(message.status, message.status)
     return mark if message.error is None else f"{mark}: {message.error.message}"
 

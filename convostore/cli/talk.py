@@ -207,6 +207,9 @@ class Talk:
                 "convostore: the earlier messages went along as text, in a new remote thread"
                 + (left_out if turn.dropped_turns else "")
             )
+        if turn is not None and turn.replaced and self.conversation is not None:
+            whole = self._invocation.command("show", self.conversation.handle, "-r")
+            say(f"convostore: the final answer is not the text shown; it is kept whole: {whole}")
         if turn is not None and turn.branched:
             say(
                 "convostore: somebody else went on with this conversation meanwhile; "

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from convostore.cli import shapes
+from convostore.cli.page import mark_of
 from convostore.cli.terminal import (
     PieceEscaper,
     counted,
@@ -91,6 +92,9 @@ class TextView:
         if reply.status == "stopped":
             what = "the answer so far is kept" if reply.text else "before the answer began"
             say(f"convostore: stopped; {what}")
+        elif mark := mark_of(reply):
+            how = "" if mark == "empty" else "; allow more with: -o max_tokens=N"
+            say(f"convostore: the answer is {mark}{how}")
 
     async def failed(self, error: ConvostoreError) -> None:
         """Say on stderr what went wrong and what to do next."""

@@ -69,7 +69,7 @@ class Local:
             raise ProviderError(
                 "local models need a library that is not installed",
                 provider=NAME,
-                hint="pip install 'convostore[local]'",
+                hint="in the folder of convostore's source: pip install '.[local]'",
             )
         check_options(NAME, request.settings, _OPTIONS)
         _check_size(request, self._context_tokens)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -116,13 +117,7 @@ def http_error(
     """
     detail = _detail(body)
     if status == 429:  # noqa: PLR2004 - HTTP statuses are their own names
-        return RateLimitError(
-            "the Playground server asks to wait (429)",
-            provider=NAME,
-            hint=f"wait and send it again, or {USE_LOCAL}",
-            status=status,
-            retry_after_s=_retry_after_s(headers.get("Retry-After", "")),
-        )
+        return _rate_limit(_retry_after_s(headers.get("Retry-After", "")))
     if status == 400 and detail is not None:  # noqa: PLR2004 - see above
         return _refusal(detail, secret)
     if status in _BY_STATUS:
@@ -141,6 +136,17 @@ def http_error(
         status=status,
         retryable=status >= 500,  # noqa: PLR2004 - see above
         excerpt=redacted(detail.message or "", secret) if detail else "",
+    )
+
+
+def _rate_limit(wait_s: float | None) -> RateLimitError:
+    later = "later" if wait_s is None else f"in {math.ceil(wait_s)} s"
+    return RateLimitError(
+        "the Playground server asks to wait (429)",
+        provider=NAME,
+        hint=f"try again {later}, or {USE_LOCAL}",
+        status=429,
+        retry_after_s=wait_s,
     )
 
 

@@ -275,11 +275,17 @@ class ReplyDecoder:
     def _same_text(self) -> bool:
         return _lf("".join(self._pieces)) == _lf(self._final_text())
 
+    def _is_held_as_final(self) -> bool:
+        """Tell whether the server says of every reply that its text is the final one."""
+        replies = [m for m in self._messages.values() if m.role == "assistant"]
+        return all(m.final and m.content is not None for m in replies)
+
     def _finished(self) -> Finished:
         shown, final = "".join(self._pieces), self._final_text()
         same = self._same_text()
         # In dialect threads the final text may be less than what was streamed: keep the most.
-        replaces = not same and (self._start is None or final.startswith(shown))
+        held = self._start is None or final.startswith(shown)
+        replaces = not same and held and self._is_held_as_final()
         assistant = self._assistant()
         return Finished(
             model=assistant.model if assistant is not None else None,

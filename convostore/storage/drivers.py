@@ -85,10 +85,12 @@ def driver_of(server: Server, *, busy_timeout_s: float) -> Driver:
             return Psycopg(server, busy_timeout_s)
         return Asyncpg(server, busy_timeout_s)
     except ImportError as error:
-        package = "convostore[postgres]" if server.driver == "asyncpg" else "psycopg[binary]"
+        is_own = server.driver == "asyncpg"
+        package = ".[postgres]" if is_own else "psycopg[binary]"
+        where = "in the folder of convostore's source: " if is_own else ""
         raise StoreOpenError(
             f"PostgreSQL needs the driver {server.driver}, which is not installed",
-            hint=f"pip install '{package}'",
+            hint=f"{where}pip install '{package}'",
         ) from error
 
 

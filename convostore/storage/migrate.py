@@ -98,7 +98,7 @@ def too_new(store: Path | Server, revision: str) -> SchemaTooNewError:
     """Return the error for a store from the future."""
     return SchemaTooNewError(
         f"{store} was made by a newer convostore (its schema is {revision}, ours {REVISION})",
-        hint="upgrade this one: pip install --upgrade convostore",
+        hint="install the newer one: in the folder of its source, pip install .",
     )
 
 

@@ -242,7 +242,7 @@ async def test_no_such_database_and_a_wrong_password_are_said(
 @pytest.mark.parametrize(
     ("driver", "typed"),
     [
-        ("asyncpg", "pip install 'convostore[postgres]'"),
+        ("asyncpg", "in the folder of convostore's source: pip install '.[postgres]'"),
         ("psycopg", "pip install 'psycopg[binary]'"),
     ],
 )

@@ -208,7 +208,7 @@ def test_missing_library_names_the_extra(model: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(ProviderError) as caught:
         Local(model).check(request("Hello"))
-    assert caught.value.hint == "pip install 'convostore[local]'"
+    assert caught.value.hint == "in the folder of convostore's source: pip install '.[local]'"
 
 
 def test_no_model_says_how_to_get_one(no_models: Path) -> None:

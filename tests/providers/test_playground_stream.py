@@ -292,6 +292,19 @@ def test_final_text_of_the_older_dialect_wins() -> None:
     assert last.remote.same_text
 
 
+def test_final_text_that_is_not_said_to_be_final_does_not_win() -> None:
+    """A last object whose reply is still open has nothing to replace what was streamed."""
+    said = {"message": "msg_A", "content": "one two"}
+    last = tree("", final=True)
+    last["children"][0]["final"] = False
+    events, error = run(body(tree("", final=False), said, last))
+    assert error is None
+    assert isinstance(events[-1], Finished)
+    assert events[-1].text is None
+    assert events[-1].remote is not None
+    assert not events[-1].remote.same_text
+
+
 def test_less_final_text_of_the_newer_dialect_does_not_win() -> None:
     """There the final text may be less than what was streamed; more of it is kept."""
     events, _ = run(body(START, OPEN, chunk("one two"), closed("one"), END))

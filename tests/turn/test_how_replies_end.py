@@ -50,6 +50,23 @@ async def test_question_is_on_disk_before_the_model_is_asked() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("final", "replaced"), [("Kyoto", False), (None, False), ("Nara", True)])
+async def test_turn_tells_that_the_final_text_replaced_what_was_shown(
+    final: str | None, replaced: bool
+) -> None:
+    """The provider's last word is what is stored; the turn says whether it is another one."""
+    provider = ScriptedProvider()
+    async with temporary_store(provider) as store:
+        chat = await store.create()
+        provider.script("Kyo", "to", Finished(text=final))
+        async with chat.stream("where?") as turn:
+            assert not turn.replaced
+            await turn.drain()
+        assert turn.replaced is replaced
+        assert (await chat.history())[-1].text == turn.reply.text == (final or "Kyoto")
+
+
+@pytest.mark.asyncio
 async def test_completed_reply_is_stored_whole_and_is_the_head() -> None:
     """The provider's Finished ends a reply as completed; the next call is told its text."""
     provider = ScriptedProvider()
