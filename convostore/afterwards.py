@@ -40,10 +40,10 @@ def error_record(error: Exception | None, remote: RemoteThread | None) -> ErrorR
         return None
     return storable(
         ErrorRecord(
-            code=error.code,
-            message=error.message,
-            hint=error.hint,
-            retryable=error.retryable,
+            code=str(error.code),
+            message=str(error.message),
+            hint=str(error.hint),
+            retryable=bool(error.retryable),  # whatever a provider has put there
             unsettled=isinstance(error, ProviderError) and may_be_whole(error, remote),
         )
     )

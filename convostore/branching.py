@@ -124,6 +124,7 @@ class Branching:
         Raises:
             MessageNotFoundError: the conversation has no such message.
             StoreError: the store cannot be read or written.
+            StoreClosedError: the store is closed.
         """
         place = self._place
         await place.settled()
@@ -141,6 +142,7 @@ class Branching:
 
         Raises:
             StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
         """
         place = self._place
         where = (place.database, place.owner_id, place.record.id)
@@ -154,6 +156,7 @@ class Branching:
 
         Raises:
             StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
         """
         return (await self.tree()).branches()
 
@@ -166,6 +169,7 @@ class Branching:
         Raises:
             MessageNotFoundError: the conversation has no such message.
             StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
         """
         place = self._place
         path = await path_to(place, message)
@@ -193,6 +197,7 @@ class Branching:
             ConversationBusyError: the message is a reply that is still running.
             InvalidTextError: the title cannot be stored.
             StoreError: the store cannot be read or written.
+            StoreClosedError: the store is closed.
         """
         place = self._place
         await place.settled()
@@ -225,6 +230,7 @@ class Branching:
             MessageNotFoundError: the conversation has no such message.
             ConversationBusyError: a reply of that branch is still running.
             StoreError: the store cannot be read or written.
+            StoreClosedError: the store is closed.
         """
         place = self._place
         await place.settled()

@@ -136,8 +136,12 @@ class Conversation(Branching, Ordering):
             ConversationBusyError: another reply runs, and still did after `wait_s`.
             HeadMovedError: the head moved, and `on_moved` is "error".
             DuplicateKeyError: the idempotency key belongs to another text.
-            InvalidTextError: the text cannot be stored.
+            ConversationNotFoundError: the conversation is gone.
+            InvalidTextError: the text, or what goes with it, cannot be stored.
             StoreError: the store cannot be read or written.
+            TurnStateError: neither the store nor the call has a provider, or the store was closed
+                before the turn began.
+            StoreClosedError: the store is closed.
         """
         turn = self.stream(
             text,
@@ -211,6 +215,7 @@ class Conversation(Branching, Ordering):
 
         Raises:
             StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
         """
         place = self._place
         path = await reads.path(place.database, place.owner_id, self.id, place.head_seq)
@@ -221,6 +226,7 @@ class Conversation(Branching, Ordering):
 
         Raises:
             StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
         """
         return await self._between(0, 2**31 - 1)
 

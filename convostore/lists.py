@@ -74,6 +74,7 @@ class Lists:
             FormatError: the cursor is none of ours, or of another list.
             InvalidTextError: a text of the filter can be in no store.
             StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
         """
         wanted = meant(filter, words)
         at = await self._owned.for_reading()
@@ -91,6 +92,7 @@ class Lists:
         Raises:
             InvalidTextError: a text of the filter can be in no store.
             StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
         """
         wanted = meant(filter, words)
         at = await self._owned.for_reading()
@@ -101,6 +103,7 @@ class Lists:
 
         Raises:
             StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
         """
         at, left = await self._owned.for_reading(), tuple(ids)
         while at is not None and left:
@@ -135,6 +138,7 @@ class Lists:
             InvalidTextError: a name is blank, too long, or cannot be stored, or a conversation
                 would have more than 64 tags.
             StoreError: the store cannot be opened, read or written.
+            StoreClosedError: the store is closed.
         """
         added, dropped = _names(tag), _names(untag)
         if pin is None and archive is None and folder is None and not added and not dropped:

@@ -33,6 +33,7 @@ class Ordering:
             InvalidTextError: it is blank, longer than 200 characters, or cannot be stored.
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, title=title))
 
@@ -42,6 +43,7 @@ class Ordering:
         Raises:
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, pin=True))
 
@@ -51,6 +53,7 @@ class Ordering:
         Raises:
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, pin=False))
 
@@ -60,6 +63,7 @@ class Ordering:
         Raises:
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, archive=True))
 
@@ -69,6 +73,7 @@ class Ordering:
         Raises:
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, archive=False))
 
@@ -80,6 +85,7 @@ class Ordering:
                 than 64.
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, tag=names))
 
@@ -90,6 +96,7 @@ class Ordering:
             InvalidTextError: a name is blank, too long, or cannot be stored.
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, untag=names))
 
@@ -100,6 +107,7 @@ class Ordering:
             InvalidTextError: the name is blank, too long, or cannot be stored.
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, folder=folder or ""))
 
@@ -116,6 +124,7 @@ class Ordering:
             InvalidTextError: it is longer, or no JSON object, or something in it is no JSON.
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
         """
         gate_object(metadata, "the metadata")
         values = msgspec.json.decode(to_json(metadata), type=dict[str, Any])

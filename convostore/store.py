@@ -80,7 +80,13 @@ async def upgrade(url: str | Path | None) -> str:
     """Bring a store to the newest schema and return its revision; a file is backed up first.
 
     Raises:
-        StoreError: it cannot be opened, is newer than this program, or is in use.
+        StoreOpenError: there is no store, or it may not be used.
+        SchemaTooNewError: it is newer than this program.
+        StoreBusyError: others held it all the time; nothing was changed.
+        StoreFullError: no room for the backup or the schema; nothing was changed.
+        StoreCorruptError: it is damaged.
+        StoreError: whatever else the system or the database says.
+        UsageError: *url* is None, and the configuration cannot be read.
     """
     return await engines.upgrade(where_is(url))
 
@@ -89,7 +95,13 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     """Put the backup *source* in the store's place; what was there is kept beside it.
 
     Raises:
-        StoreError: *source* is no sound store, or the store is in use.
+        StoreOpenError: *source* is no store, or another program's file is in the place.
+        StoreCorruptError: *source* is damaged.
+        SchemaTooNewError: *source* is of a newer program.
+        StoreBusyError: another program has the store open; nothing was changed.
+        StoreFullError: there is no room for the copy.
+        StoreError: the store is in no file, or whatever else the system or the database says.
+        UsageError: *url* is None, and the configuration cannot be read.
     """
     return await engines.restore(where_is(url), source)
 
@@ -114,7 +126,10 @@ class Store(Lists):
             SchemaOutdatedError: it is older than this program, and `migrate` is False.
             SchemaTooNewError: it is newer than this program.
             StoreBusyError: another program holds it.
+            StoreFullError: no room for it, or for the backup before an upgrade.
             StoreCorruptError: it is damaged.
+            StoreError: whatever else the system or the database says.
+            StoreClosedError: it was closed before.
         """
         await self._opener.opened()
         return self
@@ -125,11 +140,19 @@ class Store(Lists):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the store, and the provider given to it."""
+        """Close the store, and the provider given to it.
+
+        Raises:
+            Exception: whatever the provider raises when it is closed.
+        """
         await self.aclose()
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Open the store: `store = await convostore.open(...)`."""
+        """Open the store: `store = await convostore.open(...)`.
+
+        Raises:
+            StoreError: see `__aenter__`.
+        """
         return self.__aenter__().__await__()
 
     @property
@@ -187,6 +210,7 @@ class Store(Lists):
             DuplicateKeyError: the key is taken.
             InvalidTextError: a text cannot be stored.
             StoreError: the store cannot be opened or written.
+            StoreClosedError: the store is closed.
         """
         return await self._create(
             reuse=False,
@@ -217,6 +241,7 @@ class Store(Lists):
         Raises:
             InvalidTextError: a text cannot be stored.
             StoreError: the store cannot be opened or written.
+            StoreClosedError: the store is closed.
         """
         return await self._create(
             reuse=True,
@@ -249,6 +274,7 @@ class Store(Lists):
             ConversationNotFoundError: nothing fits.
             AmbiguousHandleError: the beginning fits several.
             StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
         """
         return await self._conversation(await self.find(ref))
 
@@ -259,6 +285,7 @@ class Store(Lists):
             ConversationNotFoundError: nothing fits.
             AmbiguousHandleError: the beginning fits several.
             StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
         """
         at = await self._owned.for_reading()
         if at is None:
@@ -283,7 +310,8 @@ class Store(Lists):
             FormatError: no such format, or the file cannot be written, or is a database: nothing
                 is ever written over a store or another database of SQLite's.
             StoreFullError: the disk is full.
-            StoreError: the store cannot be opened or read.
+            StoreError: the store cannot be opened or read; of a text, on the way.
+            StoreClosedError: the store is closed.
         """
         source = StoredSource(self.rows_of, self.find)
         refs = None if ref is None else [ref]
@@ -298,6 +326,7 @@ class Store(Lists):
 
         Raises:
             StoreError: the store cannot be opened.
+            StoreClosedError: the store is closed.
         """
         await self._opener.opened()
         return await engines.check(self._opener.where, deep=deep)
@@ -306,13 +335,26 @@ class Store(Lists):
         """Write a copy of the whole store to a new file, also while it is in use.
 
         Raises:
-            StoreError: the file exists, or cannot be written.
+            StoreOpenError: the file exists, has no folder, or belongs to the store.
+            StoreFullError: there is no room for it.
+            StoreError: the store is in no file, or whatever else the system or the database says.
+            StoreClosedError: the store is closed.
         """
         await self._opener.opened()
         await engines.backup(self._opener.where, to)
 
     async def aclose(self) -> None:
-        """End what still runs as stopped, and close the store and its provider. Idempotent."""
+        """End what still runs as stopped, and close the store and its provider. Idempotent.
+
+        It is done once, to its end, and within about 15 s, whoever waits for it: 5 s for running
+        turns and what was not written yet, for queued writes, and for the provider each. What could
+        not be written by then, for another program holds the store, is not; a reply is read as
+        `interrupted` then. Whoever is cancelled while waiting waits 5 s more at most; the closing
+        goes on.
+
+        Raises:
+            Exception: whatever the provider raises when it is closed.
+        """
         await self._opener.aclose()
 
     async def rows_of(self) -> tuple[Database, str] | None:
@@ -320,6 +362,7 @@ class Store(Lists):
 
         Raises:
             StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
         """
         return await self._owned.for_reading()
 

@@ -108,6 +108,7 @@ class Turn:
             ConversationBusyError: another reply runs, and still did after `wait_s`.
             HeadMovedError: the head moved, and `on_moved` is "error".
             DuplicateKeyError: the idempotency key belongs to another text.
+            NotFoundError: the conversation, or the message to answer, is gone.
             StoreError: the store cannot be read or written.
             TurnStateError: entered twice, or stopped before it began.
             StoreClosedError: the store is closed.
@@ -148,6 +149,7 @@ class Turn:
             ProviderError: the far side failed; the reply is stored as `failed`, in `.reply`.
             StoreError: the store failed on the way; what it could keep is kept.
             TurnStateError: the turn was not entered, or is being read by two at once.
+            StoreClosedError: the store is closed.
         """
         if not self._begun:
             raise TurnStateError("enter the turn first: async with chat.stream(...) as turn")
@@ -180,7 +182,9 @@ class Turn:
         """End the reply as `stopped`, if it has not ended; a Ctrl-C waits for that, 5 s at most.
 
         Raises:
+            CancelledError: the task was cancelled; the end is written first.
             StoreError: the end could not be written yet; it is tried again while the store is open.
+            StoreClosedError: the store is closed.
         """
         try:
             if not self._known:
@@ -198,6 +202,8 @@ class Turn:
         Raises:
             ProviderError: see `__anext__`.
             StoreError: see `__anext__`.
+            TurnStateError: see `__anext__`.
+            StoreClosedError: the store is closed.
         """
         async for _ in self:
             pass
@@ -211,6 +217,7 @@ class Turn:
         Raises:
             StoreError: the end could not be written yet.
             TurnStateError: the turn was not entered, or had not begun.
+            StoreClosedError: the store is closed.
         """
         if not self._entered:
             raise TurnStateError("a turn can be stopped once it is entered")

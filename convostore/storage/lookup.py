@@ -90,6 +90,8 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
         ConversationNotFoundError: nothing fits.
         AmbiguousHandleError: the beginning fits several.
     """
+    if not isinstance(ref, str):
+        raise _not_found(repr(ref))
     ref = ref.strip()
     if ref.startswith("@") and (newest := await _nth_newest(database, owner_id, ref)) is not None:
         return newest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -129,6 +129,14 @@ async def test_what_fits_nothing_is_not_found(store: Store, ref: str) -> None:
     """Whatever is typed, the answer is that there is no such conversation."""
     for _ in range(3):
         await store.create()
+    with pytest.raises(ConversationNotFoundError):
+        await store.find(ref)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("ref", [5, None, b"@"])
+async def test_what_is_no_text_names_no_conversation(store: Store, ref: Any) -> None:
+    """It is not found, as any other name that nobody has."""
     with pytest.raises(ConversationNotFoundError):
         await store.find(ref)
 

@@ -183,6 +183,21 @@ async def test_failure_is_raised_after_the_commit_with_the_reply(
 
 
 @pytest.mark.asyncio
+async def test_what_a_provider_puts_into_its_error_can_be_read_again(
+    chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """Values of other kinds than the record has do not make the conversation unreadable."""
+    error = ProviderError(ValueError("odd"), provider="scripted", hint=None)  # type: ignore[arg-type]  # what a provider may get wrong
+    error.retryable = "yes"  # type: ignore[assignment]  # as above
+    provider.script("Hel", Fail(error))
+    with pytest.raises(ProviderError):
+        await chat.send("Hi")
+    kept = (await chat.history())[-1].error
+    assert kept is not None
+    assert (kept.message, kept.retryable, kept.unsettled) == ("odd", True, False)
+
+
+@pytest.mark.asyncio
 async def test_failure_without_text_is_left_out_of_the_next_call(
     chat: Conversation, provider: ScriptedProvider
 ) -> None:
