@@ -28,9 +28,13 @@ README = (ROOT / "README.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.fixture
-def far_side(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run the Playground's stand-in in a process of its own and point the provider at it."""
+@pytest.fixture(params=["stream", None])
+def far_side(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run the Playground's stand-in in a process of its own and point the provider at it.
+
+    In the older dialect, and as the README says how to start it.
+    """
+    dialect = [] if request.param is None else ["--dialect", request.param]
     server = subprocess.Popen(
         [
             sys.executable,
@@ -38,8 +42,7 @@ def far_side(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "convostore.testing.playground",
             "--port",
             "0",
-            "--dialect",
-            "stream",
+            *dialect,
         ],
         stdout=subprocess.PIPE,
         text=True,
