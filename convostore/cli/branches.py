@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord, Message
     from convostore.tree import Tree
 
-_ref = click.argument("ref", required=False, shell_complete=conversations)
+_ref = click.argument("ref", metavar="REF", required=False, shell_complete=conversations)
 
 
 @click.command("tree", epilog=examples("convostore tree @", "convostore tree 7k3m --json"))
@@ -78,10 +78,11 @@ def regenerate(
 
 
 @click.command(
+    short_help="Ask a question in other words; the first one stays.",
     epilog=examples(
         'convostore edit @ 3 "Plan two days in Kyoto"',
-        "convostore edit @ 3                             opens $EDITOR with the question",
-    )
+        "convostore edit @ 3                         opens $EDITOR with the question",
+    ),
 )
 @_ref
 @click.argument("message", required=False)
@@ -144,7 +145,10 @@ async def _text_of(invocation: Invocation, ref: str, at: str | int) -> str:
     )
 
 
-@click.command(epilog=examples("convostore switch @ 4", "convostore switch 7k3m 2 --exactly"))
+@click.command(
+    short_help="Choose the branch that show and chat go on with.",
+    epilog=examples("convostore switch @ 4", "convostore switch 7k3m 2 --exactly"),
+)
 @_ref
 @click.argument("message", required=False)
 @click.option("--exactly", is_flag=True, help="Stand at this very message, not at its newest end.")
@@ -164,7 +168,10 @@ def switch(invocation: Invocation, ref: str | None, message: str | None, exactly
     run(_with(invocation, needed_ref(ref, "switch"), go))
 
 
-@click.command(epilog=examples("convostore fork @", 'convostore fork 7k3m 4 --title "Plan B"'))
+@click.command(
+    short_help="Make a new conversation from the beginning of one.",
+    epilog=examples("convostore fork @", 'convostore fork 7k3m 4 --title "Plan B"'),
+)
 @_ref
 @click.argument("message", required=False)
 @click.option("--title", metavar="TEXT", help="Of the new conversation; without it, the same.")
@@ -187,7 +194,11 @@ def fork(invocation: Invocation, ref: str | None, message: str | None, title: st
     run(_with(invocation, needed_ref(ref, "fork"), go))
 
 
-@click.command("delete-branch", epilog=examples("convostore delete-branch @ 4"))
+@click.command(
+    "delete-branch",
+    short_help="Remove a message and what follows it, for good.",
+    epilog=examples("convostore delete-branch @ 4"),
+)
 @_ref
 @click.argument("message", required=False)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -84,7 +84,10 @@ async def _backup(invocation: Invocation, file: str) -> None:
         await store.backup(file)
 
 
-@db.command(epilog=examples("convostore db restore chats-backup.db"))
+@db.command(
+    short_help="Put a backup in the store's place.",
+    epilog=examples("convostore db restore chats-backup.db"),
+)
 @click.argument("file", type=click.Path(), callback=place)
 @store_options
 @pass_invocation

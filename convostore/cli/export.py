@@ -49,7 +49,10 @@ from convostore.cli.terminal import counted, say
 def export(
     invocation: Invocation, ref: str | None, everything: bool, format_name: str, to: str | None
 ) -> None:
-    """Write out one conversation, or all."""
+    """Write out one conversation, or all.
+
+    REF is a handle or the beginning of one, an id, a key, or @ for the newest.
+    """
     from convostore.errors import UsageError
 
     if everything and ref:

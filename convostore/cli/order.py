@@ -114,11 +114,12 @@ def untag(invocation: Invocation, name: str, wish: Wish) -> None:
 
 
 @click.command(
+    short_help="Put conversations into a folder, or out of one.",
     epilog=examples(
         "convostore move @ 7k3m --to work",
         "convostore move --title kyoto --to travel",
         "convostore move @ --out",
-    )
+    ),
 )
 @_many
 @click.option("--to", "to", metavar="FOLDER", help="Which folder; it needs not be made.")
@@ -169,13 +170,14 @@ async def _title(invocation: Invocation, ref: str, text: str | None) -> str | No
 
 
 @click.command(
+    short_help="Show or change what programs keep with a conversation.",
     epilog=examples(
         "convostore metadata @",
         "convostore metadata @ ticket=42 done=true 'people=[\"Ann\"]'",
         "convostore metadata @ ticket=null",
-    )
+    ),
 )
-@click.argument("ref", required=False, shell_complete=conversations)
+@click.argument("ref", metavar="REF", required=False, shell_complete=conversations)
 @click.argument("pairs", nargs=-1, metavar="[NAME=VALUE]...")
 @store_options
 @pass_invocation

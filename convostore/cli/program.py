@@ -41,11 +41,11 @@ _HOME = {
 }
 NAMES = frozenset(_HOME)
 EXAMPLES = examples(
-    'convostore chat "Plan three days in Kyoto"   ask; the answer is kept while it streams',
-    'convostore chat -c "And the budget?"         go on, today or next year',
-    "convostore list                              what is kept",
-    "convostore show @                            read the newest",
-    "convostore tag travel @                      find it again: convostore list --tag travel",
+    'convostore chat "Three days in Kyoto"   ask; the answer is kept as it comes',
+    'convostore chat -c "And the budget?"    go on, today or next year',
+    "convostore list                         what is kept",
+    "convostore show @                       read the newest",
+    "convostore tag travel @                 find it with: list --tag travel",
 )
 
 

@@ -35,6 +35,7 @@ MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
 
 @click.command(
     "list",
+    short_help="List conversations, the newest activity first.",
     epilog=examples(
         "convostore list -n 50",
         "convostore list --tag travel --since 30d",
@@ -94,8 +95,11 @@ async def _newest(
     return records
 
 
-@click.command(epilog=examples("convostore show @", "convostore show 7k3m -r"))
-@click.argument("ref", required=False, shell_complete=conversations)
+@click.command(
+    short_help="Show a conversation, from its beginning.",
+    epilog=examples("convostore show @", "convostore show 7k3m -r"),
+)
+@click.argument("ref", metavar="REF", required=False, shell_complete=conversations)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, the text exactly as is.")
 @click.option("--secrets", is_flag=True, help="Add the anonymous user id and the remote id.")
 @click.option("-r", "reply_only", is_flag=True, help="The last answer's text alone.")
