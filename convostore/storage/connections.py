@@ -65,6 +65,10 @@ class Connections:
         for connection in idle:
             await self._driver.close(connection)
 
+    def drop(self) -> None:
+        """Let go of what is idle, where the event loop runs no more."""
+        self._idle = []
+
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(self._busy_timeout_s):

@@ -77,6 +77,11 @@ class GroupWriter:
             await asyncio.wait({self._task}, timeout=CLOSE_S)
         await self._forget()
 
+    def drop(self) -> None:
+        """Let go of the connection and of what is queued, where the event loop runs no more."""
+        self._connection = None
+        self._queue.clear()
+
     async def _serve(self) -> None:
         while batch := self._drain():
             try:

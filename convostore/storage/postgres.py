@@ -59,10 +59,24 @@ class PostgresDatabase(Database):
             raise ours from error
 
     async def aclose(self) -> None:
-        """Finish the queued writes and close every connection. Idempotent."""
+        """Finish the queued writes and close every connection. Idempotent.
+
+        In another event loop than its own it is done over there; where that one runs no more
+        nothing can be said to the server, and the connections are dropped.
+        """
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        if self._loop is asyncio.get_running_loop():
+            await self._close()
+        elif self._loop.is_running():
+            closing = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+            await asyncio.wrap_future(closing)
+        else:
+            self._writer.drop()
+            self._connections.drop()
+
+    async def _close(self) -> None:
         await self._writer.aclose()
         await self._connections.drop_idle()
 

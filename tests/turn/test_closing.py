@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -324,6 +326,48 @@ def test_a_turn_whose_event_loop_was_closed_keeps_nobody_waiting(
         ("completed", "ok"),
     ]
     assert turn.reply.status == "streaming"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_store_is_closed_in_another_event_loop(path: Where, provider: ScriptedProvider) -> None:
+    """Where its own runs no more: the provider is closed, and the store refuses from then on."""
+    store = convostore.open(path, provider=provider)
+
+    async def use() -> None:
+        provider.answer("ok")
+        await (await store.create()).send("Hi")
+
+    async def close() -> None:
+        await store.aclose()
+        with pytest.raises(StoreClosedError):
+            await store.create()
+
+    asyncio.run(use())
+    asyncio.run(close())
+    assert provider.is_closed
+    gc.collect()  # the connections that nobody could close in good order
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.asyncio
+async def test_a_forked_child_closes_nothing_of_its_parent(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """Closing there is no more than leaving: the parent goes on."""
+    async with convostore.open(path, provider=provider) as store:
+        chat = await store.create()
+        child = os.fork()
+        if child == 0:
+            closing = store.aclose()
+            try:
+                closing.send(None)  # it ends at once, and needs no event loop for it
+            except StopIteration:
+                os._exit(int(provider.is_closed))
+            os._exit(2)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        await chat.append(convostore.Message.user("still here"))
 
 
 async def _let_threads_go(chat: Conversation) -> None:
