@@ -17,6 +17,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from convostore.storage.database import CLOSE_S
 from convostore.storage.postgres_faults import (
+    READ_ONLY,
     UNIQUE,
     ConnectionLostError,
     is_again,
@@ -169,6 +170,9 @@ class GroupWriter:
         connection = self._connection
         if connection is None:
             return not is_lost(error)
+        if state_of(error) == READ_ONLY:  # a new connection may find the server that is writable
+            await self._forget()
+            return True
         if not is_lost(error) and self._driver.is_open(connection.driver_connection):
             try:
                 await greenlet_spawn(connection.rollback)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Source: PostgreSQL, Appendix A, "PostgreSQL Error Codes"; the first two characters are the class.
 UNDEFINED_TABLE: Final = "42P01"
 UNIQUE: Final = "23505"
+READ_ONLY: Final = "25006"  # as on a primary that has become a standby
 _TEXT: Final = frozenset({"22021", "22P05"})  # NUL, or what the database's encoding does not have
 _AGAIN: Final = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 # Ended by an administrator or a crash, not yet there, or idle too long while we were stopped.
@@ -30,7 +31,7 @@ _WAITED: Final = frozenset({"55P03", "57014"})  # lock timeout, statement timeou
 _CROWDED: Final = frozenset({"53300"})  # too many connections
 _FULL: Final = frozenset({"53100", "53400"})
 _CORRUPT: Final = frozenset({"XX001", "XX002"})
-_REFUSED: Final = frozenset({"28", "3D", "3F", "42501", "25006"})
+_REFUSED: Final = frozenset({"28", "3D", "3F", "42501", READ_ONLY})
 _OF_ALL: Final = frozenset({"53", "54", "55", "57", "58", "XX", "25", "28"})
 _STATELESS: Final = frozenset(
     {"OperationalError", "ConnectionTimeout"}

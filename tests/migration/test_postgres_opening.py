@@ -239,6 +239,50 @@ async def test_no_such_database_and_a_wrong_password_are_said(
     fragile_postgres.drop(name)
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("driver", "error"),  # of a connection that fails, psycopg does not say the SQLSTATE
+    [("postgresql", StoreBusyError), ("postgresql+psycopg", StoreOpenError)],
+)
+async def test_server_that_takes_no_more_connections_says_so(
+    fragile_postgres: OwnServer, driver: str, error: type[StoreError]
+) -> None:
+    """Who comes when every connection is taken is told that, and may try again."""
+    name = fragile_postgres.make()
+    right = f"{LOCKED_ROLE}:{LOCKED_PASSWORD.replace('@', '%40')}"
+    url = fragile_postgres.of(name, role=right).replace("postgresql", driver, 1)
+    with fragile_postgres.admin() as admin:
+        admin.execute(f"ALTER DATABASE {name} OWNER TO {LOCKED_ROLE}")
+        admin.execute(f"ALTER ROLE {LOCKED_ROLE} CONNECTION LIMIT 0")
+        try:
+            with pytest.raises(error, match="too many connections"):
+                await opened(url)
+        finally:
+            admin.execute(f"ALTER ROLE {LOCKED_ROLE} CONNECTION LIMIT -1")
+    await opened(url)
+    assert revision(fragile_postgres.of(name)) == [(REVISION,)]
+    fragile_postgres.drop(name)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("driver", "primary"),
+    [("postgresql", "primary"), ("postgresql+psycopg", "read-write")],
+)
+async def test_of_several_hosts_the_one_that_may_be_written_to_is_used(
+    fragile_postgres: OwnServer, driver: str, primary: str
+) -> None:
+    """A URL that names a dead host first, as after a failover, opens the store at the other one."""
+    name = fragile_postgres.make()
+    before, _, query = fragile_postgres.of(name).partition("?")
+    hosts = query.replace("host=", "host=/nowhere,")
+    url = f"{before}?{hosts}&target_session_attrs={primary}".replace("postgresql", driver, 1)
+    async with convostore.open(url, provider=Echo()) as store:
+        await (await store.create(title="kept")).send("Hello")
+        assert [one.title for one in (await store.list()).items] == ["kept"]
+    fragile_postgres.drop(name)
+
+
 @pytest.mark.parametrize(
     ("driver", "typed"),
     [
@@ -274,7 +318,7 @@ def test_care_of_a_store_on_a_server(path: Where, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"the store is at revision {REVISION}\n")
     assert convostore_program(path, "chat", "Hi").returncode == 0
     done = convostore_program(path, "db", "check", "--deep")
-    assert (done.returncode, done.stdout) == (0, "no problems in 1 conversations\n")
+    assert (done.returncode, done.stdout) == (0, "no problems in 1 conversation\n")
     for words, tool in (("backup", "pg_dump"), ("restore", "pg_restore")):
         file = tmp_path / "backup"
         done = convostore_program(path, "db", words, str(file))

@@ -165,6 +165,22 @@ async def test_when_every_connection_is_in_use_a_reader_waits_and_gives_up(store
     assert (await store.list()).items == ()
 
 
+@pytest.mark.asyncio
+async def test_store_whose_server_became_read_only_looks_for_another(
+    path: Where, store: Store
+) -> None:
+    """A write to a standby is refused and says so; the next one asks for a connection anew."""
+    chat = await store.create()
+    name = str(path).partition("?")[0].rpartition("/")[2]
+    change(path, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    cut_connections(path)
+    message = Message.user("q")
+    with pytest.raises(StoreOpenError, match="read-only"):
+        await chat.append(message)
+    change(path, f"BEGIN READ WRITE; ALTER DATABASE {name} RESET ALL; COMMIT")
+    assert [one.seq for one in await chat.append(message)] == [1]
+
+
 def cut_connections(path: Where) -> int:
     """End every connection of the program, as an administrator does."""
     sql = (
