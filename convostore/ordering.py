@@ -8,12 +8,15 @@ import msgspec
 
 from convostore import clock
 from convostore.arranging import arrange
+from convostore.errors import TurnStateError
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
 from convostore.storage.rows import to_json
 from convostore.text import gate_object
+from convostore.titling import TITLE_TIMEOUT_S, Titled, generate_title
 
 if TYPE_CHECKING:
     from convostore.place import Place
+    from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
 
 
@@ -25,6 +28,7 @@ class Ordering:
     """
 
     _place: Place
+    _provider: Provider | None
 
     async def rename(self, title: str) -> ConversationRecord:
         """Give a title; it is the user's own, and no generated one takes its place.
@@ -36,6 +40,35 @@ class Ordering:
             StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, title=title))
+
+    async def generate_title(
+        self,
+        *,
+        provider: Provider | None = None,
+        model: str | None = None,
+        timeout_s: float = TITLE_TIMEOUT_S,
+    ) -> Titled:
+        """Ask the provider for a title, and keep it unless somebody has chosen one.
+
+        Nothing of this is in the conversation: it is no turn, and holds up none. Where no title
+        comes of it, the first line of the first question stays, and `error` says why.
+
+        Args:
+            provider: instead of the store's; it stays the caller's to close.
+            model: instead of the conversation's.
+            timeout_s: how long all of it may take.
+
+        Raises:
+            TurnStateError: neither the store nor the call has a provider.
+            ConversationNotFoundError: the conversation is gone.
+            StoreError: the store cannot be read or written.
+        """
+        asked = provider or self._provider
+        if asked is None:
+            raise TurnStateError(
+                "this store has no provider: open(..., provider=...) or generate_title(provider=...)"
+            )
+        return await generate_title(self._place, asked, model=model, timeout_s=timeout_s)
 
     async def pin(self) -> ConversationRecord:
         """List it before those that are not pinned.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from convostore.store import Store
 
 
-class Wish:
-    """What is typed for a change of one or many.
+class Which:
+    """Which conversations are typed for a change.
 
     Attributes:
         refs: the conversations that are named.
@@ -36,7 +36,7 @@ class Wish:
         self.yes, self.dry_run = yes, dry_run
 
 
-def check(verb: str, wish: Wish) -> None:
+def check(verb: str, wish: Which) -> None:
     """Refuse what names no conversations, or names them twice.
 
     Raises:
@@ -55,7 +55,7 @@ def check(verb: str, wish: Wish) -> None:
         raise UsageError("a conversation's name is empty", hint="convostore list shows them")
 
 
-async def change(invocation: Invocation, what: str, wish: Wish, **changes: Any) -> None:
+async def change(invocation: Invocation, what: str, wish: Which, **changes: Any) -> None:
     """Change the named conversations, or, after a question, all that fit.
 
     Args:
@@ -91,7 +91,7 @@ def _told(report: UpdateReport, what: str) -> str:
     return f"{counted(there, 'conversation')} {what}{so}{gone}"
 
 
-async def _chosen(store: Store, wish: Wish) -> list[str]:
+async def _chosen(store: Store, wish: Which) -> list[str]:
     """Return the ids; a name that fits nothing is told before anything changes."""
     if wish.words:
         return list(await store.matching(**wish.words))

@@ -18,14 +18,15 @@ from convostore.cli.invocation import (
     run,
     store_options,
 )
-from convostore.cli.many import Wish
-from convostore.cli.terminal import one_line
+from convostore.cli.terminal import one_line, say
+from convostore.cli.typed import Wish
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convostore.arranging import FilterWords
+    from convostore.titling import Titled
 
 _VERBS = {
     "pin": ("List conversations before the others.", "pinned", {"pin": True}),
@@ -36,7 +37,7 @@ _VERBS = {
 
 
 def _many(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the conversations: named, or by a filter; it gets them as a `Wish`."""
+    """Give *command* the conversations: named, or by a filter; it gets them as a `Which`."""
 
     @wraps(command)
     def chosen(
@@ -47,7 +48,7 @@ def _many(command: Callable[..., Any]) -> Callable[..., Any]:
         dry_run: bool,
         **kwargs: Any,
     ) -> Any:
-        return command(*args, wish=Wish(refs, words, yes=yes, dry_run=dry_run), **kwargs)
+        return command(*args, wish=many.Which(refs, words, yes=yes, dry_run=dry_run), **kwargs)
 
     asking = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
     trying = click.option("--dry-run", is_flag=True, help="Show which, and change nothing.")
@@ -67,7 +68,7 @@ def _plain_verb(name: str) -> click.Command:
     @_many
     @store_options
     @pass_invocation
-    def verb(invocation: Invocation, wish: Wish) -> None:
+    def verb(invocation: Invocation, wish: many.Which) -> None:
         if name == "unarchive" and wish.words:
             wish.words.setdefault("archived", True)
         many.check(name, wish)
@@ -89,7 +90,7 @@ unarchive = _plain_verb("unarchive")
 @_many
 @store_options
 @pass_invocation
-def tag(invocation: Invocation, name: str, wish: Wish) -> None:
+def tag(invocation: Invocation, name: str, wish: many.Which) -> None:
     """Add the tag NAME to conversations.
 
     Tags are kept in small letters. Named conversations at once; all that fit a filter after a
@@ -104,7 +105,7 @@ def tag(invocation: Invocation, name: str, wish: Wish) -> None:
 @_many
 @store_options
 @pass_invocation
-def untag(invocation: Invocation, name: str, wish: Wish) -> None:
+def untag(invocation: Invocation, name: str, wish: many.Which) -> None:
     """Take the tag NAME from conversations.
 
     Named conversations at once; all that fit a filter after a question, with their number.
@@ -126,7 +127,7 @@ def untag(invocation: Invocation, name: str, wish: Wish) -> None:
 @click.option("--out", is_flag=True, help="Out of any folder.")
 @store_options
 @pass_invocation
-def move(invocation: Invocation, wish: Wish, to: str | None, out: bool) -> None:
+def move(invocation: Invocation, wish: many.Which, to: str | None, out: bool) -> None:
     """Put conversations into a folder, or out of the one they are in.
 
     A conversation is in one folder or in none, and a folder is there while something is in it.
@@ -150,15 +151,50 @@ def move(invocation: Invocation, wish: Wish, to: str | None, out: bool) -> None:
 )
 @click.argument("ref", required=False, shell_complete=conversations)
 @click.argument("text", required=False)
+@click.option("--generate", is_flag=True, help="Ask the conversation's provider for one.")
+@click.option("-p", "provider", metavar="PROVIDER", help="Ask this one instead.")
+@click.option("-m", "model", metavar="MODEL", help="Ask this model.")
 @store_options
 @pass_invocation
-def title(invocation: Invocation, ref: str | None, text: str | None) -> None:
+def title(
+    invocation: Invocation,
+    ref: str | None,
+    text: str | None,
+    generate: bool,
+    provider: str | None,
+    model: str | None,
+) -> None:
     """Show the title of a conversation, or give it another one.
 
-    A title that you gave is yours: no generated one takes its place.
+    A title that you gave is yours: no generated one takes its place. What is asked for a title is
+    no part of the conversation.
     """
     wanted = needed_ref(ref, "title")
+    if generate and text is not None:
+        raise UsageError("--generate makes the title that TEXT gives", hint="leave one of them out")
+    if not generate and (provider or model):
+        raise UsageError("-p and -m are for --generate", hint="add --generate, or leave them out")
+    if generate:
+        made = run(_generate(invocation, Wish(ref=wanted, provider=provider, model=model)))
+        click.echo(one_line(made.title or ""))
+        if made.error is not None:
+            raise made.error
+        if made.source != "generated":
+            say("convostore: somebody chose this title, or there is no question yet; it stays")
+        return
     click.echo(one_line(run(_title(invocation, wanted, text)) or ""))
+
+
+async def _generate(invocation: Invocation, wish: Wish) -> Titled:
+    from convostore.cli import farside
+
+    async with invocation.open() as store:
+        conversation = await store.resume(wish.ref or "")
+        far = farside.choose(invocation.config, wish, conversation.record)
+        try:
+            return await conversation.generate_title(provider=far.provider, model=far.model)
+        finally:
+            await far.provider.aclose()
 
 
 async def _title(invocation: Invocation, ref: str, text: str | None) -> str | None:

@@ -181,12 +181,16 @@ def refused_metadata(metadata: dict[str, Any]) -> InvalidTextError | None:
     )
 
 
+def is_own(title: str | None, source: str | None) -> bool:
+    """Tell whether somebody chose a title, here or where it was imported from."""
+    return title is not None and source not in {"generated", "fallback", None}
+
+
 def _titled(stands: Arranged, job: Arrange) -> tuple[str | None, str | None]:
     """Return title and source: what a person or an import chose gives way to a person alone."""
     if job.title is UNSET:
         return stands.title, stands.title_source
-    own = stands.title is not None and stands.title_source not in {"generated", "fallback", None}
-    if job.title_source == "generated" and own:
+    if job.title_source == "generated" and is_own(stands.title, stands.title_source):
         return stands.title, stands.title_source
     if job.title_source == "fallback" and stands.title is not None:
         return stands.title, stands.title_source

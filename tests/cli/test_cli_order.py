@@ -14,6 +14,7 @@ from convostore import Message
 from tests.engines import change
 
 if TYPE_CHECKING:
+    from tests.cli.farside import FarSide
     from tests.cli.program import Program, Run
     from tests.engines import Where
 
@@ -173,6 +174,9 @@ WRONG = [
     ("title nothing-there", 3),
     ("title @ ' '", 1),
     ("title @ " + "x" * 201, 1),
+    ("title @ --generate Kyoto", 2),
+    ("title @ -m tulu", 2),
+    ("title @ --generate -p nobody", 2),
     ("metadata", 2),
     ("metadata @ a", 2),
     ("metadata @ =a", 2),
@@ -202,3 +206,21 @@ def test_hints_lead_to_the_store_that_was_typed(program: Program) -> None:
     run = program("--db", where, "--owner", "ann", "move", "@")
     assert "convostore --db" in run.err.splitlines()[1]
     assert "--owner ann move @ --to work" in run.err
+
+
+def test_title_is_made_by_the_conversations_provider(program: Program, far: FarSide) -> None:
+    """It is printed and kept; a failure is one line with the provider's code, and the title stays."""
+    assert program("chat", "Plan three days").code == 0
+    messages = program("show", "@", "--json").json["messages"]
+    far.server.script("<think>hm</think>", "\nKyoto\n")
+    run = program("title", "@", "--generate")
+    assert (run.code, run.text, run.err) == (0, "Kyoto\n", "")
+    far.server.respond(500, "oops", times=None)
+    run = program("title", "@", "--generate")
+    assert (run.code, run.text) == (6, "Kyoto\n")
+    assert [line.partition(":")[0] for line in run.err.splitlines()] == ["convostore", "hint"]
+    assert program("title", "@", "Mine").code == 0
+    run = program("title", "@", "--generate")
+    assert (run.code, run.text) == (0, "Mine\n")
+    assert "stays" in run.err
+    assert program("show", "@", "--json").json["messages"] == messages
