@@ -158,6 +158,7 @@ def move(invocation: Invocation, wish: many.Which, to: str | None, out: bool) ->
 @pass_invocation
 def title(
     invocation: Invocation,
+    *,
     ref: str | None,
     text: str | None,
     generate: bool,
