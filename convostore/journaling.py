@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
-from convostore.errors import IncompleteReplyError
+from convostore.errors import IncompleteReplyError, StoreClosedError
 from convostore.storage.journal import Flush, flush_journals
 from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 
@@ -33,7 +33,7 @@ class Journaling:
         self._seq = 0
         self._lease = ""
         self._lease_ms = 0
-        self._flush: asyncio.Task[None] | None = None
+        self._flush: asyncio.Future[bool] | None = None
         self._flying_bytes = 0
         self._flying_since_s = 0.0
         self._error: Exception | None = None
@@ -47,7 +47,7 @@ class Journaling:
         """Begin a flush, if there is something to flush or the lease is due."""
         due = not 0 <= clock.now_ms() - self._lease_ms < RENEW_AFTER_MS
         if (self._buffer.unsaved_bytes or due) and self._is_idle():
-            self._flush_soon()
+            self._begin_flush()
 
     def is_behind(self) -> bool:
         """Tell whether the next delta has to wait for the disk."""
@@ -62,35 +62,34 @@ class Journaling:
     async def catch_up(self) -> Exception | None:
         """Wait until everything taken is on disk; return what stood in the way, if anything."""
         while self._error is None and (self._buffer.unsaved_bytes or not self._is_idle()):
-            await asyncio.shield(self._flush_soon() if self._is_idle() else self._running())
+            if self._is_idle():
+                self._begin_flush()
+            await self._landed()
         return self._error
 
     async def keep_remote(self, remote: RemoteThread) -> Exception | None:
         """Put a remote thread on disk; return what stood in the way, if anything."""
-        await asyncio.shield(self._flush_soon(remote))
+        await self.settled()
+        self._begin_flush(remote)
+        await self._landed()
         return self._error
 
     async def settled(self) -> None:
         """Wait for the flush in flight, so that it cannot overtake the end."""
-        if not self._is_idle():
-            await self._running()
+        while not self._is_idle():
+            await self._landed()
 
     def _is_idle(self) -> bool:
-        return self._flush is None or self._flush.done()
+        return self._flush is None
 
-    def _running(self) -> asyncio.Task[None]:
-        return self._flush or self._flush_soon()
+    async def _landed(self) -> None:
+        """Wait for the flush in flight; who is cancelled meanwhile leaves it there."""
+        if self._flush is not None:
+            await asyncio.wait({self._flush})
 
-    def _flush_soon(self, remote: RemoteThread | None = None) -> asyncio.Task[None]:
-        """Begin a flush behind the one in flight."""
+    def _begin_flush(self, remote: RemoteThread | None = None) -> None:
+        """Send off what is not on disk yet, with the lease renewed where that is due."""
         self.used = True
-        before = None if self._is_idle() else self._flush
-        self._flush = asyncio.get_running_loop().create_task(self._write(before, remote))
-        return self._flush
-
-    async def _write(self, before: asyncio.Task[None] | None, remote: RemoteThread | None) -> None:
-        if before is not None:
-            await before
         now_ms = clock.now_ms()
         if not 0 <= now_ms - self._lease_ms < RENEW_AFTER_MS:
             self._lease, self._lease_ms = new_lease(self._token, now_ms), now_ms
@@ -105,12 +104,22 @@ class Journaling:
             remote=remote,
         )
         try:
-            if not await self._place.database.write(flush_journals, self._place.owner_id, job):
-                self._error = _taken_for_dead(self._place.record.provider or "")
-        except Exception as error:  # noqa: BLE001 - the turn raises it where its caller sees it
-            self._error = error
-        finally:
-            self._flying_bytes = 0
+            flush = self._place.database.submit(flush_journals, self._place.owner_id, job).future
+        except StoreClosedError as error:
+            self._error, self._flying_bytes = error, 0
+            return
+        self._flush = flush
+        flush.add_done_callback(self._flushed)
+
+    def _flushed(self, flush: asyncio.Future[bool]) -> None:
+        """Note how a flush went; the turn raises what went wrong where its caller sees it."""
+        self._flush, self._flying_bytes = None, 0
+        if flush.cancelled():
+            return  # the event loop ends
+        if (error := flush.exception()) is not None:
+            self._error = error if isinstance(error, Exception) else StoreClosedError(str(error))
+        elif not flush.result():
+            self._error = _taken_for_dead(self._place.record.provider or "")
 
 
 def _taken_for_dead(provider: str) -> IncompleteReplyError:
