@@ -54,11 +54,13 @@ def doubtful(place: Place, error: ConvostoreError, token: str, reply_id: str) ->
     """End in the background a reply of which *error* leaves open whether write 1 stored it.
 
     Where the answer to a commit was lost, the question and a running reply may be on disk, and
-    would keep the conversation busy for as long as this process lives.
+    would keep the conversation busy for as long as this process lives. Here its writer counts as
+    dead at once, so that whoever repeats the question does not follow a reply that nobody makes.
     """
     if type(error) is not StoreError:  # every kind below it says that nothing was stored
         leases.let_go(token)
         return
+    leases.abandon(token)
     job = EndUnbegun(conversation_id=place.record.id, reply_id=reply_id, end=_end(place, 0, token))
     place.pulse.write_later(token, lambda: place.database.write(end_unbegun, place.owner_id, job))
 

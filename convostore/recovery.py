@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from convostore import clock
 from convostore.errors import ProviderError, ProviderTimeoutError
+from convostore.events import Finished
 from convostore.ids import new_id
 from convostore.records import Part, ReasoningPart, TextPart
 from convostore.reply import cleaned, storable
@@ -16,7 +19,6 @@ from convostore.storage.leases import is_dead
 from convostore.storage.rows import encode_parts
 
 if TYPE_CHECKING:
-    from convostore.events import Finished
     from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import Message, RemoteThread
@@ -73,6 +75,8 @@ async def ask_for_the_whole(
     try:
         async with clock.timeout(patience_s):
             whole = await provider.recover(remote, identity)
+        if whole is not None:
+            msgspec.convert(msgspec.to_builtins(whole), Finished)  # of the right kinds
     except ProviderError:
         raise
     except TimeoutError:

@@ -377,9 +377,9 @@ class Turn:
         )
 
     async def _write_end(self, job: FinishTurn) -> None:
-        await self._journal.settled()
         place = self._place
         try:
+            await self._journal.settled()
             ended: Ended = await place.database.write(finish_turns, place.owner_id, job)
         except ConvostoreError as error:
             self._unwritten = error

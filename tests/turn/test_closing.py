@@ -242,10 +242,42 @@ def test_a_pulse_beats_on_in_another_event_loop() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("again", ["Hi", "And?"])
 async def test_a_turn_whose_first_write_may_be_stored_ends(
-    chat: Conversation, provider: ScriptedProvider, watch: Watch, monkeypatch: pytest.MonkeyPatch
+    again: str,
+    chat: Conversation,
+    provider: ScriptedProvider,
+    watch: Watch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The answer to its commit was lost: what it left running is ended, and the chat goes on."""
+    """The answer to its commit was lost: the chat goes on at once, or asks again by the same key."""
+    submit = Database.submit
+
+    async def lost(stored: asyncio.Future[Any]) -> None:
+        await stored
+        raise StoreError("whether this is stored is not known")
+
+    def losing(database: Database, *job: Any) -> SimpleNamespace:
+        return SimpleNamespace(future=asyncio.ensure_future(lost(submit(database, *job).future)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "submit", losing)
+        with pytest.raises(StoreError, match="not known"):
+            await chat.send("Hi", idempotency_key="Hi")
+    assert watch.statuses() == ["streaming"]
+    provider.answer("ok")
+    assert (await chat.send(again, idempotency_key=again, on_moved="follow")).text == "ok"
+    assert watch.statuses() == ["interrupted", "completed"]
+    assert [one for _, _, role, _, one in watch.messages() if role == "user"] == [
+        *dict.fromkeys(["Hi", again])
+    ]
+
+
+@pytest.mark.asyncio
+async def test_what_was_left_running_is_ended_in_the_background(
+    chat: Conversation, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For other processes too, though nobody here comes back to it."""
     submit = Database.submit
 
     async def lost(stored: asyncio.Future[Any]) -> None:
@@ -259,10 +291,7 @@ async def test_a_turn_whose_first_write_may_be_stored_ends(
         patch.setattr(Database, "submit", losing)
         with pytest.raises(StoreError, match="not known"):
             await chat.send("Hi")
-    assert watch.statuses() == ["streaming"]
-    provider.answer("ok")
-    assert (await chat.send("And?", wait_s=30, on_moved="follow")).text == "ok"
-    assert watch.statuses() == ["stopped", "completed"]
+    await until(lambda: watch.statuses() == ["stopped"])
 
 
 @pytest.mark.asyncio

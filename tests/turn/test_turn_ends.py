@@ -16,8 +16,9 @@ from convostore.errors import (
     StoreClosedError,
     TurnStateError,
 )
-from convostore.events import TextDelta
+from convostore.events import Finished, RemoteUpdate, TextDelta
 from convostore.providers.provider import ChatMessage
+from convostore.records import RemoteThread
 from convostore.testing import Fail, Silence
 
 if TYPE_CHECKING:
@@ -195,6 +196,20 @@ async def test_what_a_provider_puts_into_its_error_can_be_read_again(
     kept = (await chat.history())[-1].error
     assert kept is not None
     assert (kept.message, kept.retryable, kept.unsettled) == ("odd", True, False)
+
+
+@pytest.mark.asyncio
+async def test_an_odd_answer_to_what_became_of_a_reply_is_none(
+    chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """What cannot be stored is not taken for the whole of a broken reply: it has failed."""
+    remote = RemoteThread(server_url="http://far", dialect="d", remote_id="r")
+    provider.recovery = Finished(text=5)  # type: ignore[arg-type]  # what a provider may get wrong
+    provider.script(RemoteUpdate(remote), "Hel")
+    with pytest.raises(IncompleteReplyError):
+        await chat.send("Hi")
+    reply = (await chat.history())[-1]
+    assert (reply.status, reply.text) == ("failed", "Hel")
 
 
 @pytest.mark.asyncio
