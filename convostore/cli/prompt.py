@@ -48,7 +48,7 @@ def make(earlier: Sequence[str]) -> Prompt:
 class PlainPrompt:
     """The terminal's own line editing."""
 
-    keys = "Enter sends, Ctrl-C stops an answer, Ctrl-D leaves"
+    keys = "Enter sends, Ctrl-C stops an answer (at the prompt: leaves), Ctrl-D leaves"
 
     async def read(self) -> str | None:
         """Return the next line without its line end; None at the end of the input."""

@@ -271,3 +271,33 @@ def test_an_answer_cannot_drive_the_terminal(program: Program, far: FarSide) -> 
         assert "a\\x1b]0;owned\\x07b" in screen.text
         assert b"\x1b[2J" not in screen.seen
         assert b"\x1b]" not in screen.seen
+
+
+@pytest.mark.parametrize(("key", "code"), [(CTRL_D, 0), (CTRL_C, 130), ("half\x03", 130)])
+def test_leaving_the_plain_prompt_names_the_command_that_goes_on(
+    program: Program, key: str, code: int
+) -> None:
+    """Ctrl-D leaves and so does Ctrl-C, which nothing can tell from one that clears the line."""
+    program.extra["TERM"] = "dumb"
+    with Screen(program, "chat", "-p", "echo") as screen:
+        screen.expect("> ")
+        screen.type("hello\n")
+        screen.expect("You said: hello")
+        screen.expect("> ")
+        screen.type(key)
+        assert screen.end() == code
+        last = screen.text.rstrip("\n").splitlines()
+    assert "go on with: convostore chat --resume" in last[-1]
+    assert last[-2].startswith(">")
+    assert "Traceback" not in screen.text
+
+
+def test_leaving_the_plain_prompt_before_a_question_leaves_nothing(program: Program) -> None:
+    """No conversation, no handle, no error."""
+    program.extra["TERM"] = "dumb"
+    with Screen(program, "chat", "-p", "echo") as screen:
+        screen.expect("> ")
+        screen.type(CTRL_D)
+        assert screen.end() == 0
+    assert "go on with" not in screen.text
+    assert program("list").out == b""
