@@ -71,7 +71,7 @@ def chat(
 def _refuse_contradictions(*, newest: bool, ref: str | None, system: str | None) -> None:
     if newest and ref is not None:
         raise UsageError("-c and --resume name two conversations", hint="leave one of them out")
-    if ref is not None and not ref:
+    if ref is not None and not ref.strip():
         raise UsageError("--resume needs a conversation", hint="convostore list shows them")
     if system is not None and (newest or ref is not None):
         raise UsageError(

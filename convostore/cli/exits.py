@@ -126,8 +126,8 @@ def _report_click(error: click.ClickException) -> None:
         click.echo(error.format_message(), err=True)
         return
     say(f"convostore: {error.format_message()}")
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        say(f"hint: {error.ctx.command_path} --help")
+    if isinstance(error, click.UsageError):
+        say(f"hint: {error.ctx.command_path if error.ctx else 'convostore'} --help")
 
 
 def _print_traceback(error: BaseException) -> None:

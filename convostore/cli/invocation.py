@@ -171,7 +171,7 @@ def needed_ref(ref: str | None, command: str) -> str:
     Raises:
         UsageError: none was given.
     """
-    if not ref:
+    if not ref or not ref.strip():
         raise UsageError(
             f"{command} needs a conversation: its handle, id or key, or @ for the newest",
             hint="convostore list shows them",

@@ -89,6 +89,8 @@ def test_text_is_taken_from_stdin(program: Program, far: FarSide) -> None:
         (["db", "restore", ""], None, 2, "FILE is empty"),
         (["chat", "-c", "--resume", "x", "Hi"], None, 2, "--resume"),
         (["chat", "--resume", "", "Hi"], None, 2, "--resume"),
+        (["chat", "--resume"], None, 2, "--resume"),
+        (["show", " "], None, 2, "needs a conversation"),
         (["chat", "-c", "--system", "Be brief", "Hi"], None, 2, "--system"),
         (["chat", "--system", "", "Hi"], None, 2, "--system"),
         (["chat", "--db", "", "Hi"], None, 2, "--db"),
