@@ -151,7 +151,7 @@ def test_newer_store_is_refused_and_says_what_to_upgrade(filled: Path) -> None:
     for migrate in (True, False):
         with pytest.raises(SchemaTooNewError, match="9999") as raised:
             ensure_schema(filled, create=True, migrate=migrate)
-        assert "pip install --upgrade convostore" in raised.value.hint
+        assert "in the folder of its source, pip install ." in raised.value.hint
     assert _files(filled.parent) == before
 
 

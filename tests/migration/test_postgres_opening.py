@@ -131,7 +131,7 @@ async def test_store_of_a_newer_program_is_refused(path: Where) -> None:
     for allowed in (True, False):
         with pytest.raises(SchemaTooNewError, match="9999") as caught:
             await opened(path, migrate=allowed)
-        assert "pip install --upgrade convostore" in caught.value.hint
+        assert "in the folder of its source, pip install ." in caught.value.hint
     assert revision(path) == [("9999",)]
 
 
