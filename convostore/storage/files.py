@@ -39,7 +39,7 @@ def file_at(name: object) -> Path:
         raise StoreOpenError(
             f"{odd.shown} is no file: {odd.reason}", hint="check the name"
         ) from None
-    _reach(path)
+    _reach(path, hint="name another file")
     return path
 
 
@@ -50,11 +50,11 @@ def real(path: Path) -> Path:
         StoreOpenError: the name, or that of a file beside it, is too long, goes through a file,
             or in a circle.
     """
-    _reach(path)
+    _reach(path, hint="name another: --db FILE")
     return path.resolve()
 
 
-def _reach(path: Path) -> None:
+def _reach(path: Path, *, hint: str) -> None:
     try:
         with suppress(FileNotFoundError):
             os.stat(path)  # noqa: PTH116 - beside the next line
@@ -65,7 +65,7 @@ def _reach(path: Path) -> None:
             shown = f"{name[:_MOST_SHOWN]}…" if len(name) > _MOST_SHOWN else name
             raise StoreOpenError(
                 f"there can be no file {shown}: {(error.strerror or '').lower()}",
-                hint="name another: --db FILE",
+                hint=hint,
             ) from error
 
 
