@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-long    trials that take minutes"
 	@echo "make test-compat  other frameworks"
 	@echo "make bench        measure convostore, sqlite3 and PostgreSQL by hand and the peers, minutes"
+	@echo "make bench-server the part of it about PostgreSQL alone, a minute"
 	@echo "make bench-full   the same with more of everything, an hour"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg, from a real run of the demo"
@@ -46,6 +47,11 @@ test-compat: $(BIN)/.dev
 bench: bench-peers
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks --readme
+
+bench-server: $(BIN)/.dev
+	$(BIN)/python -m benchmarks --results benchmarks/results/server --only append-1-server \
+		--only append-64-server --only turn-1-server --only turn-64-server
+	$(BIN)/python -m benchmarks --results benchmarks/results/server --readme
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full

@@ -12,7 +12,7 @@ from benchmarks.chart import chart
 from benchmarks.readme import with_server_table, with_table
 from benchmarks.recording import Recording
 from benchmarks.running import Bench
-from benchmarks.tables import goals_table, report
+from benchmarks.tables import FILES_MAIN, SERVER, goals_table, report
 from benchmarks.workloads import FULL, QUICK
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,10 +39,17 @@ def main() -> None:
     (asked.results / "latest.md").write_text(report(run), "utf-8")
     (asked.results / "latest.svg").write_text(chart(run), "utf-8")
     if asked.readme:
-        README.write_text(with_table(README.read_text("utf-8"), run), "utf-8")
-        SCALE.write_text(with_server_table(SCALE.read_text("utf-8"), run), "utf-8")
+        _copy(run)
     else:
         print(goals_table(run))
+
+
+def _copy(run: Recording) -> None:
+    """Copy the tables that a run has into README and docs; a run may be of some workloads only."""
+    if any(map(run.systems, FILES_MAIN)):
+        README.write_text(with_table(README.read_text("utf-8"), run), "utf-8")
+    if any(map(run.systems, SERVER)):
+        SCALE.write_text(with_server_table(SCALE.read_text("utf-8"), run), "utf-8")
 
 
 def _arguments() -> argparse.Namespace:

@@ -28,9 +28,9 @@ def with_server_table(page: str, run: Recording) -> str:
     Raises:
         ValueError: the marks are missing, or there is more than one pair.
     """
-    server = run.data["machine"].get("postgres")
-    where = f"PostgreSQL {server} on the same machine. " if server else "Not measured yet. "
-    return _between_marks(page, f"{server_table(run)}\n\n{where}{_where(run)}")
+    server = run.data["machine"]["postgres"]
+    where = f"PostgreSQL {server} on the same machine. {_where(run)}"
+    return _between_marks(page, f"{server_table(run)}\n\n{where}")
 
 
 def _between_marks(text: str, part: str) -> str:

@@ -27,6 +27,7 @@ MAIN = (
     "append-64-server",
 )
 SERVER = tuple(one for one in MAIN if one.endswith("-server"))
+FILES_MAIN = tuple(one for one in MAIN if one not in SERVER)
 WORDS = {"kept_up": {0.0: "no", 1.0: "yes"}}
 
 
