@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import environments
 from benchmarks.chart import chart
-from benchmarks.readme import with_server_table, with_table
+from benchmarks.readme import with_goals, with_server_table, with_table
 from benchmarks.recording import Recording
 from benchmarks.running import Bench
 from benchmarks.tables import FILES_MAIN, SERVER, goals_table, report
@@ -18,6 +18,7 @@ from benchmarks.workloads import FULL, QUICK
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
 SCALE = README.parent / "docs" / "scale.md"
+PERFORMANCE = README.parent / "docs" / "performance.md"
 
 
 def main() -> None:
@@ -48,6 +49,7 @@ def _copy(run: Recording) -> None:
     """Copy the tables that a run has into README and docs; a run may be of some workloads only."""
     if any(map(run.systems, FILES_MAIN)):
         README.write_text(with_table(README.read_text("utf-8"), run), "utf-8")
+        PERFORMANCE.write_text(with_goals(PERFORMANCE.read_text("utf-8"), run), "utf-8")
     if any(map(run.systems, SERVER)):
         SCALE.write_text(with_server_table(SCALE.read_text("utf-8"), run), "utf-8")
 

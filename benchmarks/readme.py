@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.tables import main_table, server_table
+from benchmarks.tables import goals_table, main_table, server_table
 
 if TYPE_CHECKING:
     from benchmarks.recording import Recording
@@ -31,6 +31,15 @@ def with_server_table(page: str, run: Recording) -> str:
     server = run.data["machine"]["postgres"]
     where = f"PostgreSQL {server} on the same machine. {_where(run)}"
     return _between_marks(page, f"{server_table(run)}\n\n{where}")
+
+
+def with_goals(page: str, run: Recording) -> str:
+    """Return the page on performance with all goals, and what was measured, between the marks.
+
+    Raises:
+        ValueError: the marks are missing, or there is more than one pair.
+    """
+    return _between_marks(page, f"{goals_table(run)}\n\n{_where(run)}")
 
 
 def _between_marks(text: str, part: str) -> str:

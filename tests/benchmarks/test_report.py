@@ -10,7 +10,7 @@ import recorded  # type: ignore[import-not-found] # pytest puts this folder on t
 
 from benchmarks.chart import chart, shares
 from benchmarks.goals import Goal, goals
-from benchmarks.readme import BEGIN, END, with_server_table, with_table
+from benchmarks.readme import BEGIN, END, with_goals, with_server_table, with_table
 from benchmarks.recording import Recording, per_second
 from benchmarks.systems import BY_ASYNCPG, ON_A_SERVER
 from benchmarks.tables import figure, main_table, report
@@ -132,3 +132,11 @@ def test_recording_is_read_from_its_file(run: Recording, tmp_path: Path) -> None
 def test_figures_have_the_digits_that_mean_something(value: float | None, text: str) -> None:
     """Large figures have no fractions, small ones two digits, missing ones nothing."""
     assert figure(value) == text
+
+
+def test_goals_are_put_into_the_page_on_performance(run: Recording) -> None:
+    """The page has each goal with what was measured, again and again the same."""
+    once = with_goals(f"# Title\n\n{BEGIN}\nold\n{END}\n", run)
+    assert "old" not in once
+    assert "| append of both messages, 1 task, disk | the same by hand | 0.50x |" in once
+    assert with_goals(once, run) == once
