@@ -34,6 +34,7 @@ class FilterWords(TypedDict, total=False):
     interrupted: bool | None
     pinned: bool | None
     archived: bool | None
+    deleted: bool
 
 
 def meant(filter: Filter | None, words: FilterWords) -> Filter:

@@ -8,6 +8,7 @@ from convostore import clock
 from convostore.appending import new_messages, stored
 from convostore.asking import Ask, fallback_title
 from convostore.branching import Branching
+from convostore.deleting import Deleting
 from convostore.errors import MessageNotFoundError
 from convostore.opening import Opening
 from convostore.ordering import Ordering
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ANYWHERE: Final = ""  # no message has an empty id
 
 
-class Conversation(Branching, Ordering):
+class Conversation(Branching, Ordering, Deleting):
     """A titled tree of messages, and where this caller stands in it.
 
     Every verb that writes has its text on disk when it returns. Two objects of the same

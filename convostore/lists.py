@@ -10,17 +10,17 @@ import msgspec
 from convostore.arranging import arrange, meant
 from convostore.errors import ConversationNotFoundError
 from convostore.records import ConversationRecord, Filter, Page
-from convostore.storage import listing
+from convostore.storage import listing, lookup
 from convostore.storage.ordering import arrange_conversations
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Iterable, Sequence
     from typing import Unpack
 
     from convostore.arranging import FilterWords
     from convostore.owned import Owned
     from convostore.storage.database import Database
-    from convostore.storage.ordering import Arrange
+    from convostore.storage.waiting import GroupFunction
 
 _AT_ONCE: Final = 200  # conversations that one commit changes, so that nobody waits for long
 
@@ -58,7 +58,7 @@ class Lists:
     ) -> Page[ConversationRecord]:
         """List conversations: pinned ones first, then by newest activity; no archived ones.
 
-        With `archived=True` the archive alone, newest activity first; with `archived=None` both,
+        With `deleted=True` the bin alone, what went there last first. With `archived=True` the archive alone, newest activity first; with `archived=None` both,
         the archive last. What is equally new is in the order of ids, newest first. A page has as
         many as were asked for, or it is the last one. What is made or moved up between two pages
         moves none of the rest: nothing else is skipped or repeated.
@@ -68,7 +68,7 @@ class Lists:
             cursor: `next_cursor` of the page before, of the same owner and filter.
             filter: which ones.
             words: `title`, `provider`, `model`, `tag`, `folder`, `key_prefix`, `since_ms`,
-                `until_ms`, `interrupted`, `pinned`, `archived`: see `Filter`.
+                `until_ms`, `interrupted`, `pinned`, `archived`, `deleted`: see `Filter`.
 
         Raises:
             FormatError: the cursor is none of ours, or of another list.
@@ -81,6 +81,22 @@ class Lists:
         if at is None:
             return Page(())
         return await listing.list_page(*at, wanted, limit=limit, cursor=cursor)
+
+    async def find(self, ref: str) -> ConversationRecord:
+        """Look a conversation up, as `resume` does, and return its record.
+
+        Raises:
+            ConversationNotFoundError: nothing fits.
+            AmbiguousHandleError: the beginning fits several.
+            StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
+        """
+        at = await self._owned.for_reading()
+        if at is None:
+            raise ConversationNotFoundError(
+                f"there is no conversation {ref}", hint="start one: convostore chat"
+            )
+        return await lookup.find(*at, ref)
 
     async def matching(
         self, filter: Filter | None = None, **words: Unpack[FilterWords]
@@ -98,8 +114,14 @@ class Lists:
         at = await self._owned.for_reading()
         return () if at is None else await listing.matching(*at, wanted)
 
-    async def records(self, ids: Iterable[str]) -> AsyncGenerator[ConversationRecord]:
-        """Yield the records of *ids*, in their order; those that are gone are left out.
+    async def records(
+        self, ids: Iterable[str], *, deleted: bool = False
+    ) -> AsyncGenerator[ConversationRecord]:
+        """Yield the records of *ids*, in their order; those that are gone or binned are left out.
+
+        Args:
+            ids: such as `matching` gives.
+            deleted: those of the bin instead.
 
         Raises:
             StoreError: the store cannot be opened or read.
@@ -107,7 +129,7 @@ class Lists:
         """
         at, left = await self._owned.for_reading(), tuple(ids)
         while at is not None and left:
-            for record in await listing.records(*at, left[:_AT_ONCE]):
+            for record in await listing.records(*at, left[:_AT_ONCE], deleted=deleted):
                 yield record
             left = left[_AT_ONCE:]
 
@@ -145,32 +167,37 @@ class Lists:
             raise ValueError("say what to change: pin, archive, folder, tag or untag")
         wish = arrange("", pin=pin, archive=archive, folder=folder, tag=added, untag=dropped)
         ids = await self.matching(which) if isinstance(which, Filter) else tuple(which)
-        at = await self._owned.for_reading()
-        report = UpdateReport(found=len(ids))
-        while at is not None and ids:
-            report = await _update(at, wish, ids[:_AT_ONCE], report)
-            ids = ids[_AT_ONCE:]
-        return report
+        jobs = [msgspec.structs.replace(wish, conversation_id=id_) for id_ in ids]
+        return await in_parts(await self._owned.for_reading(), arrange_conversations, jobs)
 
 
 def _names(one_or_more: str | Iterable[str]) -> tuple[str, ...]:
     return (one_or_more,) if isinstance(one_or_more, str) else tuple(one_or_more)
 
 
-async def _update(
-    at: tuple[Database, str], wish: Arrange, ids: tuple[str, ...], report: UpdateReport
+async def in_parts(
+    at: tuple[Database, str] | None, function: GroupFunction, jobs: Sequence[object]
 ) -> UpdateReport:
-    """Do *wish* to each of *ids*, together; return *report* with what came of it."""
-    database, owner_id = at
-    jobs = [msgspec.structs.replace(wish, conversation_id=id_) for id_ in ids]
-    writes = [database.write(arrange_conversations, owner_id, job) for job in jobs]
-    outcomes = await asyncio.gather(*writes, return_exceptions=True)
-    changed, gone = report.changed, report.gone
-    for outcome in outcomes:
-        if isinstance(outcome, ConversationNotFoundError):
-            gone += 1
-        elif isinstance(outcome, BaseException):
-            raise outcome
-        else:
-            changed += outcome.changed
-    return msgspec.structs.replace(report, changed=changed, gone=gone)
+    """Run *jobs*, one of each conversation, 200 to a commit; return what came of them.
+
+    Args:
+        at: the database and the owner; None while the owner has nothing there.
+        function: what each outcome has as `changed`.
+        jobs: what is to be done.
+
+    Raises:
+        StoreError: the store cannot be written; what was committed stays.
+    """
+    found, changed, gone = len(jobs), 0, 0
+    while at is not None and jobs:
+        database, owner_id = at
+        writes = [database.write(function, owner_id, job) for job in jobs[:_AT_ONCE]]
+        for outcome in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(outcome, ConversationNotFoundError):
+                gone += 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                changed += outcome.changed
+        jobs = jobs[_AT_ONCE:]
+    return UpdateReport(found=found, changed=changed, gone=gone)

@@ -264,7 +264,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which conversations are meant: those of which all that is named here holds; never the bin.
+    """Which conversations are meant: those of which all that is named here holds.
 
     Attributes:
         title: this text is in the title, in whatever letters and with whatever accents.
@@ -276,7 +276,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         until_ms: the newest activity was before then.
         interrupted: it has a reply whose writer died (True), or has none (False).
         pinned: it is (True), or is not (False).
-        archived: only those that are not (False), only those that are (True), or both (None).
+        archived: only those that are not (False), only those that are (True), or both (None);
+            in the bin, False is both, too.
+        deleted: only those in the bin; else none of them.
     """
 
     title: str | None = None
@@ -290,6 +292,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool | None = None
     pinned: bool | None = None
     archived: bool | None = False
+    deleted: bool = False
 
 
 class Page(msgspec.Struct, Generic[ItemT], frozen=True):

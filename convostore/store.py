@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostore import exchange
 from convostore.conversation import Conversation
-from convostore.errors import ConversationNotFoundError, StoreError
-from convostore.lists import Lists
+from convostore.errors import StoreError
 from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
@@ -19,6 +18,7 @@ from convostore.storage.conversations import (
     create_conversations,
 )
 from convostore.text import gate_owner
+from convostore.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -106,7 +106,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Lists):
+class Store(Upkeep):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a
@@ -200,7 +200,8 @@ class Store(Lists):
             title: without one, the first question's first line becomes it.
             provider: who will answer, by name; by default the store's provider.
             model: by default the provider's first.
-            key: a name of the caller's own, unique for this owner: `telegram:42`.
+            key: a name of the caller's own, unique for this owner: `telegram:42`. One that
+                only a conversation in the bin has goes over to the new one.
             system: a system text, stored as the first message.
             settings: options for the provider, by its own names.
             metadata: a JSON object of the caller's own.
@@ -277,22 +278,6 @@ class Store(Lists):
             StoreClosedError: the store is closed.
         """
         return await self._conversation(await self.find(ref))
-
-    async def find(self, ref: str) -> ConversationRecord:
-        """Look a conversation up, as `resume` does, and return its record.
-
-        Raises:
-            ConversationNotFoundError: nothing fits.
-            AmbiguousHandleError: the beginning fits several.
-            StoreError: the store cannot be opened or read.
-            StoreClosedError: the store is closed.
-        """
-        at = await self._owned.for_reading()
-        if at is None:
-            raise ConversationNotFoundError(
-                f"there is no conversation {ref}", hint="start one: convostore chat"
-            )
-        return await lookup.find(*at, ref)
 
     async def export(
         self, ref: str | None = None, *, format: str = "jsonl", to: Path | str | None = None

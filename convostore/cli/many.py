@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from convostore.cli.completion import conversations
+from convostore.cli.filtering import filter_options
 from convostore.cli.terminal import counted, is_terminal, say
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeAlias
 
     from convostore.arranging import FilterWords
     from convostore.cli.invocation import Invocation
     from convostore.lists import UpdateReport
     from convostore.store import Store
+
+    Work: TypeAlias = Callable[[Store, Sequence[str]], Awaitable[UpdateReport]]
 
 
 class Which:
@@ -34,6 +40,26 @@ class Which:
     ) -> None:
         self.refs, self.words = refs, words
         self.yes, self.dry_run = yes, dry_run
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *command* the conversations: named, or by a filter; it gets them as a `Which`."""
+
+    @wraps(command)
+    def chosen(
+        *args: Any,
+        refs: tuple[str, ...],
+        words: FilterWords,
+        yes: bool,
+        dry_run: bool,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, wish=Which(refs, words, yes=yes, dry_run=dry_run), **kwargs)
+
+    asking = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    trying = click.option("--dry-run", is_flag=True, help="Show which, and change nothing.")
+    named = click.argument("refs", nargs=-1, metavar="[REF]...", shell_complete=conversations)
+    return named(filter_options(asking(trying(chosen))))
 
 
 def check(verb: str, wish: Which) -> None:
@@ -69,17 +95,41 @@ async def change(invocation: Invocation, what: str, wish: Which, **changes: Any)
         StoreError: a name fits nothing, or the store cannot be written; nothing was changed by a
             name that fits nothing.
     """
+    await work_on(
+        invocation, what, wish, lambda store, ids: store.update_all(ids, **changes), deleted=False
+    )
+
+
+async def work_on(
+    invocation: Invocation, what: str, wish: Which, work: Work, *, deleted: bool
+) -> list[str]:
+    """Do *work* on the named conversations, or, after a question, on all that fit.
+
+    Args:
+        invocation: which store.
+        what: what happens to them, as in "archived".
+        wish: which ones.
+        work: does it, to their ids.
+        deleted: they are in the bin.
+
+    Returns:
+        The ids of those it was done to.
+
+    Raises:
+        UsageError: many would be changed, and nobody can be asked.
+        StoreError: as `change`.
+    """
     async with invocation.open() as store:
-        ids = await _chosen(store, wish)
+        ids = await _chosen(store, wish, deleted=deleted)
         number = counted(len(ids), "conversation")
         if wish.dry_run:
-            await _show(store, ids)
+            await _show(store, ids, deleted=deleted)
             say(f"{number} would be {what}; nothing was changed")
-            return
+            return []
         if wish.words and ids and not wish.yes:
             _ask(f"{number} will be {what}")
-        report = await store.update_all(ids, **changes)
-        say(_told(report, what))
+        say(_told(await work(store, ids), what))
+        return ids
 
 
 def _told(report: UpdateReport, what: str) -> str:
@@ -91,17 +141,19 @@ def _told(report: UpdateReport, what: str) -> str:
     return f"{counted(there, 'conversation')} {what}{so}{gone}"
 
 
-async def _chosen(store: Store, wish: Which) -> list[str]:
+async def _chosen(store: Store, wish: Which, *, deleted: bool) -> list[str]:
     """Return the ids; a name that fits nothing is told before anything changes."""
     if wish.words:
+        wish.words["deleted"] = deleted
         return list(await store.matching(**wish.words))
-    return list(dict.fromkeys([(await store.find(ref)).id for ref in wish.refs]))
+    find = store.find_deleted if deleted else store.find
+    return list(dict.fromkeys([(await find(ref)).id for ref in wish.refs]))
 
 
-async def _show(store: Store, ids: Sequence[str]) -> None:
+async def _show(store: Store, ids: Sequence[str], *, deleted: bool) -> None:
     from convostore.cli import page
 
-    found = [record async for record in store.records(ids)]
+    found = [record async for record in store.records(ids, deleted=deleted)]
     if found:
         page.print_list(found, as_json=False)
 

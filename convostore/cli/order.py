@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from convostore.cli import many
 from convostore.cli.completion import conversations
-from convostore.cli.filtering import filter_options
 from convostore.cli.invocation import (
     Invocation,
     examples,
@@ -23,9 +21,6 @@ from convostore.cli.typed import Wish
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from convostore.arranging import FilterWords
     from convostore.titling import Titled
 
 _VERBS = {
@@ -34,26 +29,6 @@ _VERBS = {
     "archive": ("Take conversations out of the list.", "archived", {"archive": True}),
     "unarchive": ("Take conversations back into the list.", "taken back", {"archive": False}),
 }
-
-
-def _many(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the conversations: named, or by a filter; it gets them as a `Which`."""
-
-    @wraps(command)
-    def chosen(
-        *args: Any,
-        refs: tuple[str, ...],
-        words: FilterWords,
-        yes: bool,
-        dry_run: bool,
-        **kwargs: Any,
-    ) -> Any:
-        return command(*args, wish=many.Which(refs, words, yes=yes, dry_run=dry_run), **kwargs)
-
-    asking = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-    trying = click.option("--dry-run", is_flag=True, help="Show which, and change nothing.")
-    named = click.argument("refs", nargs=-1, metavar="[REF]...", shell_complete=conversations)
-    return named(filter_options(asking(trying(chosen))))
 
 
 def _plain_verb(name: str) -> click.Command:
@@ -65,7 +40,7 @@ def _plain_verb(name: str) -> click.Command:
         help=f"{summary}\n\nNamed ones at once; all that fit a filter after a question, with their number.",
         epilog=examples(f"convostore {name} @ 7k3m", f"convostore {name} --tag old --until 90d"),
     )
-    @_many
+    @many.options
     @store_options
     @pass_invocation
     def verb(invocation: Invocation, wish: many.Which) -> None:
@@ -87,7 +62,7 @@ unarchive = _plain_verb("unarchive")
     epilog=examples("convostore tag travel @ 7k3m", "convostore tag bot --key telegram: --yes")
 )
 @click.argument("name")
-@_many
+@many.options
 @store_options
 @pass_invocation
 def tag(invocation: Invocation, name: str, wish: many.Which) -> None:
@@ -102,7 +77,7 @@ def tag(invocation: Invocation, name: str, wish: many.Which) -> None:
 
 @click.command(epilog=examples("convostore untag travel @", "convostore untag old --tag old"))
 @click.argument("name")
-@_many
+@many.options
 @store_options
 @pass_invocation
 def untag(invocation: Invocation, name: str, wish: many.Which) -> None:
@@ -122,7 +97,7 @@ def untag(invocation: Invocation, name: str, wish: many.Which) -> None:
         "convostore move @ --out",
     ),
 )
-@_many
+@many.options
 @click.option("--to", "to", metavar="FOLDER", help="Which folder; it needs not be made.")
 @click.option("--out", is_flag=True, help="Out of any folder.")
 @store_options

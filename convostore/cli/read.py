@@ -40,6 +40,7 @@ MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
         "convostore list -n 50",
         "convostore list --tag travel --since 30d",
         "convostore list --archived --title kyoto",
+        "convostore list --bin",
     ),
 )
 @click.option(
@@ -52,10 +53,13 @@ MOST_AT_ONCE = 200  # conversations in one page of `Store.list`
     help="At most this many.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--bin", "deleted", is_flag=True, help="The bin, what went there last first.")
 @filter_options
 @store_options
 @pass_invocation
-def list_command(invocation: Invocation, count: int, as_json: bool, words: FilterWords) -> None:
+def list_command(
+    invocation: Invocation, count: int, as_json: bool, deleted: bool, words: FilterWords
+) -> None:
     """List conversations, the pinned ones first, then the newest activity; no archived ones.
 
     With filters those alone of which all holds that is typed. WHEN is a date (2026-11-25, 2026-11,
@@ -67,6 +71,8 @@ def list_command(invocation: Invocation, count: int, as_json: bool, words: Filte
     from convostore.cli import page, quick
 
     found: Sequence[Record] | None = None
+    if deleted:
+        words["deleted"] = True
     if not words:
         found = quick.newest(invocation.db, invocation.owner, count)
     if found is None:
@@ -74,7 +80,7 @@ def list_command(invocation: Invocation, count: int, as_json: bool, words: Filte
     if found or as_json or not is_terminal(sys.stdout):
         page.print_list(found, as_json=as_json)
     elif words:
-        say("no conversation fits")
+        say("the bin is empty" if set(words) == {"deleted"} else "no conversation fits")
     else:
         say(f"nothing here yet; begin with: {invocation.command('chat')}")
 

@@ -56,7 +56,7 @@ def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError | None:
     place = (job.conversation_id, job.broken_seq)
     broken = replies(tx, owner_id, [place]).get(place)
     if not standing or broken is None:
-        return no_conversation(job.conversation_id)
+        return no_conversation(tx, owner_id, job.conversation_id)
     if tx.again and (made := stored_message(tx, owner_id, job.id)):
         return made[0]
     head_seq, last_seq = standing[0]

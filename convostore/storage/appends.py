@@ -109,7 +109,7 @@ def append_messages(
     for job in jobs:
         stands = standing.get(job.conversation_id)
         if stands is None:
-            outcomes.append(no_conversation(job.conversation_id))
+            outcomes.append(no_conversation(tx, owner_id, job.conversation_id))
         elif any(new.id in known for new in job.messages):
             outcomes.append(_stored_before(job, known))
         elif len({new.id for new in job.messages}) < len(job.messages):

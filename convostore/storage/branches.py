@@ -98,7 +98,7 @@ def move_heads(tx: Tx, owner_id: str, jobs: Sequence[MoveHead]) -> list[Change |
         stands = standing.get(job.conversation_id)
         at = {"conversation_id": job.conversation_id, "seq": job.head_seq}
         if stands is None:
-            outcomes.append(no_conversation(job.conversation_id))
+            outcomes.append(no_conversation(tx, owner_id, job.conversation_id))
         elif not tx.rows(_ONE, owner_id=owner_id, **at):
             outcomes.append(no_message(job.head_seq))
         else:
@@ -122,7 +122,7 @@ def remove_branches(
 def _remove(tx: Tx, owner_id: str, job: RemoveBranch) -> Removed | ConvostoreError:
     stands = standings(tx, owner_id, [job.conversation_id]).get(job.conversation_id)
     if stands is None:
-        return no_conversation(job.conversation_id)
+        return no_conversation(tx, owner_id, job.conversation_id)
     at = {"owner_id": owner_id, "conversation_id": job.conversation_id}
     rows = tx.rows(_FROM, **at, seq=job.message_seq)
     if not rows or rows[0][0] != job.message_seq:

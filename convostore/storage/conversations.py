@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, null, select, update
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
 from convostore.storage.appends import Append, append_messages
 from convostore.storage.retold import is_made
 from convostore.storage.standing import NewMessage
-from convostore.storage.statements import Hot, Tx, one_of
+from convostore.storage.statements import Hot, Tx
 from convostore.storage.tables import conversation, owner, store_meta
 
 if TYPE_CHECKING:
@@ -55,9 +55,19 @@ PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSO
 _ADD_OWNER = Hot(insert(owner))
 _SET_META = Hot(insert(store_meta))
 _BY_KEY = Hot(
-    select(conversation.c.key, conversation.c.id).where(
-        conversation.c.owner_id == bindparam("owner_id"), one_of(conversation.c.key, "keys")
+    select(conversation.c.id, conversation.c.deleted_at_ms).where(
+        conversation.c.owner_id == bindparam("owner_id"), conversation.c.key == bindparam("key")
     )
+)
+# Only from the bin: one that was brought back meanwhile keeps it, and the index says so.
+_TAKE_KEY = Hot(
+    update(conversation)
+    .where(
+        conversation.c.owner_id == bindparam("of_owner_id"),
+        conversation.c.id == bindparam("of_id"),
+        conversation.c.deleted_at_ms.is_not(None),
+    )
+    .values(key=null())
 )
 _HANDLE = Hot(
     select(conversation.c.id).where(
@@ -88,7 +98,10 @@ def _ensure_owner(tx: Tx, job: EnsureOwner) -> str:
 def create_conversations(
     tx: Tx, owner_id: str, jobs: Sequence[NewConversation]
 ) -> list[str | ConvostoreError]:
-    """Store new conversations and return their ids; for a key to be reused, the id it has."""
+    """Store new conversations and return their ids; for a key to be reused, the id it has.
+
+    A key that only a conversation in the bin has is taken from it.
+    """
     return [_create(tx, owner_id, job) for job in jobs]
 
 
@@ -96,10 +109,12 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
     if is_made(tx, owner_id, job.id):
         return job.id
     if job.key is not None:
-        taken = tx.rows(_BY_KEY, owner_id=owner_id, keys=msgspec.json.encode([job.key]).decode())
-        if taken and job.reuse:
-            return str(taken[0][1])
-        if taken:
+        taken = tx.rows(_BY_KEY, owner_id=owner_id, key=job.key)
+        if taken and taken[0][1] is not None:
+            tx.run(_TAKE_KEY, of_owner_id=owner_id, of_id=taken[0][0])
+        elif taken and job.reuse:
+            return str(taken[0][0])
+        elif taken:
             return DuplicateKeyError(
                 f"there is a conversation with the key {job.key} already",
                 hint="use get_or_create(key=...), or choose another key",

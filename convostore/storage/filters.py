@@ -23,12 +23,16 @@ _c = conversation.c
 _OWNED = _c.owner_id == bindparam("owner_id")
 _KEPT = _c.deleted_at_ms.is_(None)
 _LISTED = (_OWNED, _KEPT, _c.archived_at_ms.is_(None))
-# The list, in its order: the pinned ones, those that are not, the archive.
+# The list, in its order: the pinned ones, those that are not, the archive. And the bin.
 SHELVES: Final = (
     (*_LISTED, _c.pinned == 1),
     (*_LISTED, _c.pinned == 0),
     (_OWNED, _KEPT, _c.archived_at_ms.is_not(None)),
+    (_OWNED, _c.deleted_at_ms.is_not(None)),
 )
+BIN: Final = 3
+# By which time a shelf is in order, newest first.
+TIMES: Final = (_c.updated_at_ms, _c.updated_at_ms, _c.updated_at_ms, _c.deleted_at_ms)
 _KEY = and_(_c.key >= bindparam("key_low"), _c.key < bindparam("key_high"))
 _CONDITIONS: Final[dict[str, Any]] = {
     "provider": _c.provider == bindparam("provider"),
@@ -94,9 +98,10 @@ def shape_of(filter: Filter, *, everywhere: bool) -> tuple[str, ...]:
         found.append("folder" if filter.folder else "no folder")
     if filter.interrupted is not None:
         found.append("interrupted" if filter.interrupted else "not interrupted")
+    everywhere = everywhere or filter.deleted  # the bin is one shelf, in an order of its own
     if filter.pinned is not None and (everywhere or filter.archived is not False):
         found.append("pinned" if filter.pinned else "not pinned")
-    if everywhere and filter.archived is not None:
+    if everywhere and filter.archived is not None and not (filter.deleted and not filter.archived):
         found.append("archived" if filter.archived else "not archived")
     if everywhere:
         times = (("since", filter.since_ms), ("until", filter.until_ms))
@@ -130,6 +135,8 @@ def _after(prefix: str) -> str:
 
 def shelves_of(filter: Filter) -> list[int]:
     """Return the shelves on which *filter* can mean something, in the order of the list."""
+    if filter.deleted:
+        return [BIN]
     listed = [0] * (filter.pinned is not False) + [1] * (filter.pinned is not True)
     return listed * (filter.archived is not True) + [2] * (filter.archived is not False)
 

@@ -85,7 +85,7 @@ def _fork(tx: Tx, owner_id: str, job: Fork) -> str | ConvostoreError:
         return job.id
     origin = tx.rows(_ORIGIN, owner_id=owner_id, id=job.conversation_id)
     if not origin:
-        return no_conversation(job.conversation_id)
+        return no_conversation(tx, owner_id, job.conversation_id)
     at = {"conversation_id": job.conversation_id, "seq": job.message_seq}
     path = _path(tx.rows(_UP_TO, owner_id=owner_id, **at), job.message_seq)
     if not path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import bindparam, delete, select, update
 
+from convostore.errors import ConversationNotFoundError, ConvostoreError
 from convostore.records import RemoteThread
 from convostore.storage.leases import is_dead, token_of
 from convostore.storage.rows import content_hash, encode_parts, fold_journal, to_json
@@ -46,8 +47,19 @@ def _reply(table: Any = message) -> tuple[Any, ...]:
     )
 
 
+_binned = (
+    select(conversation.c.handle)
+    .where(
+        conversation.c.owner_id == message.c.owner_id,
+        conversation.c.id == message.c.conversation_id,
+        conversation.c.deleted_at_ms.is_not(None),
+    )
+    .scalar_subquery()
+)
 _WRITERS = Hot(
-    select(message.c.conversation_id, message.c.seq, message.c.status, message.c.lease).where(
+    select(
+        message.c.conversation_id, message.c.seq, message.c.status, message.c.lease, _binned
+    ).where(
         message.c.owner_id == bindparam("owner_id"),
         pair_of(message.c.conversation_id, message.c.seq, "places"),
     )
@@ -129,24 +141,26 @@ _COUNT_INTERRUPTED = Hot(
 )
 
 
-def flush_journals(tx: Tx, owner_id: str, jobs: Sequence[Flush]) -> list[bool]:
+def flush_journals(tx: Tx, owner_id: str, jobs: Sequence[Flush]) -> list[bool | ConvostoreError]:
     """Put deltas, renewed leases and remote threads on disk.
 
     Returns:
-        For each job, False when the reply is no longer this writer's: nothing was written.
+        For each job, False when the reply is no longer this writer's: nothing was written. An
+        error when the conversation is in the bin by now: all was written, and the turn is to end.
     """
-    outcomes = []
+    outcomes: list[bool | ConvostoreError] = []
     pieces: list[dict[str, Any]] = []
     leases: list[dict[str, Any]] = []
     places = to_json([(job.conversation_id, job.message_seq) for job in jobs])
     found = {
-        (id_, seq): (status, lease)
-        for id_, seq, status, lease in tx.rows(_WRITERS, owner_id=owner_id, places=places)
+        (id_, seq): (status, lease, binned)
+        for id_, seq, status, lease, binned in tx.rows(_WRITERS, owner_id=owner_id, places=places)
     }
     for job in jobs:
-        status, lease = found.get((job.conversation_id, job.message_seq), ("", None))
+        place = (job.conversation_id, job.message_seq)
+        status, lease, binned = found.get(place, ("", None, None))
         ours = status == "streaming" and token_of(lease) == token_of(job.lease)
-        outcomes.append(ours)
+        outcomes.append(_went_to_bin(binned) if ours and binned is not None else ours)
         if not ours:
             continue
         if lease != job.lease:
@@ -174,6 +188,13 @@ def flush_journals(tx: Tx, owner_id: str, jobs: Sequence[Flush]) -> list[bool]:
     tx.many(_RENEW, leases)
     tx.many(_KEEP, pieces)
     return outcomes
+
+
+def _went_to_bin(handle: str) -> ConversationNotFoundError:
+    return ConversationNotFoundError(
+        f"{handle} was moved to the bin while its reply ran; what had come of it is kept there",
+        hint=f"bring it back: convostore restore {handle}",
+    )
 
 
 def keep_remote(

@@ -3,7 +3,7 @@
 The plain list is one read of one index. For a filter the three shelves of the list (pinned, not
 pinned, archived) are walked in their order, a bounded span of their index at a time, so that no
 read is long, however few conversations fit. Where an index says that few can fit, those alone are
-looked at. No read touches messages.
+looked at. No read touches messages. The bin is a shelf apart, in the order of its deletions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from sqlalchemy import bindparam, select, tuple_
 from convostore.errors import FormatError
 from convostore.records import ConversationRecord, Filter, Page
 from convostore.storage.filters import (
+    BIN,
     SHELVES,
+    TIMES,
     candidates,
     condition,
     fitting_title,
@@ -46,24 +48,25 @@ _FAR_MS: Final = 2**63 - 1
 _PLAIN: Final = Filter()
 
 _Stored = Annotated[int, msgspec.Meta(ge=0, le=_FAR_MS)]
-_Shelf = Annotated[int, msgspec.Meta(ge=0, le=2)]
+_Shelf = Annotated[int, msgspec.Meta(ge=0, le=3)]
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
     """Where a conversation stands in the list.
 
     Attributes:
-        shelf: 0 has the pinned ones, 1 those that are not, 2 the archive.
+        shelf: 0 has the pinned ones, 1 those that are not, 2 the archive, 3 the bin.
+        at_ms: of the newest activity; in the bin of the deletion.
         id: breaks the tie of equal times.
     """
 
     shelf: _Shelf
-    updated_ms: _Stored
+    at_ms: _Stored
     id: str
 
     def rank(self) -> tuple[int, int, str]:
         """Return what puts positions in the list's order, the last one first."""
-        return (-self.shelf, self.updated_ms, self.id)
+        return (-self.shelf, self.at_ms, self.id)
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -94,6 +97,9 @@ _NEXT_PAGE = Hot(
     .limit(bindparam("most"))
 )
 _RECORDS = Hot(select(*RECORD_COLUMNS).where(_OWNED, _KEPT, one_of(_c.id, "ids")))
+_BINNED = Hot(
+    select(*RECORD_COLUMNS).where(_OWNED, _c.deleted_at_ms.is_not(None), one_of(_c.id, "ids"))
+)
 
 
 async def list_page(
@@ -119,7 +125,7 @@ async def list_page(
     if after is None:
         rows = await database.read(_PAGE, owner_id=owner_id, most=most + 1)
     else:
-        at = {"pinned": 1 - after.shelf, "updated": after.updated_ms, "id": after.id}
+        at = {"pinned": 1 - after.shelf, "updated": after.at_ms, "id": after.id}
         rows = await database.read(_NEXT_PAGE, owner_id=owner_id, most=most + 1, **at)
     records = tuple(conversation_from(row) for row in rows[:most])
     if len(rows) <= most:
@@ -140,11 +146,15 @@ async def matching(database: Database, owner_id: str, filter: Filter) -> tuple[s
 
 
 async def records(
-    database: Database, owner_id: str, ids: Iterable[str]
+    database: Database, owner_id: str, ids: Iterable[str], *, deleted: bool = False
 ) -> tuple[ConversationRecord, ...]:
-    """Read the records of *ids*, in their order; without those that are gone or in the bin."""
+    """Read the records of *ids*, in their order; without those that are gone or in the bin.
+
+    With *deleted*, without those that are not in the bin.
+    """
     wanted = list(ids)
-    rows = await database.read(_RECORDS, owner_id=owner_id, ids=to_json(wanted))
+    hot = _BINNED if deleted else _RECORDS
+    rows = await database.read(hot, owner_id=owner_id, ids=to_json(wanted))
     found = {one.id: one for one in map(conversation_from, rows)}
     return tuple(found[id_] for id_ in wanted if id_ in found)
 
@@ -158,7 +168,8 @@ async def _filtered(
             found += part
             if len(found) > most:
                 break
-    page = await records(database, owner_id, (one.id for one in found[:most]))
+    ids = (one.id for one in found[:most])
+    page = await records(database, owner_id, ids, deleted=filter.deleted)
     more = len(found) > most
     cursor = _encode_cursor(found[most - 1], _name_of(owner_id, filter)) if more else None
     return Page(page, cursor)
@@ -179,7 +190,9 @@ async def _fitting(
     values = {"owner_id": owner_id, **values_of(filter)}
     few = await candidates(database, filter, values)
     if few is not None:
-        rows = await database.read(_among(shape_of(filter, everywhere=True)), ids=few, **values)
+        shape = shape_of(filter, everywhere=True)
+        hot = _among(shape, deleted=filter.deleted)
+        rows = await database.read(hot, ids=few, **values)
         yield _in_order(fitting_title(rows, filter), after)
         return
     shape = shape_of(filter, everywhere=False)
@@ -187,11 +200,11 @@ async def _fitting(
         if after is not None and shelf < after.shelf:
             continue
         at_top = after is not None and shelf == after.shelf
-        top = (after.updated_ms, after.id) if after is not None and at_top else None
+        top = (after.at_ms, after.id) if after is not None and at_top else None
         # Where all on the shelf fits, no more is read than is wanted.
         span = FIRST_SPAN if shape or filter.title else min(wanted, LONGEST_SPAN)
         async for rows in _walk(database, filter, values, (shelf, shape), top=top, span=span):
-            yield [Position(shelf, updated, id_) for updated, id_, *_ in rows]
+            yield [Position(shelf, at_ms, id_) for at_ms, id_, *_ in rows]
 
 
 async def _walk(
@@ -205,9 +218,10 @@ async def _walk(
 ) -> AsyncGenerator[list[Row]]:
     """Yield what fits of one shelf, a span of its index at a time, from *top* down."""
     shelf, shape = where
+    since_ms, until_ms = (None, None) if filter.deleted else (filter.since_ms, filter.until_ms)
     if top is None:
-        top = (_FAR_MS if filter.until_ms is None else filter.until_ms, "")
-    floor: tuple[int, str] = (filter.since_ms or 0, "")
+        top = (_FAR_MS if until_ms is None else until_ms, "")
+    floor: tuple[int, str] = (since_ms or 0, "")
     more = True
     while more:
         at = {**values, "top_ms": top[0], "top_id": top[1]}
@@ -222,47 +236,63 @@ async def _walk(
         top, span = (low[0], low[1]), min(span * 2, LONGEST_SPAN)
 
 
-_KEPT_ORDER = (_c.updated_at_ms, _c.id)
-_BETWEEN = (
-    tuple_(*_KEPT_ORDER) < tuple_(bindparam("top_ms"), bindparam("top_id")),
-    tuple_(*_KEPT_ORDER) >= tuple_(bindparam("low_ms"), bindparam("low_id")),
-)
-_DOWN = tuple(column.desc() for column in _KEPT_ORDER)
+def _order(shelf: int) -> tuple[Any, Any]:
+    """Return what a shelf is in the order of."""
+    return (TIMES[shelf], _c.id)
+
+
+def _between(shelf: int) -> tuple[Any, ...]:
+    return (
+        tuple_(*_order(shelf)) < tuple_(bindparam("top_ms"), bindparam("top_id")),
+        tuple_(*_order(shelf)) >= tuple_(bindparam("low_ms"), bindparam("low_id")),
+    )
+
+
+def _down(shelf: int) -> tuple[Any, ...]:
+    return tuple(column.desc() for column in _order(shelf))
+
+
 _END: Final = tuple(
     Hot(
-        select(*_KEPT_ORDER)
-        .where(*shelf, *_BETWEEN)
-        .order_by(*_DOWN)
+        select(*_order(number))
+        .where(*shelf, *_between(number))
+        .order_by(*_down(number))
         .limit(1)
         .offset(bindparam("skip"))
     )
-    for shelf in SHELVES
+    for number, shelf in enumerate(SHELVES)
 )
 
 
 @cache  # some dozens of shapes, of which a program uses a few
 def _within(shelf: int, shape: tuple[str, ...], *, titled: bool) -> Hot:
     """Return the statement that reads what fits of a span of a shelf."""
-    columns = (*_KEPT_ORDER, _c.title) if titled else _KEPT_ORDER
-    where = (*SHELVES[shelf], *_BETWEEN, *map(condition, shape))
-    return Hot(select(*columns).where(*where).order_by(*_DOWN))
+    order = _order(shelf)
+    columns = (*order, _c.title) if titled else order
+    where = (*SHELVES[shelf], *_between(shelf), *map(condition, shape))
+    return Hot(select(*columns).where(*where).order_by(*_down(shelf)))
 
 
 @cache
-def _among(shape: tuple[str, ...]) -> Hot:
+def _among(shape: tuple[str, ...], *, deleted: bool) -> Hot:
     """Return the statement that reads what fits of a few conversations, in no order."""
-    columns = (*_KEPT_ORDER, _c.title, _c.pinned, _c.archived_at_ms)
-    where = (_OWNED, _KEPT, one_of(_c.id, "ids"), *map(condition, shape))
-    return Hot(select(*columns).where(*where))
+    at_ms, kept = (
+        (_c.deleted_at_ms, SHELVES[BIN]) if deleted else (_c.updated_at_ms, (_OWNED, _KEPT))
+    )
+    columns = (at_ms, _c.id, _c.title, _c.pinned, _c.archived_at_ms, _c.deleted_at_ms)
+    return Hot(select(*columns).where(*kept, one_of(_c.id, "ids"), *map(condition, shape)))
 
 
 def _in_order(rows: list[Row], after: Position | None) -> list[Position]:
-    found = [
-        Position(2 if archived_ms is not None else 1 - pinned, updated, id_)
-        for updated, id_, _, pinned, archived_ms in rows
-    ]
+    found = [Position(_shelf(*where), at_ms, id_) for at_ms, id_, _, *where in rows]
     found.sort(key=Position.rank, reverse=True)
     return [one for one in found if after is None or one.rank() < after.rank()]
+
+
+def _shelf(pinned: int, archived_ms: int | None, deleted_ms: int | None) -> int:
+    if deleted_ms is not None:
+        return BIN
+    return 2 if archived_ms is not None else 1 - pinned
 
 
 def _name_of(owner_id: str, filter: Filter) -> str:

@@ -10,6 +10,7 @@ from convostore.errors import AmbiguousHandleError, ConversationNotFoundError
 from convostore.handles import fold_handle, fold_id, is_handle_like
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from
+from convostore.storage.standing import in_bin
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation
 
@@ -25,14 +26,28 @@ _KEPT = conversation.c.deleted_at_ms.is_(None)
 _LISTED = (_OWNED, _KEPT, conversation.c.archived_at_ms.is_(None))
 
 _conversation = select(*RECORD_COLUMNS).where(_OWNED, _KEPT)
+_binned = select(*RECORD_COLUMNS).where(_OWNED, conversation.c.deleted_at_ms.is_not(None))
+
+
+def _by_handle(conversations: Any) -> Any:
+    within = (conversation.c.handle >= bindparam("low"), conversation.c.handle < bindparam("high"))
+    ordered = conversations.where(*within).order_by(conversation.c.handle)
+    return ordered.limit(MOST_CANDIDATES + 1)
+
+
 _BY_ID = Hot(_conversation.where(conversation.c.id == bindparam("id")))
 _BY_KEY = Hot(_conversation.where(conversation.c.key == bindparam("key")))
-_BY_HANDLE = Hot(
-    _conversation.where(
-        conversation.c.handle >= bindparam("low"), conversation.c.handle < bindparam("high")
-    )
-    .order_by(conversation.c.handle)
-    .limit(MOST_CANDIDATES + 1)
+_BY_HANDLE = Hot(_by_handle(_conversation))
+_KEPT_ONES = (_BY_ID, _BY_KEY, _BY_HANDLE)
+_BINNED_ONES = (
+    Hot(_binned.where(conversation.c.id == bindparam("id"))),
+    Hot(_binned.where(conversation.c.key == bindparam("key"))),
+    Hot(_by_handle(_binned)),
+)
+_NTH_BINNED = Hot(
+    _binned.order_by(conversation.c.deleted_at_ms.desc(), conversation.c.id.desc())
+    .limit(1)
+    .offset(bindparam("skip"))
 )
 
 
@@ -72,11 +87,11 @@ async def conversation_by_id(database: Database, owner_id: str, id: str) -> Conv
     """Read one conversation.
 
     Raises:
-        ConversationNotFoundError: this owner has none of that id.
+        ConversationNotFoundError: this owner has none of that id, or has it in the bin.
     """
     rows = await database.read(_BY_ID, owner_id=owner_id, id=id)
     if not rows:
-        raise _not_found(id)
+        raise await _missing(database, owner_id, id)
     return conversation_from(rows[0])
 
 
@@ -87,26 +102,68 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
     key: `@general`.
 
     Raises:
-        ConversationNotFoundError: nothing fits.
+        ConversationNotFoundError: nothing fits, or only something in the bin.
         AmbiguousHandleError: the beginning fits several.
     """
     if not isinstance(ref, str):
-        raise _not_found(repr(ref))
+        raise _gone(repr(ref))
     ref = ref.strip()
-    if ref.startswith("@") and (newest := await _nth_newest(database, owner_id, ref)) is not None:
-        return newest
+    if (number := _number(ref)) is not None:
+        rows = await database.read(_NTH, owner_id=owner_id, nth=number, skip=number - 1)
+        if rows:
+            return await conversation_by_id(database, owner_id, rows[0][0])
+    found = await _named(database, owner_id, ref, _KEPT_ONES)
+    if found is None:
+        raise await _missing(database, owner_id, ref)
+    return found
+
+
+async def find_in_bin(database: Database, owner_id: str, ref: str) -> ConversationRecord:
+    """Look up as `find` does, in the bin alone; `@` is what went there last.
+
+    Raises:
+        ConversationNotFoundError: nothing in the bin fits.
+        AmbiguousHandleError: the beginning fits several.
+    """
+    if not isinstance(ref, str):
+        raise not_in_bin(repr(ref))
+    ref = ref.strip()
+    if (number := _number(ref)) is not None:
+        rows = await database.read(_NTH_BINNED, owner_id=owner_id, skip=number - 1)
+        if rows:
+            return conversation_from(rows[0])
+    found = await _named(database, owner_id, ref, _BINNED_ONES)
+    if found is None:
+        raise not_in_bin(ref)
+    return found
+
+
+def not_in_bin(ref: str) -> ConversationNotFoundError:
+    """Return the error for what is not in the bin."""
+    return ConversationNotFoundError(
+        f"there is no conversation {ref} in the bin", hint="see the bin: convostore list --bin"
+    )
+
+
+async def _named(
+    database: Database, owner_id: str, ref: str, where: tuple[Hot, Hot, Hot]
+) -> ConversationRecord | None:
+    """Return the conversation of that id, key, handle or handle's beginning, if there is one.
+
+    Raises:
+        AmbiguousHandleError: the beginning fits several.
+    """
     if not _is_storable(ref):
-        raise _not_found(ref)
-    for hot, name, value in ((_BY_ID, "id", fold_id(ref)), (_BY_KEY, "key", ref)):
+        return None
+    by_id, by_key, by_handle = where
+    for hot, name, value in ((by_id, "id", fold_id(ref)), (by_key, "key", ref)):
         rows = await database.read(hot, owner_id=owner_id, **{name: value})
         if rows:
             return conversation_from(rows[0])
     handle = fold_handle(ref)
     rows = []
     if is_handle_like(handle):
-        rows = await database.read(_BY_HANDLE, owner_id=owner_id, low=handle, high=handle + "~")
-    if not rows:
-        raise _not_found(ref)
+        rows = await database.read(by_handle, owner_id=owner_id, low=handle, high=handle + "~")
     found = [conversation_from(row) for row in rows]
     if len(found) > 1:
         candidates = tuple((one.handle, one.title or "") for one in found[:MOST_CANDIDATES])
@@ -115,16 +172,31 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
             hint="type more of the handle: " + ", ".join(handle for handle, _ in candidates),
             candidates=candidates,
         )
-    return found[0]
+    return found[0] if found else None
 
 
-async def _nth_newest(database: Database, owner_id: str, ref: str) -> ConversationRecord | None:
-    """Return the conversation that `@` or `@n` means; None where *ref* is none, or counts too far."""
+def _number(ref: str) -> int | None:
+    """Return the number that `@` or `@n` means; None where *ref* is none, or counts too far."""
     number = ref[1:] or "1"
-    if not (number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS and int(number)):
-        return None
-    rows = await database.read(_NTH, owner_id=owner_id, nth=int(number), skip=int(number) - 1)
-    return await conversation_by_id(database, owner_id, rows[0][0]) if rows else None
+    plain = ref.startswith("@") and number.isascii() and number.isdigit()
+    return int(number) or None if plain and len(number) < _MOST_DIGITS else None
+
+
+async def _missing(database: Database, owner_id: str, ref: str) -> ConversationNotFoundError:
+    """Return the error for what is not there; for what is in the bin, with the way back."""
+    try:
+        binned = await _named(database, owner_id, ref, _BINNED_ONES)
+    except AmbiguousHandleError:
+        binned = None
+    if binned is not None:
+        return in_bin(binned.handle)
+    return _gone(ref)
+
+
+def _gone(ref: str) -> ConversationNotFoundError:
+    return ConversationNotFoundError(
+        f"there is no conversation {ref}", hint="see them all: convostore list"
+    )
 
 
 def _is_storable(text: str) -> bool:
@@ -132,9 +204,3 @@ def _is_storable(text: str) -> bool:
     if "\x00" in text:
         return False
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _not_found(ref: str) -> ConversationNotFoundError:
-    return ConversationNotFoundError(
-        f"there is no conversation {ref}", hint="see them all: convostore list"
-    )

@@ -116,7 +116,7 @@ def arrange_conversations(
     for job in jobs:
         stands = after.get(job.conversation_id)
         if stands is None:
-            outcomes.append(no_conversation(job.conversation_id))
+            outcomes.append(no_conversation(tx, owner_id, job.conversation_id))
             continue
         wanted = _arranged(stands, job)
         if isinstance(wanted, ConvostoreError):

@@ -142,6 +142,13 @@ _standing = (
 )
 _ONE = Hot(_standing.where(conversation.c.id == bindparam("id")))
 _SEVERAL = Hot(_standing.where(one_of(conversation.c.id, "ids")))
+HANDLE_IN_BIN = Hot(
+    select(conversation.c.handle).where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        conversation.c.id == bindparam("id"),
+        conversation.c.deleted_at_ms.is_not(None),
+    )
+)
 ADD_MESSAGE = Hot(insert(message))
 _ADVANCE = Hot(
     update(conversation)
@@ -291,10 +298,20 @@ def refuse_running(
     return None
 
 
-def no_conversation(conversation_id: str) -> ConversationNotFoundError:
-    """Return the error for a conversation that this owner does not have."""
+def no_conversation(tx: Tx, owner_id: str, conversation_id: str) -> ConversationNotFoundError:
+    """Return the error for a conversation that this owner does not have, or has in the bin."""
+    rows = tx.rows(HANDLE_IN_BIN, owner_id=owner_id, id=conversation_id)
+    if rows:
+        return in_bin(rows[0][0])
     return ConversationNotFoundError(
         f"there is no conversation {conversation_id}", hint="see them all: convostore list"
+    )
+
+
+def in_bin(handle: str) -> ConversationNotFoundError:
+    """Return the error for a conversation that is in the bin."""
+    return ConversationNotFoundError(
+        f"{handle} is in the bin", hint=f"bring it back: convostore restore {handle}"
     )
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0003"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0004"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
 
@@ -50,6 +50,8 @@ store_meta = Table(
 
 _IN_LISTS = text("deleted_at_ms IS NULL AND archived_at_ms IS NULL")
 _ARCHIVED = text("deleted_at_ms IS NULL AND archived_at_ms IS NOT NULL")
+_IN_BIN = text("deleted_at_ms IS NOT NULL")
+_EXPIRING = text("expires_at_ms IS NOT NULL")
 _KEYED = text("key IS NOT NULL")
 _IN_FOLDER = text("folder IS NOT NULL")
 _ONCE = text("idempotency_key IS NOT NULL")
@@ -110,6 +112,22 @@ conversation = Table(
         "id",
         sqlite_where=_ARCHIVED,
         postgresql_where=_ARCHIVED,
+    ),
+    Index(
+        "conversation_bin",
+        "owner_id",
+        "deleted_at_ms",
+        "id",
+        sqlite_where=_IN_BIN,
+        postgresql_where=_IN_BIN,
+    ),
+    Index(
+        "conversation_expiry",
+        "owner_id",
+        "expires_at_ms",
+        "id",
+        sqlite_where=_EXPIRING,
+        postgresql_where=_EXPIRING,
     ),
     # Neither holds a time: on SQLite no turn moves them.
     Index(

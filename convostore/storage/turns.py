@@ -143,7 +143,7 @@ def begin_turns(
         elif key in known:
             outcomes.append(known[key])
         elif stands is None:
-            outcomes.append(no_conversation(job.conversation_id))
+            outcomes.append(no_conversation(tx, owner_id, job.conversation_id))
         elif _is_answered(tx, owner_id, job, again):
             outcomes.append(_question(tx, owner_id, job))
         else:
