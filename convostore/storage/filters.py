@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, exists, select
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 
+from convostore.storage.portable import octets
 from convostore.storage.rows import to_json
 from convostore.storage.statements import Hot
 from convostore.storage.tables import INTERRUPTED, conversation, tag
@@ -34,7 +35,12 @@ BIN: Final = 3
 # By which time a shelf is in order, newest first.
 TIMES: Final = (_c.updated_at_ms, _c.updated_at_ms, _c.updated_at_ms, _c.deleted_at_ms)
 _KEY = and_(_c.key >= bindparam("key_low"), _c.key < bindparam("key_high"))
+# What Python has to look at (`fitting_title`): an ASCII title fits as it is, or not at all.
+_NOT_ASCII = octets(_c.title) > func.length(_c.title)
+_HAS_WORDS = func.replace(func.lower(_c.title), bindparam("title"), "") != func.lower(_c.title)
 _CONDITIONS: Final[dict[str, Any]] = {
+    "title": or_(_HAS_WORDS, _NOT_ASCII),
+    "title beyond ASCII": _NOT_ASCII,
     "provider": _c.provider == bindparam("provider"),
     "model": _c.model == bindparam("model"),
     "folder": _c.folder == bindparam("folder"),
@@ -50,12 +56,12 @@ _CONDITIONS: Final[dict[str, Any]] = {
     "until": _c.updated_at_ms < bindparam("until"),
 }
 # By index: which conversations can fit at all. None of the conversation's holds a time.
+_TAGGED = Hot(
+    select(tag.c.conversation_id)
+    .where(tag.c.owner_id == bindparam("owner_id"), tag.c.name == bindparam("name"))
+    .limit(bindparam("most"))
+)
 _CANDIDATES: Final = {
-    "tag 0": Hot(
-        select(tag.c.conversation_id)
-        .where(tag.c.owner_id == bindparam("owner_id"), tag.c.name == bindparam("tag_0"))
-        .limit(bindparam("most"))
-    ),
     "key": Hot(select(_c.id).where(_OWNED, _KEY).limit(bindparam("most"))),
     "folder": Hot(select(_c.id).where(_OWNED, _CONDITIONS["folder"]).limit(bindparam("most"))),
     "interrupted": Hot(select(_c.id).where(_OWNED, INTERRUPTED).limit(bindparam("most"))),
@@ -65,8 +71,10 @@ _CANDIDATES: Final = {
 async def candidates(database: Database, filter: Filter, values: dict[str, Any]) -> str | None:
     """Return, as JSON, the ids that alone can fit; None where they are many, or not known."""
     for name in shape_of(filter, everywhere=False):
-        if name in _CANDIDATES:
-            rows = await database.read(_CANDIDATES[name], most=FEW + 1, **values)
+        hot = _TAGGED if name.startswith("tag ") else _CANDIDATES.get(name)
+        if hot is not None:
+            tagged = values.get(name.replace(" ", "_"))
+            rows = await database.read(hot, most=FEW + 1, name=tagged, **values)
             if len(rows) <= FEW:
                 return to_json([row[0] for row in rows])
     return None
@@ -101,6 +109,8 @@ def shape_of(filter: Filter, *, everywhere: bool) -> tuple[str, ...]:
     everywhere = everywhere or filter.deleted  # the bin is one shelf, in an order of its own
     if filter.pinned is not None and (everywhere or filter.archived is not False):
         found.append("pinned" if filter.pinned else "not pinned")
+    if filter.title is not None and (words := plain_words(filter.title)):
+        found.append("title" if words.isascii() else "title beyond ASCII")
     if everywhere and filter.archived is not None and not (filter.deleted and not filter.archived):
         found.append("archived" if filter.archived else "not archived")
     if everywhere:
@@ -114,6 +124,7 @@ def values_of(filter: Filter) -> dict[str, Any]:
     prefix = filter.key_prefix or ""
     return {
         **{f"tag_{number}": name for number, name in enumerate(filter.tags)},
+        "title": plain_words(filter.title or ""),
         "provider": filter.provider,
         "model": filter.model,
         "folder": filter.folder,
@@ -145,7 +156,14 @@ def fitting_title(rows: list[Row], filter: Filter) -> list[Row]:
     """Return those rows whose title, the third column, has the filter's text in it."""
     if filter.title is None:
         return rows
+    wanted = plain_words(filter.title)
+    return [row for row in rows if row[2] and wanted in plain_words(row[2])]
+
+
+def plain_words(text: str) -> str:
+    """Return *text* in small letters and without accents, as titles are compared."""
+    if text.isascii():
+        return text.lower()
     from convostore.words import plain
 
-    wanted = plain(filter.title)
-    return [row for row in rows if row[2] and wanted in plain(row[2])]
+    return plain(text)

@@ -245,6 +245,10 @@ def _between(shelf: int) -> tuple[Any, ...]:
     return (
         tuple_(*_order(shelf)) < tuple_(bindparam("top_ms"), bindparam("top_id")),
         tuple_(*_order(shelf)) >= tuple_(bindparam("low_ms"), bindparam("low_id")),
+        # Again, for PostgreSQL: it cannot tell from pairs how short a span is, and would read the
+        # whole table. After the pairs, for SQLite looks up by what stands first.
+        TIMES[shelf] <= bindparam("top_ms"),
+        TIMES[shelf] >= bindparam("low_ms"),
     )
 
 

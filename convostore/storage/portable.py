@@ -196,3 +196,25 @@ def greatest(first: ColumnElement[int], *others: ColumnElement[int]) -> ColumnEl
     found = _Greatest(first, *others)
     found.type = first.type
     return found
+
+
+class _Octets(FunctionElement[int]):
+    """How many bytes a text has in UTF-8."""
+
+    inherit_cache = True
+    type = Integer()
+
+
+@compiles(_Octets, "sqlite")
+def _octets_sqlite(element: _Octets, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"length(CAST({compiler.process(element.clauses, **kwargs)} AS BLOB))"
+
+
+@compiles(_Octets, "postgresql")
+def _octets_postgresql(element: _Octets, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"octet_length({compiler.process(element.clauses, **kwargs)})"
+
+
+def octets(column: ColumnElement[str]) -> ColumnElement[int]:
+    """Return how many bytes a text has in UTF-8; as many as characters, if it is ASCII."""
+    return _Octets(column)

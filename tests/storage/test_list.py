@@ -155,7 +155,7 @@ SERVED: dict[str, tuple[Any, str]] = {
     "the bin's page": (listing._within(3, (), titled=False), "conversation_bin"),
     "what went to the bin last": (lookup._NTH_BINNED, "conversation_bin"),
     "a span": (listing._within(0, ("tag 0", "folder"), titled=True), "conversation_list"),
-    "a tag": (filters._CANDIDATES["tag 0"], "tag_name"),
+    "a tag": (filters._TAGGED, "tag_name"),
     "a folder": (filters._CANDIDATES["folder"], "conversation_folder"),
     "what was interrupted": (filters._CANDIDATES["interrupted"], "conversation_interrupted"),
     "a key's beginning": (filters._CANDIDATES["key"], "conversation_key"),
