@@ -39,7 +39,7 @@ lint: $(BIN)/.dev
 	$(BIN)/lint-imports
 
 test-long: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -m long
+	CONVOSTORE_TEST_TIMES=1 $(BIN)/python -m pytest -q -m "long or timed"
 
 test-compat: $(BIN)/.dev
 	$(BIN)/python -m pytest -q -m compat

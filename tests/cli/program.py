@@ -6,14 +6,28 @@ import json
 import os
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.engines import Where
 
 LIMIT_S = 60  # a run that takes longer hangs
+SOON_S = 2.0  # after its cause, or after a limit, the program has ended; so long is its own start
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Hold what is done to its time, where the machine does nothing else: in `make test-long`."""
+    at = time.monotonic()
+    yield
+    if os.environ.get("CONVOSTORE_TEST_TIMES"):
+        assert time.monotonic() - at < seconds
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from convostore.events import Finished
 from convostore.records import Message
 from convostore.recovery import close_dead_replies
 from convostore.storage.leases import DEAD_AFTER_MS, is_dead, new_lease
-from convostore.testing import ScriptedProvider
+from convostore.testing import ManualClock, ScriptedProvider
 from tests.engines import change, rows
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ async def test_a_reply_whose_writer_was_only_slow_is_finished_once(path: Where) 
     store, provider = begun(path)
     async with store:
         chat = await store.create()
-        async with chat.stream("go") as turn:
+        with ManualClock():  # no tick renews what is buried
+            turn = await chat.stream("go").__aenter__()
             await anext(turn)
             await anext(turn)
             bury(path)
@@ -116,6 +117,7 @@ async def test_a_reply_whose_writer_was_only_slow_is_finished_once(path: Where) 
             assert (await store.find("@")).interrupted_count == 1
             provider.gate("half").open()
             await turn.drain()
+            await turn.__aexit__(None, None, None)
         assert await texts(chat) == [
             (None, "user", "completed", "go"),
             (1, "assistant", "completed", "first second third"),
@@ -130,13 +132,15 @@ async def test_a_late_reply_that_was_gone_on_from_becomes_a_sibling(path: Where)
     store, provider = begun(path)
     async with store:
         chat = await store.create()
-        async with chat.stream("go") as turn:
+        with ManualClock():  # as above
+            turn = await chat.stream("go").__aenter__()
             await anext(turn)
             bury(path)
             other = await store.resume(chat.id)
             await other.append(Message.user("and on"))
             provider.gate("half").open()
             await turn.drain()
+            await turn.__aexit__(None, None, None)
         assert turn.reply.text == "first second third"
         tree = await texts(other)
         assert tree[1][2] == "interrupted"
@@ -199,14 +203,14 @@ async def test_a_reader_shows_a_dead_reply_as_interrupted_without_writing(path: 
     store, _ = begun(path)
     async with store:
         chat = await store.create()
-        turn = chat.stream("go")
-        await turn.__aenter__()
-        await anext(turn)
-        turn.tick()
-        await turn._journal.settled()
-        bury(path)
-        async with convostore.open(path) as reader:
-            reply = (await (await reader.resume("@")).history())[-1]
-            assert (reply.status, reply.text) == ("interrupted", "first ")
-        assert rows(path, "SELECT status FROM message WHERE seq = 2") == [("streaming",)]
-        await turn.__aexit__(None, None, None)
+        with ManualClock():  # as above
+            turn = await chat.stream("go").__aenter__()
+            await anext(turn)
+            turn.tick()
+            await turn._journal.settled()
+            bury(path)
+            async with convostore.open(path) as reader:
+                reply = (await (await reader.resume("@")).history())[-1]
+                assert (reply.status, reply.text) == ("interrupted", "first ")
+            assert rows(path, "SELECT status FROM message WHERE seq = 2") == [("streaming",)]
+            await turn.__aexit__(None, None, None)
