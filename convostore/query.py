@@ -7,6 +7,7 @@ as words, and a remark says so.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
 
 from convostore.words import is_one_character, one_word, pieces, plain
@@ -94,6 +95,8 @@ class Query:
 
     def add(self, field: str, value: str, *, without: bool, now_ms: int) -> bool:
         """Take a filter; tell whether it is one."""
+        if not _is_storable(value):
+            return False
         match field:
             case "role" if value.lower() in ROLES:
                 (self._no_roles if without else self._roles).add(value.lower())
@@ -101,7 +104,8 @@ class Query:
                 self.roles = tuple(role for role in ROLES if role in wanted - self._no_roles)
                 return True
             case "tag" if value:
-                (self.no_tags if without else self.tags).append(value)
+                tags = self.no_tags if without else self.tags
+                tags.append(unicodedata.normalize("NFC", " ".join(value.split())).lower())
                 return True
             case "model" | "in" if value and not without:
                 name = "model" if field == "model" else "within"
@@ -170,6 +174,11 @@ def moment(text: str, now_ms: int) -> int | None:
         return int(at.timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether *text* can be in a store at all: NUL and half characters cannot."""
+    return "\x00" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def _typed(typed: str) -> Iterator[tuple[bool, str, str, bool]]:

@@ -12,6 +12,7 @@ from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
 from convostore.place import Patience, Place
+from convostore.seeking import Seeking
 from convostore.source import StoredSource
 from convostore.storage import engines, lookup, reads
 from convostore.storage.conversations import (
@@ -106,7 +107,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Upkeep):
+class Store(Upkeep, Seeking):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a

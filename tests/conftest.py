@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import convostore
+from convostore.storage import indexing
 from convostore.storage.statements import Hot
 from tests.engines import ENGINES
 from tests.owner_rule import unowned
@@ -56,6 +57,14 @@ def owner_in_every_query() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Hot, "on", on)
         yield
+
+
+@pytest.fixture
+def index_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no writer put anything into the search index by itself, between what a test does."""
+    monkeypatch.setattr(indexing, "IDLE_S", 3600)
+    monkeypatch.setattr(indexing, "EVERY_S", 3600)
+    monkeypatch.setattr(indexing, "MOST_AT_THE_END", 0)
 
 
 @pytest.fixture(scope="session")

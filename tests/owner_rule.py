@@ -9,7 +9,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 from sqlalchemy.sql.operators import eq
 from sqlalchemy.sql.visitors import iterate
 
-from convostore.storage import search_index, search_shelf, soundness
+from convostore.storage import search_index, search_renewal, search_shelf, soundness
 
 # What is of no owner: `db check` goes through the conversations of all of them, and the writer
 # through all marks of the search index; that index is emptied as a whole, and counts its rows.
@@ -18,8 +18,8 @@ EXCEPTED = frozenset(
     for hot in (
         soundness._NEXT,
         search_index.MARKS_OF_ALL,
-        search_index.EMPTY_PLACES,
-        search_index.EMPTY_MARKS,
+        search_renewal.EMPTY_PLACES,
+        search_renewal.EMPTY_MARKS,
         search_shelf.LAST_NUMBER,
     )
 )

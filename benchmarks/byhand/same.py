@@ -18,7 +18,7 @@ from sqlalchemy.dialects import sqlite
 from benchmarks.byhand import shelf
 from benchmarks.byhand.spelled import Spelled
 from convostore.ids import new_id, new_token
-from convostore.storage import appends, endings, listing, reads, replies, standing
+from convostore.storage import appends, endings, listing, reads, replies, search_marks, standing
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -42,7 +42,8 @@ _OF = ("of_owner_id", "of_id")
 STANDING = Spelled(standing._ONE, "owner_id", "id")
 STANDINGS = Spelled(standing._SEVERAL, "owner_id", "ids")
 KNOWN = Spelled(appends._BY_ID, "owner_id", "ids")
-ADD = Spelled(standing.ADD_MESSAGE, *(column.name for column in message.c))
+ADD = Spelled(search_marks.ADD_MESSAGE, *(column.name for column in message.c))
+MARK = Spelled(search_marks.MARK, "owner_id", "conversation_id", "seq")
 ADVANCE = Spelled(
     standing._ADVANCE, *_OF, *(f"new_{name}" for name in standing.Change.__struct_fields__)
 )
@@ -118,7 +119,7 @@ class Same:
         stands = self._standings([turn[0] for turn in group])
         known = KNOWN.row(owner_id, json.dumps([id_ for pair in new for id_ in pair]))
         run.execute(KNOWN.sql, known).fetchall()
-        rows, moved = [], []
+        rows, marks, moved = [], [], []
         for (chat, question, answer), (user_id, reply_id) in zip(group, new, strict=True):
             head, last, count, head_hash = stands[chat]
             asked = content_hash(head_hash, "user", question, None)
@@ -131,8 +132,10 @@ class Same:
                     *(now_ms, answered),
                 )
             )
+            marks.append(MARK.row(owner_id, chat, last + 1))
             moved.append(self._advance(chat, last + 2, count + 2, now_ms, question))
         run.executemany(ADD.sql, rows)
+        run.executemany(MARK.sql, marks)
         run.executemany(ADVANCE.sql, moved)
         run.execute("COMMIT")
 
@@ -157,16 +160,18 @@ class Same:
     def _begin(self, group: list[Turn], now_ms: int) -> list[Began]:
         owner_id, run = self.owner_id, self.run
         stands = self._standings([turn[0] for turn in group])
-        rows, moved, begun = [], [], []
+        rows, marks, moved, begun = [], [], [], []
         for chat, question, answer in group:
             head, last, count, head_hash = stands[chat]
             token = new_token()
             asked = content_hash(head_hash, "user", question, None)
             user = _row(owner_id, chat, last + 1, new_id(), head, "user", question, now_ms, asked)
             rows += [user, _running(owner_id, chat, last + 2, new_lease(token, now_ms), now_ms)]
+            marks.append(MARK.row(owner_id, chat, last + 1))
             moved.append(self._advance(chat, last + 2, count + 2, now_ms, question))
             begun.append(Began(chat, last + 2, token, answer))
         run.executemany(ADD.sql, rows)
+        run.executemany(MARK.sql, marks)
         run.executemany(ADVANCE.sql, moved)
         return begun
 

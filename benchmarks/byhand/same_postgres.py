@@ -15,7 +15,7 @@ import asyncpg
 from benchmarks.byhand.same import Began
 from benchmarks.byhand.spelled import POSTGRES, Spelled, SpelledMany
 from convostore.ids import new_id, new_token
-from convostore.storage import appends, endings, group_writer, replies, standing
+from convostore.storage import appends, endings, group_writer, replies, search_marks, standing
 from convostore.storage.address import Server, address_of
 from convostore.storage.conversations import (
     EnsureOwner,
@@ -44,7 +44,8 @@ STANDINGS = Spelled(standing._SEVERAL, "owner_id", "ids", dialect=POSTGRES)
 KNOWN = Spelled(appends._BY_ID, "owner_id", "ids", dialect=POSTGRES)
 REPLY = Spelled(replies._ONE_REPLY, *_AT, dialect=POSTGRES)
 REPLIES = Spelled(replies._REPLIES, "owner_id", "places", dialect=POSTGRES)
-ADD = SpelledMany(standing.ADD_MESSAGE, *(column.name for column in message.c))
+ADD = SpelledMany(search_marks.ADD_MESSAGE, *(column.name for column in message.c))
+MARK = SpelledMany(search_marks.MARK, *_AT)
 ADVANCE = SpelledMany(standing._ADVANCE, *_OF, *_MOVED)
 END = SpelledMany(endings._END, *_ENDED)
 TOUCH = SpelledMany(endings._TOUCH, *_OF, "now_ms", "new_model", "new_provider")
@@ -101,7 +102,7 @@ class SamePostgres:
         await transaction.start()
         stands = await self._standings([turn[0] for turn in group])
         await run.fetch(KNOWN.sql, *KNOWN.row(owner_id, [id_ for pair in new for id_ in pair]))
-        rows, moved = [], []
+        rows, marks, moved = [], [], []
         for (chat, question, answer), (user_id, reply_id) in zip(group, new, strict=True):
             head, last, count, head_hash = stands[chat]
             asked = content_hash(head_hash, "user", question, None)
@@ -109,8 +110,10 @@ class SamePostgres:
             at, by, to = (owner_id, chat, last + 1), (owner_id, chat, last + 2), last + 1
             rows.append(_row(*at, user_id, head, "user", question, now_ms, asked))
             rows.append(_row(*by, reply_id, to, "assistant", answer, now_ms, answered))
+            marks.append((owner_id, chat, last + 1))
             moved.append(self._advance(chat, last + 2, count + 2, now_ms, question))
         await run.execute(ADD.sql, *ADD.rows(rows))
+        await run.execute(MARK.sql, *MARK.rows(marks))
         await run.execute(ADVANCE.sql, *ADVANCE.rows(moved))
         await transaction.commit()
 
@@ -133,7 +136,7 @@ class SamePostgres:
     async def _begin(self, group: list[Turn], now_ms: int) -> list[Began]:
         owner_id = self.owner_id
         stands = await self._standings([turn[0] for turn in group])
-        rows, moved, begun = [], [], []
+        rows, marks, moved, begun = [], [], [], []
         for chat, question, answer in group:
             head, last, count, head_hash = stands[chat]
             token = new_token()
@@ -141,9 +144,11 @@ class SamePostgres:
             at = (owner_id, chat, last + 1)
             rows.append(_row(*at, new_id(), head, "user", question, now_ms, asked))
             rows.append(_running(owner_id, chat, last + 2, new_lease(token, now_ms), now_ms))
+            marks.append((owner_id, chat, last + 1))
             moved.append(self._advance(chat, last + 2, count + 2, now_ms, question))
             begun.append(Began(chat, last + 2, token, answer))
         await self.run.execute(ADD.sql, *ADD.rows(rows))
+        await self.run.execute(MARK.sql, *MARK.rows(marks))
         await self.run.execute(ADVANCE.sql, *ADVANCE.rows(moved))
         return begun
 

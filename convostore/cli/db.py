@@ -1,4 +1,4 @@
-"""Care of the store itself: upgrade, check, backup, restore."""
+"""Care of the store itself: upgrade, check, reindex, backup, restore."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.group()
 @store_options
 def db() -> None:
-    """Upgrade, check, back up and restore the store."""
+    """Upgrade, check, reindex, back up and restore the store."""
 
 
 @db.command(epilog=examples("convostore db upgrade"))
@@ -67,6 +67,24 @@ def check(invocation: Invocation, deep: bool) -> None:
 async def _check(invocation: Invocation, deep: bool) -> CheckReport:
     async with invocation.open() as store:
         return await store.check(deep=deep)
+
+
+@db.command(epilog=examples("convostore db reindex"))
+@store_options
+@pass_invocation
+def reindex(invocation: Invocation) -> None:
+    """Make the search index again, of all owners; others may go on writing.
+
+    It is made of the messages, so nothing can be lost. Stopped on the way, it is gone on with by
+    whoever searches or writes.
+    """
+    count = run(_reindex(invocation), patient=True)
+    click.echo(f"{count} messages and titles are indexed")
+
+
+async def _reindex(invocation: Invocation) -> int:
+    async with invocation.open() as store:
+        return await store.reindex()
 
 
 @db.command(epilog=examples("convostore db backup chats-backup.db"))

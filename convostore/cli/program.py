@@ -32,6 +32,7 @@ _HOME = {
     "pin": ("convostore.cli.order", "pin"),
     "regenerate": ("convostore.cli.branches", "regenerate"),
     "restore": ("convostore.cli.bin", "restore"),
+    "search": ("convostore.cli.search", "search"),
     "show": ("convostore.cli.read", "show"),
     "switch": ("convostore.cli.branches", "switch"),
     "tag": ("convostore.cli.order", "tag"),
@@ -48,6 +49,7 @@ EXAMPLES = examples(
     "convostore list                         what is kept",
     "convostore show @                       read the newest",
     "convostore tag travel @                 find it with: list --tag travel",
+    "convostore search 'rail pass'          find what was said",
 )
 
 

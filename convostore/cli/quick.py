@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convostore.storage.fastread import Conversation, Message
+    from convostore.storage.fastsearch import Page
 
 DEFAULT_COUNT = 20  # conversations that `list` shows; a screenful
 _MOST_DIGITS = 6  # of a count
@@ -30,8 +31,17 @@ STORE_OPTIONS = {"--db": True, "--owner": True}
 OPTIONS = {
     "list": {"-n": True, "--json": False},
     "show": {"--json": False, "--secrets": False, "-r": False},
+    "search": {
+        "-n": True,
+        "--json": False,
+        "--cursor": True,
+        "--newest": False,
+        "--all-branches": False,
+        "--reasoning": False,
+    },
     "path": {},
 }
+MOST_HITS = 200  # in one page of a search
 
 
 def newest(db: str | None, owner: str | None, count: int) -> list[Conversation] | None:
@@ -68,6 +78,37 @@ def path(
     return fastread.path(*place, ref)
 
 
+def search(
+    db: str | None, owner: str | None, typed: str, count: int, wish: dict[str, bool]
+) -> Page | None:
+    """Return the first page of what fits; None where the full way has to look.
+
+    Args:
+        db: the store, as typed; None is the configured one.
+        owner: as typed; None is the configured one.
+        typed: the query.
+        count: 1 to MOST_HITS.
+        wish: `newest_first`, `all_branches` and `reasoning`.
+    """
+    place = _place(db, owner)
+    if place is None or not typed.isprintable():
+        return None
+    from convostore import clock
+    from convostore.storage import fastsearch
+
+    file, owner = place
+    return fastsearch.find_page(
+        file,
+        owner,
+        typed,
+        clock.now_ms(),
+        limit=count,
+        newest_first=wish["newest_first"],
+        all_branches=wish["all_branches"],
+        reasoning=wish["reasoning"],
+    )
+
+
 def _place(db: str | None, owner: str | None) -> tuple[str, str | None] | None:
     configured = plainconfig.read(os.environ)
     if configured is None:
@@ -100,6 +141,8 @@ def run(words: Sequence[str]) -> bool:
     db, owner = options.get("--db"), options.get("--owner")
     if command == "path":
         return _run_path(db)
+    if command == "search":
+        return _run_search(db, owner, " ".join(refs), options)
     from convostore.cli import page
 
     as_json = "--json" in options
@@ -116,6 +159,27 @@ def run(words: Sequence[str]) -> bool:
         as_json=as_json,
         secrets="--secrets" in options,
         reply_only="-r" in options,
+        command=lambda *words: again.command(db, owner, *words),
+    )
+    return True
+
+
+def _run_search(db: str | None, owner: str | None, typed: str, options: dict[str, str]) -> bool:
+    count = int(options.get("-n", DEFAULT_COUNT))
+    wish = {
+        "newest_first": "--newest" in options,
+        "all_branches": "--all-branches" in options,
+        "reasoning": "--reasoning" in options,
+    }
+    found = search(db, owner, typed, count, wish)
+    if found is None:
+        return False
+    from convostore.cli import found as printing
+
+    printing.print_page(
+        found,
+        as_json="--json" in options,
+        count=count,
         command=lambda *words: again.command(db, owner, *words),
     )
     return True
@@ -173,10 +237,14 @@ def _option(word: str, left: list[str], known: dict[str, bool]) -> tuple[str, st
 
 
 def _is_usual(command: str, arguments: list[str], options: dict[str, str]) -> bool:
+    count = options.get("-n", "1")
+    if not (count.isascii() and count.isdecimal() and len(count) <= _MOST_DIGITS and int(count)):
+        return False
     if command == "list":
-        count = options.get("-n", "1")
-        number = count.isascii() and count.isdecimal() and len(count) <= _MOST_DIGITS
-        return not arguments and number and int(count) > 0
+        return not arguments
+    if command == "search":
+        wanted = " ".join(arguments).strip()
+        return bool(wanted) and int(count) <= MOST_HITS and "--cursor" not in options
     if command == "show":
         alone = not {"--json", "--secrets"} & set(options)
         return len(arguments) == 1 and bool(arguments[0]) and ("-r" not in options or alone)

@@ -20,6 +20,7 @@ _CONTROLS = (*range(0x20), *range(0x7F, 0xA0))
 _LINE_ENDS = (0x2028, 0x2029)
 # Source: ECMA-48, "SGR - Select Graphic Rendition".
 BOLD, DIM, _NO_STYLE = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+FOUND = "\x1b[1;33m"  # bold and yellow: seen on a dark and on a light ground
 
 _NUMBERED = {code: f"\\x{code:02x}" for code in _CONTROLS} | {
     code: f"\\u{code:04x}" for code in _BIDI
@@ -87,7 +88,7 @@ def has_colour(stream: IO[str] | None) -> bool:
 
 
 def styled(text: str, stream: IO[str] | None, style: str) -> str:
-    """Return *text* in *style*, BOLD or DIM, where *stream* takes colour, else as it is."""
+    """Return *text* in *style*, BOLD, DIM or FOUND, where *stream* takes colour, else as it is."""
     return f"{style}{text}{_NO_STYLE}" if has_colour(stream) else text
 
 

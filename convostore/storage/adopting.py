@@ -11,7 +11,8 @@ from convostore.storage.journal import DeadReply, interrupt_replies, keep_remote
 from convostore.storage.replies import STAND, advance, replies, sibling_row
 from convostore.storage.retold import stored_message
 from convostore.storage.rows import content_hash
-from convostore.storage.standing import ADD_MESSAGE, no_conversation
+from convostore.storage.search_marks import add_messages
+from convostore.storage.standing import no_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,22 +73,19 @@ def _adopt(tx: Tx, owner_id: str, job: Adopt) -> int | ConvostoreError | None:
         return None  # it was only slow, and has ended by itself
     seq = int(last_seq) + 1
     row = sibling_row(owner_id, job.conversation_id, seq, job.now_ms)
-    tx.run(
-        ADD_MESSAGE,
-        **row
-        | {
-            "id": job.id,
-            "parent_seq": broken.parent_seq,
-            "role": broken.role,
-            "status": "completed",
-            "text": job.text,
-            "parts": job.shape,
-            "provider": broken.provider,
-            "model": job.model,
-            "finish_reason": job.finish_reason,
-            "content_hash": content_hash(broken.above, broken.role, job.text, job.shape),
-        },
-    )
+    new = {
+        "id": job.id,
+        "parent_seq": broken.parent_seq,
+        "role": broken.role,
+        "status": "completed",
+        "text": job.text,
+        "parts": job.shape,
+        "provider": broken.provider,
+        "model": job.model,
+        "finish_reason": job.finish_reason,
+        "content_hash": content_hash(broken.above, broken.role, job.text, job.shape),
+    }
+    add_messages(tx, [row | new])
     advance(tx, owner_id, job.conversation_id, seq, seq)
     if job.remote is not None:
         keep_remote(tx, owner_id, job.conversation_id, seq, job.remote)

@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.storage.rows import to_json
+from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import (
-    ADD_MESSAGE,
     Adding,
     Change,
     NewMessage,
@@ -124,7 +124,7 @@ def append_messages(
             if isinstance(outcome, Appended):
                 for new, seq in zip(job.messages, outcome.seqs, strict=True):
                     known[new.id] = (job.conversation_id, seq, new.text)
-    tx.many(ADD_MESSAGE, rows)
+    add_messages(tx, rows)
     keep_standings(tx, owner_id, standing.values())
     return outcomes
 

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, delete, select, update
 from convostore.errors import ConversationBusyError, ConvostoreError, MessageNotFoundError
 from convostore.storage.journal import clear_journals
 from convostore.storage.leases import is_dead
+from convostore.storage.search_shelf import take_out
 from convostore.storage.standing import (
     Change,
     Standing,
@@ -141,6 +142,7 @@ def _remove(tx: Tx, owner_id: str, job: RemoveBranch) -> Removed | ConvostoreErr
             "a reply of this branch is still running", hint="wait until it has ended, or stop it"
         )
     places = [{**at, "seq": seq} for seq in sorted(doomed, reverse=True)]
+    take_out(tx, owner_id, [(job.conversation_id, seq) for seq in doomed])
     clear_journals(tx, owner_id, [(job.conversation_id, seq) for seq in doomed])
     tx.many(_GONE_REMOTE, places)
     tx.many(_GONE, places)

@@ -11,6 +11,7 @@ from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
 from convostore.storage.appends import Append, append_messages
 from convostore.storage.retold import is_made
+from convostore.storage.search_marks import mark_title
 from convostore.storage.standing import NewMessage
 from convostore.storage.statements import Hot, Tx
 from convostore.storage.tables import conversation, owner, store_meta
@@ -143,6 +144,8 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
             "updated_at_ms": job.now_ms,
         },
     )
+    if job.title is not None:
+        mark_title(tx, owner_id, job.id)
     if job.system is not None:
         first = Append(conversation_id=job.id, messages=(job.system,), now_ms=job.now_ms)
         append_messages(tx, owner_id, [first])

@@ -14,7 +14,8 @@ from convostore.storage.leases import token_of
 from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
 from convostore.storage.retold import stored_message
 from convostore.storage.rows import NANO, content_hash
-from convostore.storage.standing import ADD_MESSAGE
+from convostore.storage.search_marks import add_messages, mark
+from convostore.storage.search_shelf import take_out
 from convostore.storage.statements import Hot, Tx, greatest, upsert
 from convostore.storage.tables import conversation, message, usage
 
@@ -136,6 +137,7 @@ def finish_turns(
         if isinstance(outcome, Ended) and outcome.content_hash is not None
     ]
     tx.many(_END, ends)
+    tx.marked = True  # since they began
     clear_journals(
         tx,
         owner_id,
@@ -217,6 +219,8 @@ def _finish(
         return Ended(message_seq=seq, sibling=True, content_hash=hash_)
     if late:
         count_interrupted(tx, owner_id, job.conversation_id, -1)
+        take_out(tx, owner_id, [(job.conversation_id, seq)])  # it was found by what it had so far
+        mark(tx, owner_id, [(job.conversation_id, seq)])
     ends.append(
         {
             "of_owner_id": owner_id,
@@ -244,23 +248,20 @@ def _has_child(tx: Tx, owner_id: str, job: FinishTurn) -> bool:
 def _sibling(tx: Tx, owner_id: str, job: FinishTurn, parent_seq: int | None, hash_: str) -> int:
     head_seq, last_seq = tx.rows(STAND, owner_id=owner_id, conversation_id=job.conversation_id)[0]
     row = sibling_row(owner_id, job.conversation_id, last_seq + 1, job.now_ms)
-    tx.run(
-        ADD_MESSAGE,
-        **row
-        | {
-            "id": job.spare_id,
-            "parent_seq": parent_seq,
-            "status": job.status,
-            "text": job.text,
-            "parts": job.shape,
-            "provider": job.provider,
-            "model": job.model,
-            "finish_reason": job.finish_reason,
-            "error": job.error,
-            "lease": job.token,
-            "content_hash": hash_,
-        },
-    )
+    new = {
+        "id": job.spare_id,
+        "parent_seq": parent_seq,
+        "status": job.status,
+        "text": job.text,
+        "parts": job.shape,
+        "provider": job.provider,
+        "model": job.model,
+        "finish_reason": job.finish_reason,
+        "error": job.error,
+        "lease": job.token,
+        "content_hash": hash_,
+    }
+    add_messages(tx, [row | new])
     advance(tx, owner_id, job.conversation_id, head_seq, last_seq + 1)
     return int(last_seq) + 1
 

@@ -101,11 +101,11 @@ class Error:
         self.hint: str = _text(values.get("hint", ""))
         self.retryable: bool = values.get("retryable", False)
         if not isinstance(self.retryable, bool):
-            raise _DoubtError
+            raise DoubtError
 
 
-class _DoubtError(Exception):
-    """Something is not as plain as it has to be here."""
+class DoubtError(Exception):
+    """Something is not as plain as it has to be here; `in_one_state` turns it into None."""
 
 
 _TEXTS = {
@@ -115,7 +115,7 @@ _TEXTS = {
     "opaque": ("kind",),
 }
 # What can go wrong here is either a doubt of ours or the full way's to tell.
-_DOUBTS = (_DoubtError, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RecursionError)
+_DOUBTS = (DoubtError, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
 def newest(file: str, owner: str | None, count: int) -> list[Conversation] | None:
@@ -126,7 +126,7 @@ def newest(file: str, owner: str | None, count: int) -> list[Conversation] | Non
         owner: by name; None is the store's personal owner.
         count: 1 or more.
     """
-    return _in_one_state(file, lambda store: _newest(store, owner, count))
+    return in_one_state(file, lambda store: _newest(store, owner, count))
 
 
 def path(
@@ -141,10 +141,10 @@ def path(
         owner: by name; None is the store's personal owner.
         ref: as in `lookup.find`.
     """
-    return _in_one_state(file, lambda store: _path(store, owner, ref))
+    return in_one_state(file, lambda store: _path(store, owner, ref))
 
 
-def _in_one_state(file: str, read: Callable[[sqlite3.Connection], ResultT]) -> ResultT | None:
+def in_one_state(file: str, read: Callable[[sqlite3.Connection], ResultT]) -> ResultT | None:
     """Open *file*, let *read* see one committed state of it, and close it.
 
     It is opened for writing, like every store of ours, though nothing is written: a connection
@@ -172,68 +172,70 @@ def _uri(file: str) -> str:
     return f"file:{escaped}?mode=rw"
 
 
-def _rows(store: sqlite3.Connection, statement: Statement, **values: Any) -> list[Any]:
+def rows_of(store: sqlite3.Connection, statement: Statement, **values: Any) -> list[Any]:
+    """Run one of the generated statements and return its rows."""
     text, names, fixed = statement
     values = {**fixed, **values}
     return store.execute(text, [values[name] for name in names]).fetchall()
 
 
-def _owner_id(store: sqlite3.Connection, name: str | None) -> str | None:
+def owner_of(store: sqlite3.Connection, name: str | None) -> str | None:
+    """Return the id of the owner of that name, of the personal one without; None if unknown."""
     if name is None:
-        rows = _rows(store, sql.PERSONAL_OWNER)
+        rows = rows_of(store, sql.PERSONAL_OWNER)
     else:
-        rows = _rows(store, sql.OWNER_BY_NAME, name=name)
+        rows = rows_of(store, sql.OWNER_BY_NAME, name=name)
     return str(rows[0][0]) if rows else None
 
 
 def _newest(store: sqlite3.Connection, owner: str | None, count: int) -> list[Conversation]:
-    owner_id = _owner_id(store, owner)
+    owner_id = owner_of(store, owner)
     if owner_id is None:
         return []
     if count > MOST:
-        raise _DoubtError
-    return [_conversation(row) for row in _rows(store, sql.PAGE, owner_id=owner_id, most=count)]
+        raise DoubtError
+    return [_conversation(row) for row in rows_of(store, sql.PAGE, owner_id=owner_id, most=count)]
 
 
 def _path(
     store: sqlite3.Connection, owner: str | None, ref: str
 ) -> tuple[Conversation, list[Message], str | None]:
-    owner_id = _owner_id(store, owner)
+    owner_id = owner_of(store, owner)
     if owner_id is None:
-        raise _DoubtError
-    found = _find(store, owner_id, ref.strip())
+        raise DoubtError
+    found = find(store, owner_id, ref.strip())
     if found.head_seq is None:
         return found, [], None
     at = {"owner_id": owner_id, "conversation_id": found.id}
-    messages = _messages(_rows(store, sql.UP_TO, last=found.head_seq, **at))
-    remote = _rows(store, sql.REMOTE, seq=found.head_seq, **at)
+    messages = _messages(rows_of(store, sql.UP_TO, last=found.head_seq, **at))
+    remote = rows_of(store, sql.REMOTE, seq=found.head_seq, **at)
     return found, _walk(messages, found.head_seq), remote[0][3] if remote else None
 
 
-def _find(store: sqlite3.Connection, owner_id: str, ref: str) -> Conversation:
+def find(store: sqlite3.Connection, owner_id: str, ref: str) -> Conversation:
     """Look up what was typed, in the order of `lookup.find`."""
     if ref.startswith("@"):
         number = ref[1:] or "1"
         if not (number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS):
-            raise _DoubtError
+            raise DoubtError
         nth = int(number)
-        ((ref,),) = _rows(store, sql.NTH, owner_id=owner_id, nth=nth, skip=nth - 1)
-        rows = _rows(store, sql.BY_ID, owner_id=owner_id, id=ref)
+        ((ref,),) = rows_of(store, sql.NTH, owner_id=owner_id, nth=nth, skip=nth - 1)
+        rows = rows_of(store, sql.BY_ID, owner_id=owner_id, id=ref)
     else:
         rows = (
-            _rows(store, sql.BY_ID, owner_id=owner_id, id=fold_id(ref))
-            or _rows(store, sql.BY_KEY, owner_id=owner_id, key=ref)
+            rows_of(store, sql.BY_ID, owner_id=owner_id, id=fold_id(ref))
+            or rows_of(store, sql.BY_KEY, owner_id=owner_id, key=ref)
             or _by_handle(store, owner_id, fold_handle(ref))
         )
     if len(rows) != 1:
-        raise _DoubtError
+        raise DoubtError
     return _conversation(rows[0])
 
 
 def _by_handle(store: sqlite3.Connection, owner_id: str, handle: str) -> list[Any]:
     if not is_handle_like(handle):
         return []
-    return _rows(store, sql.BY_HANDLE, owner_id=owner_id, low=handle, high=handle + "~")
+    return rows_of(store, sql.BY_HANDLE, owner_id=owner_id, low=handle, high=handle + "~")
 
 
 def _walk(messages: dict[int, Message], head_seq: int) -> list[Message]:
@@ -241,7 +243,7 @@ def _walk(messages: dict[int, Message], head_seq: int) -> list[Message]:
     way = [messages[head_seq]]
     while (seq := way[-1].parent_seq) is not None:
         if seq >= way[-1].seq:
-            raise _DoubtError
+            raise DoubtError
         way.append(messages[seq])
     return way[::-1]
 
@@ -251,7 +253,7 @@ def _conversation(row: Any) -> Conversation:
     for name in ("settings", "metadata"):
         value = found.__dict__[name]
         if value and not isinstance(_json(value), dict):
-            raise _DoubtError
+            raise DoubtError
     found.pinned = bool(found.pinned)
     found.tags = _tags(found.__dict__["tags"])
     return found
@@ -297,7 +299,7 @@ def _parts(shape: str | None) -> tuple[Part, ...]:
         return ()
     items = _json(shape)
     if not isinstance(items, list):
-        raise _DoubtError
+        raise DoubtError
     return tuple(_part(item) for item in items if not _is_length(item))
 
 
@@ -311,7 +313,7 @@ def _part(item: object) -> Part:
     for name in _TEXTS[tag]:
         _text(values[name])
     if tag == "opaque" and "data" not in values:
-        raise _DoubtError
+        raise DoubtError
     return Part(tag, values)
 
 
@@ -322,7 +324,7 @@ def _journal(pieces: str | None) -> tuple[str, tuple[Part, ...]]:
     last = ""
     rows = _json(pieces or "[]")
     if any(type(seq) is not int for seq, _, _ in rows):
-        raise _DoubtError
+        raise DoubtError
     for _, kind, text in sorted(rows):
         if _text(kind) == "text":
             texts.append(_text(text))
@@ -338,13 +340,13 @@ def _journal(pieces: str | None) -> tuple[str, tuple[Part, ...]]:
 
 def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _DoubtError
+        raise DoubtError
     return value
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise _DoubtError
+        raise DoubtError
     return value
 
 
@@ -353,10 +355,10 @@ def _json(text: str) -> Any:
     from json import loads
 
     if "\\ud" in text.lower():  # half a character, which one decoder takes and the other refuses
-        raise _DoubtError
+        raise DoubtError
     return loads(text, parse_constant=_refuse)
 
 
 def _refuse(word: str) -> None:  # noqa: ARG001 - json hands it over
     """Refuse Infinity and NaN, which are no JSON."""
-    raise _DoubtError
+    raise DoubtError

@@ -120,3 +120,81 @@ REMOTE: Statement = (
     ("owner_id", "conversation_id", "seq",),
     {},
 )
+STATE: Statement = (
+    (
+        "SELECT (SELECT store_meta.value \n"
+        "FROM store_meta \n"
+        "WHERE store_meta.name = ?) AS anon_1, (SELECT count(*) AS count_1 \n"
+        "FROM (SELECT search_pending.seq AS seq \n"
+        "FROM search_pending \n"
+        "WHERE search_pending.owner_id = ?\n"
+        " LIMIT ? OFFSET ?) AS anon_3) AS anon_2"
+    ),
+    ("name_1", "owner_id", "most", "param_1",),
+    {"name_1": "search_words", "param_1": 0},
+)
+FILE_RANKED: Statement = (
+    (
+        "SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "FROM message_words \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? ORDER BY message_words.rowid DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("match", "top", "most", "param_1",),
+    {"param_1": 0},
+)
+FILE_NEWEST: Statement = (
+    (
+        "SELECT message_words.rowid, ? AS anon_1 \n"
+        "FROM message_words \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? ORDER BY message_words.rowid DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("param_1", "match", "top", "most", "param_2",),
+    {"param_1": 0, "param_2": 0},
+)
+FILE_RANKED_NARROWED: Statement = (
+    (
+        "SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "FROM message_words JOIN message_search ON message_search.docid = message_words.rowid LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? AND (SELECT count(*) AS count_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? ORDER BY message_words.rowid DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("match", "top", "owner_id", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_1", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_2", "most", "param_3",),
+    {"coalesce_1": "title", "coalesce_2": "", "param_1": "", "param_2": 0, "param_3": 0},
+)
+FILE_NEWEST_NARROWED: Statement = (
+    (
+        "SELECT message_words.rowid, ? AS anon_1 \n"
+        "FROM message_words JOIN message_search ON message_search.docid = message_words.rowid LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? AND (SELECT count(*) AS count_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? ORDER BY message_words.rowid DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("param_1", "match", "top", "owner_id", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_2", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_3", "most", "param_4",),
+    {"param_1": 0, "coalesce_1": "title", "coalesce_2": "", "param_2": "", "param_3": 0, "param_4": 0},
+)
+FILE_DETAILS: Statement = (
+    (
+        "SELECT message_search.docid, message_search.seq, conversation.id, conversation.handle, conversation.title, conversation.head_seq, message.id AS id_1, message.role, message.status, coalesce(message.created_at_ms, conversation.created_at_ms) AS coalesce_1, message.text, message.parts \n"
+        "FROM json_each(?) AS given LEFT OUTER JOIN message_search ON message_search.docid = CAST(given.value AS INTEGER) AND message_search.owner_id = ? LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
+        "WHERE conversation.deleted_at_ms IS NULL"
+    ),
+    ("places", "owner_id",),
+    {},
+)
+LINKS: Statement = (
+    (
+        "SELECT message.conversation_id, message.seq, message.parent_seq \n"
+        "FROM json_each(?) AS given LEFT OUTER JOIN conversation ON conversation.owner_id = ? AND conversation.id = CAST(given.value ->> 0 AS TEXT) LEFT OUTER JOIN message ON message.owner_id = conversation.owner_id AND message.conversation_id = conversation.id AND message.seq >= CAST(given.value ->> 1 AS INTEGER) AND message.seq <= conversation.head_seq"
+    ),
+    ("places", "owner_id",),
+    {},
+)

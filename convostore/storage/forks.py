@@ -12,7 +12,8 @@ from convostore.ids import new_id
 from convostore.storage.branches import no_message
 from convostore.storage.conversations import free_handle
 from convostore.storage.retold import is_made
-from convostore.storage.standing import ADD_MESSAGE, no_conversation
+from convostore.storage.search_marks import add_messages, mark_title
+from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message, tag
 
@@ -122,7 +123,8 @@ def _fork(tx: Tx, owner_id: str, job: Fork) -> str | ConvostoreError:
     tags = tx.rows(_TAGS, owner_id=owner_id, conversation_id=job.conversation_id)
     new = {"owner_id": owner_id, "conversation_id": job.id}
     tx.many(_ADD_TAG, [new | {"name": name} for (name,) in tags])
-    tx.many(ADD_MESSAGE, [_copy(one, seq, job.id) for seq, one in enumerate(path, start=1)])
+    add_messages(tx, [_copy(one, seq, job.id) for seq, one in enumerate(path, start=1)])
+    mark_title(tx, owner_id, job.id)
     return job.id
 
 

@@ -12,7 +12,14 @@ from typing import Any, Final
 
 from sqlalchemy.dialects import sqlite
 
-from convostore.storage import access, conversations, listing, lookup, reads
+from convostore.storage import (
+    access,
+    conversations,
+    listing,
+    lookup,
+    reads,
+    search_reads,
+)
 from convostore.storage.rows import MESSAGE_COLUMNS, RECORD_NAMES
 from convostore.storage.tables import REVISION
 
@@ -27,6 +34,13 @@ STATEMENTS: Final = (
     (lookup, "_BY_HANDLE"),
     (reads, "_UP_TO"),
     (reads, "_REMOTE"),
+    (search_reads, "STATE"),
+    (search_reads, "FILE_RANKED"),
+    (search_reads, "FILE_NEWEST"),
+    (search_reads, "FILE_RANKED_NARROWED"),
+    (search_reads, "FILE_NEWEST_NARROWED"),
+    (search_reads, "FILE_DETAILS"),
+    (search_reads, "LINKS"),
 )
 _HEAD = '''"""Made by `python -m convostore.storage.generate_fastread`; do not change it by hand.
 

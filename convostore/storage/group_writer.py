@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import bindparam, select
 from sqlalchemy.util import greenlet_spawn
 
+from convostore.storage import indexing
 from convostore.storage.database import CLOSE_S
 from convostore.storage.postgres_faults import (
     READ_ONLY,
@@ -26,6 +27,7 @@ from convostore.storage.postgres_faults import (
     state_of,
 )
 from convostore.storage.rows import to_json
+from convostore.storage.search_index import next_slices
 from convostore.storage.statements import Hot, Tx, one_of
 from convostore.storage.tables import conversation
 from convostore.storage.waiting import MOST_JOBS, Waiting, run_groups
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.5
+_SLICE: Final = 50  # texts: a slice is made on the event loop, which others wait for
+_SLICE_S: Final = 1.0  # then others have waited long enough
 _RACES: Final = 3  # how often a job may meet a row that another process has just stored
 
 # Whoever writes to a conversation holds its row, so that what was read of it stays true until the
@@ -62,6 +66,9 @@ class GroupWriter:
         self._task: asyncio.Task[None] | None = None
         self._connection: Writing | None = None
         self._committing = False
+        self._indexing = indexing.Indexing(_SLICE)
+        self._when_idle: asyncio.TimerHandle | None = None
+        self._slicing = self._closing = False
         self.lost: Exception | None = None
 
     def put(self, waiting: Waiting) -> None:
@@ -72,6 +79,13 @@ class GroupWriter:
 
     async def aclose(self) -> None:
         """Finish what is queued, within the deadlines of its callers, and close the connection."""
+        self._closing = True
+        if self._when_idle is not None:
+            self._when_idle.cancel()
+        if self._slicing and self._task is not None:  # what is queued does not wait for the index
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=CLOSE_S)
+            self._task = asyncio.create_task(self._serve())
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task}, timeout=min(self._busy_timeout_s, CLOSE_S))
             self._task.cancel()
@@ -97,6 +111,37 @@ class GroupWriter:
                 raise
             for waiting in batch:
                 waiting.settle()
+            if self._indexing.is_overdue():
+                await self._index()
+        if self._indexing.owes and not self._closing:
+            loop = asyncio.get_running_loop()
+            if self._when_idle is not None:
+                self._when_idle.cancel()
+            self._when_idle = loop.call_later(indexing.IDLE_S, self._go_on, loop)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._index_and_serve())
+
+    async def _index_and_serve(self) -> None:
+        if not self._queue:
+            await self._index()
+        await self._serve()
+
+    async def _index(self) -> None:
+        """Put a slice into the search index, in a transaction of its own; it may fail."""
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(next_slices, "", self._indexing.job(), loop, lambda error: error)
+        self._slicing = True
+        try:
+            async with asyncio.timeout(_SLICE_S):
+                await self._once([waiting], again=False)
+        except Exception:  # noqa: BLE001 - nobody waits for it; whoever searches meets the reason
+            self._indexing.failed()
+        else:
+            self._indexing.done(waiting.outcome)
+        finally:
+            self._slicing = False
 
     def _drain(self) -> list[Waiting]:
         """Take what is queued, but for what its callers have taken back."""
@@ -164,6 +209,8 @@ class GroupWriter:
         self._committing = True
         connection.commit()
         self._committing = False
+        if tx.marked:
+            self._indexing.owe()
 
     async def _undone(self, error: Exception) -> bool:
         """Roll back after *error*; tell whether the connection is still of use."""

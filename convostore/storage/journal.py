@@ -277,6 +277,7 @@ def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[
             now_ms=job.now_ms,
             new_hash=content_hash(above, role, text, shape),
         )
+        tx.marked = True  # since it began
         clear_journals(tx, owner_id, [(job.conversation_id, job.message_seq)])
         count_interrupted(tx, owner_id, job.conversation_id, 1)
     return outcomes

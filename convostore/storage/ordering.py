@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from convostore.errors import ConvostoreError, InvalidTextError
 from convostore.storage.rows import TAG_ROWS, object_from, tags_from, to_json
 from convostore.storage.search_marks import mark
+from convostore.storage.search_shelf import take_out
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
@@ -206,6 +207,9 @@ def _archived(since_ms: int | None, job: Arrange) -> int | None:
 def _keep(tx: Tx, owner_id: str, before: dict[str, Arranged], after: dict[str, Arranged]) -> None:
     """Write what differs."""
     moved, added, dropped = [], [], []
+    titled = [id_ for id_, wanted in after.items() if _title_of(wanted) != _title_of(before[id_])]
+    take_out(tx, owner_id, [(id_, TITLE_SEQ) for id_ in titled])
+    mark(tx, owner_id, [(id_, TITLE_SEQ) for id_ in titled])
     for id_, wanted in after.items():
         stood = before[id_]
         at = {"of_owner_id": owner_id, "of_id": id_}
@@ -217,11 +221,13 @@ def _keep(tx: Tx, owner_id: str, before: dict[str, Arranged], after: dict[str, A
         ]
         if msgspec.structs.replace(stood, tags=wanted.tags) != wanted:
             moved.append(at | _row(wanted))
-    renamed = [id_ for id_, wanted in after.items() if wanted.title != before[id_].title]
-    mark(tx, owner_id, [(id_, TITLE_SEQ) for id_ in renamed])
     tx.many(_DROP_TAG, dropped)
     tx.many(_ADD_TAG, added)
     tx.many(_KEEP, moved)
+
+
+def _title_of(one: Arranged) -> tuple[str | None, str | None]:
+    return one.title, one.title_source
 
 
 def _row(wanted: Arranged) -> dict[str, Any]:

@@ -135,8 +135,24 @@ def _items_postgresql(element: _Items, compiler: SQLCompiler, **kwargs: Any) -> 
     return f"json_array_elements(CAST({compiler.process(element.clauses, **kwargs)} AS JSON))"
 
 
+class Numbers:
+    """Integers to join with, given at run time as a JSON array; as `Pairs`.
+
+    Attributes:
+        table: to select from.
+        number: the integer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.table = _Items(bindparam(name, type_=Text)).table_valued("value", name="given")
+        self.number = cast(self.table.c.value, Integer)
+
+
 class Pairs:
     """Rows of [text, integer] to join with, given at run time as a JSON array.
+
+    What is joined with them is joined by an outer join, and rows without a match are left out by
+    the reader: else SQLite goes through all of an owner's rows, and looks each of them up here.
 
     Attributes:
         table: to select from.

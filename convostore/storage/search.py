@@ -25,7 +25,8 @@ from convostore.storage.search_index import (
     next_slices,
     restart_index,
 )
-from convostore.storage.searching import DETAILS, LINKS, WINDOW, Wish, print_of, search
+from convostore.storage.searching import DETAILS, LINKS, WINDOW, Wish, cursor_of, print_of, search
+from convostore.words import version
 
 if TYPE_CHECKING:
     from convostore.query import Query
@@ -83,8 +84,7 @@ async def find_page(database: Database, owner_id: str, asked: Asked) -> SearchPa
         SearchHit(**{name: getattr(hit, name) for name in SearchHit.__struct_fields__})
         for hit in found.hits
     )
-    cursor = None if found.position is None else _encode([mark, *found.position])
-    return SearchPage(hits, cursor, unindexed, remarks)
+    return SearchPage(hits, cursor_of(mark, found.position), unindexed, remarks)
 
 
 async def reindex(database: Database) -> int:
@@ -113,18 +113,21 @@ async def _catch_up(database: Database, owner_id: str) -> int:
     """Index what is marked, for half a second at most; return how many marks are left."""
     deadline_s = clock.monotonic_s() + CATCH_UP_S
     after = ("", -1)
-    left = await _waiting(database, owner_id)
-    while left and clock.monotonic_s() < deadline_s:
+    is_current, left = await _state(database, owner_id)
+    while (left or not is_current) and clock.monotonic_s() < deadline_s:
         part: Slice = await database.write(catch_up, owner_id, CatchUp(after=after))
         after = part.after[1:]
-        left = await _waiting(database, owner_id)
+        is_current, left = await _state(database, owner_id)
         if not part.more:
             break
     return left
 
 
-async def _waiting(database: Database, owner_id: str) -> int:
-    return len(await database.read(search_reads.WAITING, owner_id=owner_id, most=_MOST_COUNTED))
+async def _state(database: Database, owner_id: str) -> tuple[bool, int]:
+    """Tell whether the index has this program's words, and how many marks are left."""
+    rows = await database.read(search_reads.STATE, owner_id=owner_id, most=_MOST_COUNTED)
+    stored, left = rows[0]
+    return stored in {None, version()}, int(left)
 
 
 async def _within(database: Database, owner_id: str, query: Query) -> str:
@@ -165,10 +168,6 @@ def _statements(wish: Wish) -> dict[str, Hot]:
     else:
         window = reads.FILE_RANKED if wish.ranked else reads.FILE_NEWEST
     return {WINDOW: window, DETAILS: reads.FILE_DETAILS, LINKS: reads.LINKS}
-
-
-def _encode(values: list[Any]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
 
 
 def _decode(cursor: str, mark: int, newest: tuple[Any, ...]) -> list[Any]:

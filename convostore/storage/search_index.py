@@ -17,8 +17,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
-    literal,
     select,
     tuple_,
 )
@@ -26,22 +24,19 @@ from sqlalchemy import (
 from convostore.storage.portable import Pairs
 from convostore.storage.rows import to_json
 from convostore.storage.search_marks import mark
+from convostore.storage.search_renewal import renew, restart
 from convostore.storage.search_shelf import Written, put_in, reasoning_of
 from convostore.storage.search_tables import (
     TITLE_SEQ,
-    VERSION_NAME,
-    full_text,
     indexed,
 )
-from convostore.storage.statements import Hot, one_of, upsert
+from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import (
     IS_RUNNING,
     conversation,
     message,
     search_pending,
-    store_meta,
 )
-from convostore.words import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,15 +94,20 @@ _MISSING = Hot(
         message.c.seq,
         func.length(message.c.text) + func.coalesce(func.length(message.c.parts), 0),
     )
-    .select_from(_from.table.join(message, and_(_message_of, message.c.seq >= _from.second)))
-    .where(~_is_indexed, message.c.status != "streaming")
+    .select_from(
+        _from.table.outerjoin(
+            message,
+            and_(_message_of, message.c.seq >= _from.second, message.c.status != "streaming"),
+        )
+    )
+    .where(~_is_indexed)
     .order_by(message.c.conversation_id, message.c.seq)
-    .limit(SLICE + 1)
+    .limit(SLICE + 1 + _MARKS)  # a mark that stands for nothing any more has a row without values
 )
 _RUNNING = Hot(
-    select(message.c.conversation_id, message.c.seq)
-    .select_from(_from.table.join(message, and_(_message_of, message.c.seq >= _from.second)))
-    .where(IS_RUNNING)
+    select(message.c.conversation_id, message.c.seq).select_from(
+        _from.table.outerjoin(message, and_(_message_of, message.c.seq >= _from.second, IS_RUNNING))
+    )
 )
 _TEXTS = Hot(
     select(
@@ -116,7 +116,7 @@ _TEXTS = Hot(
         message.c.created_at_ms,
         message.c.text,
         message.c.parts,
-    ).select_from(_from.table.join(message, and_(_message_of, message.c.seq == _from.second)))
+    ).select_from(_from.table.outerjoin(message, and_(_message_of, message.c.seq == _from.second)))
 )
 _TITLES = Hot(
     select(conversation.c.id, conversation.c.created_at_ms, conversation.c.title).where(
@@ -138,31 +138,6 @@ _UNMARK = Hot(
         search_pending.c.seq == bindparam("seq"),
     )
 )
-STORED_VERSION = Hot(select(store_meta.c.value).where(store_meta.c.name == VERSION_NAME))
-_version = upsert(store_meta)
-_SET_VERSION = Hot(
-    _version.on_conflict_do_update(index_elements=["name"], set_={"value": _version.excluded.value})
-)
-_EMPTY_WORDS = Hot(insert(full_text).values({full_text.c.message_words: "delete-all"}))
-EMPTY_PLACES = Hot(delete(indexed))
-EMPTY_MARKS = Hot(delete(search_pending))
-_names = ["owner_id", "conversation_id", "seq"]
-_MARK_MESSAGES = Hot(
-    insert(search_pending).from_select(
-        _names,
-        select(message.c.owner_id, message.c.conversation_id, func.min(message.c.seq)).group_by(
-            message.c.owner_id, message.c.conversation_id
-        ),
-    )
-)
-_MARK_TITLES = Hot(
-    insert(search_pending).from_select(
-        _names,
-        select(conversation.c.owner_id, conversation.c.id, literal(TITLE_SEQ)).where(
-            conversation.c.title.is_not(None), conversation.c.title_source != "fallback"
-        ),
-    )
-)
 
 
 class CatchUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,9 +145,11 @@ class CatchUp(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         after: the mark after which to look: conversation and number.
+        most: texts.
     """
 
     after: tuple[str, int] = ("", -1)
+    most: int = SLICE
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,9 +171,11 @@ class NextSlice(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         after: the mark after which to look.
+        most: texts.
     """
 
     after: tuple[str, str, int] = START
+    most: int = SLICE
 
 
 class Restart(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,7 +189,7 @@ def catch_up(tx: Tx, owner_id: str, jobs: Sequence[CatchUp]) -> list[Slice]:
     for job in jobs:
         id_, seq = job.after
         marks = tx.rows(_MARKS_OF_ONE, owner_id=owner_id, conversation_id=id_, seq=seq)
-        outcomes.append(_slice(tx, marks, (owner_id, id_, seq)))
+        outcomes.append(_slice(tx, marks, (owner_id, id_, seq), job.most))
     return outcomes
 
 
@@ -221,43 +200,26 @@ def next_slices(tx: Tx, _: str, jobs: Sequence[NextSlice]) -> list[Slice]:
     for job in jobs:
         owner_id, id_, seq = job.after
         marks = tx.rows(MARKS_OF_ALL, owner_id=owner_id, conversation_id=id_, seq=seq)
-        outcomes.append(_slice(tx, marks, job.after))
+        outcomes.append(_slice(tx, marks, job.after, job.most))
     return outcomes
 
 
 def restart_index(tx: Tx, _: str, jobs: Sequence[Restart]) -> list[None]:
     """Empty the index and mark everything: what `db reindex` begins with."""
-    if tx.dialect.name != "postgresql":
-        tx.run(_EMPTY_WORDS)
-    tx.run(EMPTY_PLACES)
-    tx.run(EMPTY_MARKS)
-    tx.run(_MARK_MESSAGES)
-    tx.run(_MARK_TITLES)
-    tx.run(_SET_VERSION, name=VERSION_NAME, value=version())
+    restart(tx)
     return [None] * len(jobs)
 
 
-def renew(tx: Tx) -> None:
-    """Begin again with an index whose words are not this program's: nothing in it is of use."""
-    stored = tx.rows(STORED_VERSION)
-    if stored and stored[0][0] == version():
-        return
-    if stored:
-        restart_index(tx, "", ())
-    else:
-        tx.run(_SET_VERSION, name=VERSION_NAME, value=version())
-
-
-def _slice(tx: Tx, marks: Sequence[Row], after: tuple[str, str, int]) -> Slice:
+def _slice(tx: Tx, marks: Sequence[Row], after: tuple[str, str, int], most: int) -> Slice:
     owners: dict[str, list[tuple[str, int]]] = {}
     for owner_id, id_, seq in marks:
         owners.setdefault(owner_id, []).append((id_, seq))
     count, done = 0, after
     for owner_id, places in owners.items():
-        part = _index(tx, owner_id, places, SLICE - count)
+        part = _index(tx, owner_id, places, most - count)
         count += part.put_in
         done = (owner_id, *part.done) if part.done else done
-        if part.is_cut or count >= SLICE:
+        if part.is_cut or count >= most:
             return Slice(put_in=count, after=done, more=True)
     return Slice(put_in=count, after=done, more=len(marks) == _MARKS)
 
@@ -279,15 +241,15 @@ def _index(tx: Tx, owner_id: str, places: list[tuple[str, int]], room: int) -> _
             marks.setdefault(id_, []).append(seq)
     lows = [(id_, min(filter(None, seqs))) for id_, seqs in marks.items() if any(seqs)]
     given = to_json(lows)
-    chosen, cut = _choose(tx.rows(_MISSING, owner_id=owner_id, places=given), room)
+    chosen, cut = _choose(_there(tx.rows(_MISSING, owner_id=owner_id, places=given)), room)
     running: dict[str, list[int]] = {}
-    for id_, seq in tx.rows(_RUNNING, owner_id=owner_id, places=given):
+    for id_, seq in _there(tx.rows(_RUNNING, owner_id=owner_id, places=given)):
         running.setdefault(id_, []).append(seq)
     whole = {id_: seqs for id_, seqs in marks.items() if cut is None or id_ < cut[0]}
     written = [
         Written(id_, seq, at_ms, text, reasoning_of(text, shape))
-        for id_, seq, at_ms, text, shape in tx.rows(
-            _TEXTS, owner_id=owner_id, places=to_json(chosen)
+        for id_, seq, at_ms, text, shape in _there(
+            tx.rows(_TEXTS, owner_id=owner_id, places=to_json(chosen))
         )
     ]
     titled = to_json([id_ for id_, seqs in whole.items() if TITLE_SEQ in seqs])
@@ -308,6 +270,11 @@ def _index(tx: Tx, owner_id: str, places: list[tuple[str, int]], room: int) -> _
     )
     passed = [place for place in places if cut is None or place[0] < cut[0]]
     return _Done(len(written), passed[-1] if passed else None, cut is not None)
+
+
+def _there(found: Sequence[Row]) -> list[Row]:
+    """Return the rows of messages, without those of places where there is none."""
+    return [row for row in found if row[0] is not None]
 
 
 def _held(tx: Tx, owner_id: str, ids: list[str]) -> set[str]:

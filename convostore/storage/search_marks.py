@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from convostore.storage.statements import Tx
 
-_ADD_MESSAGE = Hot(insert(message))
+ADD_MESSAGE = Hot(insert(message))
 _mark = upsert(search_pending)
 # An update that changes nothing waits for whoever is just taking the same mark away; doing nothing
 # would not, and the mark would be lost.
-_MARK = Hot(
+MARK = Hot(
     _mark.on_conflict_do_update(
         index_elements=["owner_id", "conversation_id", "seq"], set_={"seq": _mark.excluded.seq}
     )
@@ -33,7 +33,7 @@ _MARK = Hot(
 
 def add_messages(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     """Store new messages, those of each conversation in order, and mark them."""
-    tx.many(_ADD_MESSAGE, rows)
+    tx.many(ADD_MESSAGE, rows)
     last: dict[tuple[str, str], int] = {}
     marks = []
     for row in rows:
@@ -55,5 +55,6 @@ def mark_title(tx: Tx, owner_id: str, conversation_id: str) -> None:
 
 
 def _leave(tx: Tx, marks: Iterable[tuple[str, str, int]]) -> None:
+    tx.marked = True
     names = ("owner_id", "conversation_id", "seq")
-    tx.many(_MARK, [dict(zip(names, one, strict=True)) for one in marks])
+    tx.many(MARK, [dict(zip(names, one, strict=True)) for one in marks])

@@ -8,18 +8,25 @@ from sqlalchemy import Text, and_, bindparam, cast, func, literal, or_, select, 
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from convostore.query import TITLE
-from convostore.storage.portable import Pairs
-from convostore.storage.search_tables import BM25, MATCHES, full_text, numbers, vectors
+from convostore.storage.portable import Numbers, Pairs
+from convostore.storage.search_tables import (
+    BM25,
+    MATCHES,
+    VERSION_NAME,
+    full_text,
+    numbers,
+    vectors,
+)
 from convostore.storage.statements import Hot, one_of, pair_of
-from convostore.storage.tables import conversation, message, search_pending, tag
+from convostore.storage.tables import conversation, message, search_pending, store_meta, tag
 
 _OWNER: Any = bindparam("owner_id")
 _LIKE_ESCAPE = "\\"
 
 
-def _beside(places: Any) -> Any:
+def _beside(rows: Any, places: Any) -> Any:
     """Join places of the index with their conversation, and with their message if they are one."""
-    return places.join(
+    return rows.outerjoin(
         conversation,
         and_(
             conversation.c.owner_id == places.c.owner_id,
@@ -64,6 +71,8 @@ def _narrowed(places: Any) -> tuple[Any, ...]:
         or_(within == "", conversation.c.id == within),
         bindparam("after_ms") <= _AT_MS,
         bindparam("before_ms") > _AT_MS,
+        _tagged("tags") == bindparam("tag_count"),
+        _tagged("no_tags") == literal(0),
     )
 
 
@@ -73,7 +82,7 @@ _window = select(full_text.c.rowid).where(
 )
 _narrow = (
     select(full_text.c.rowid)
-    .select_from(_beside(numbers).join(full_text, full_text.c.rowid == numbers.c.docid))
+    .select_from(_beside(full_text.join(numbers, full_text.c.rowid == numbers.c.docid), numbers))
     .where(
         MATCHES(bindparam("match", type_=Text)),
         full_text.c.rowid <= bindparam("top"),
@@ -105,14 +114,18 @@ _COLUMNS = (
     message.c.text,
     message.c.parts,
 )
+_given = Numbers("places")
 FILE_DETAILS = Hot(
     select(numbers.c.docid, numbers.c.seq, *_COLUMNS)
-    .select_from(_beside(numbers))
-    .where(
-        numbers.c.owner_id == _OWNER,
-        one_of(numbers.c.docid, "places"),
-        conversation.c.deleted_at_ms.is_(None),
+    .select_from(
+        _beside(
+            _given.table.outerjoin(
+                numbers, and_(numbers.c.docid == _given.number, numbers.c.owner_id == _OWNER)
+            ),
+            numbers,
+        )
     )
+    .where(conversation.c.deleted_at_ms.is_(None))
 )
 
 _asked = cast(bindparam("match", type_=Text), TSQUERY)
@@ -120,7 +133,7 @@ _PLACE = (vectors.c.at_ms, vectors.c.conversation_id, vectors.c.seq)
 # The same filters always: the server plans each statement by the values that it is given.
 _served = (
     select(*_PLACE)
-    .select_from(_beside(vectors))
+    .select_from(_beside(vectors, vectors))
     .where(
         vectors.c.words.op("@@")(_asked),
         tuple_(*_PLACE)
@@ -139,7 +152,7 @@ SERVER_RANKED = Hot(
 SERVER_NEWEST = Hot(_served.add_columns(literal(0)))
 SERVER_DETAILS = Hot(
     select(*_PLACE, vectors.c.seq, *_COLUMNS)
-    .select_from(_beside(vectors))
+    .select_from(_beside(vectors, vectors))
     .where(
         vectors.c.owner_id == _OWNER,
         pair_of(vectors.c.conversation_id, vectors.c.seq, "places"),
@@ -150,10 +163,10 @@ SERVER_DETAILS = Hot(
 _lowest = Pairs("places")
 LINKS = Hot(
     select(message.c.conversation_id, message.c.seq, message.c.parent_seq).select_from(
-        _lowest.table.join(
+        _lowest.table.outerjoin(
             conversation,
             and_(conversation.c.owner_id == _OWNER, conversation.c.id == _lowest.first),
-        ).join(
+        ).outerjoin(
             message,
             and_(
                 message.c.owner_id == conversation.c.owner_id,
@@ -164,8 +177,16 @@ LINKS = Hot(
         )
     )
 )
-WAITING = Hot(
-    select(search_pending.c.conversation_id, search_pending.c.seq)
+_waiting = (
+    select(search_pending.c.seq)
     .where(search_pending.c.owner_id == _OWNER)
     .limit(bindparam("most"))
+    .subquery()
+)
+# Whose words the index has, and how many marks are left, counted up to a bound.
+STATE = Hot(
+    select(
+        select(store_meta.c.value).where(store_meta.c.name == VERSION_NAME).scalar_subquery(),
+        select(func.count()).select_from(_waiting).scalar_subquery(),
+    )
 )

@@ -29,6 +29,7 @@ from convostore.records import ReasoningPart
 from convostore.storage.matching import APART, OWNED, THOUGHT
 from convostore.storage.portable import Pairs
 from convostore.storage.rows import decode_parts, to_json
+from convostore.storage.search_renewal import renew
 from convostore.storage.search_tables import full_text, indexed, numbers, vectors
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message
@@ -85,13 +86,13 @@ _FOUND = Hot(
         func.coalesce(message.c.text, conversation.c.title, ""),
         message.c.parts,
     ).select_from(
-        _places.table.join(
+        _places.table.outerjoin(
             numbers,
             (numbers.c.owner_id == bindparam("owner_id"))
             & (numbers.c.conversation_id == _places.first)
             & (numbers.c.seq == _places.second),
         )
-        .join(
+        .outerjoin(
             conversation,
             (conversation.c.owner_id == numbers.c.owner_id)
             & (conversation.c.id == numbers.c.conversation_id),
@@ -169,12 +170,14 @@ def take_out(tx: Tx, owner_id: str, places: Iterable[At]) -> None:
     if not named:
         return
     if tx.dialect.name != "postgresql":
+        renew(tx)  # what was put in by other words cannot be taken out by these
         given = to_json([(one["conversation_id"], one["seq"]) for one in named])
         tx.many(
             _DELETE_WORDS,
             [
                 _columns(docid, owner_id, text, reasoning_of(text, shape) if seq else "")
                 for docid, _, seq, text, shape in tx.rows(_FOUND, owner_id=owner_id, places=given)
+                if docid is not None
             ],
         )
     tx.many(_REMOVE, named)

@@ -126,6 +126,18 @@ def print_of(typed: str, *flags: object) -> int:
     return crc32(repr((typed, flags)).encode("utf-8", "surrogatepass"))
 
 
+def cursor_of(mark: int, position: Sequence[Any] | None) -> str | None:
+    """Return what names the place after a page: the search's `print_of`, and `Found.position`."""
+    if position is None:
+        return None
+    import json
+    from binascii import b2a_base64
+
+    made = json.dumps([mark, *position], separators=(",", ":")).encode()
+    text = b2a_base64(made, newline=False).decode()
+    return text.replace("+", "-").replace("/", "_").rstrip("=")
+
+
 def search(wish: Wish) -> Asking:
     """Find a page of what *wish* asks for.
 
@@ -190,7 +202,7 @@ def _shown(wish: Wish, rows: Sequence[Row], size: int) -> Generator[Ask, list[Ro
     places = [row[:size] for row in rows]
     at = wish.engine.at(places)
     found = yield DETAILS, {"owner_id": wish.owner_id, "places": at}
-    details = {row[:size]: row[size:] for row in found}
+    details = {row[:size]: row[size:] for row in found if row[size + 1] is not None}
     paths: dict[str, set[int]] = {}
     if not wish.all_branches:
         paths = yield from _paths(wish.owner_id, list(details.values()))
@@ -213,7 +225,8 @@ def _paths(owner_id: str, rows: Sequence[Row]) -> Generator[Ask, list[Row], dict
     if lowest:
         found = yield LINKS, {"owner_id": owner_id, "places": list(lowest.items())}
         for id_, seq, parent_seq in found:
-            links[id_][seq] = parent_seq
+            if seq is not None:
+                links[id_][seq] = parent_seq
     paths: dict[str, set[int]] = {}
     for id_, parents in links.items():
         path = paths[id_] = set()

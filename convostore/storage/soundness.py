@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, select, tuple_
 
 from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
+from convostore.storage import search_check
 from convostore.storage.rows import (
     RECORD_COLUMNS,
     RECORD_NAMES,
@@ -67,6 +68,7 @@ class Findings:
         self.conversations = 0
         self.messages = 0
         self.journal_rows = 0
+        self.unindexed = 0
         self._problems: list[str] = []
         self._more = 0
 
@@ -89,7 +91,7 @@ class Findings:
         """Return what was found, as the caller gets it."""
         return CheckReport(
             problems=self.problems,
-            remarks=remarks,
+            remarks=(*remarks, *search_check.remark(self.unindexed)),
             deep=self.deep,
             conversations=self.conversations,
             messages=self.messages,
@@ -216,6 +218,7 @@ def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: Finding
         except StoreCorruptError as error:
             findings.add(f"{name}: {error}")
     _counts(_tree(tx, at, name, findings), record, name, findings)
+    findings.unindexed += search_check.look_at_index(tx, at)
     for seq, rows, status in tx.rows(_JOURNALS, **at):
         findings.journal_rows += rows
         if status != "streaming":

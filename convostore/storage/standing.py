@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, select, update
 
 from convostore.errors import (
     ConversationBusyError,
@@ -149,7 +149,6 @@ HANDLE_IN_BIN = Hot(
         conversation.c.deleted_at_ms.is_not(None),
     )
 )
-ADD_MESSAGE = Hot(insert(message))
 _ADVANCE = Hot(
     update(conversation)
     .where(

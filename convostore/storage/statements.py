@@ -86,14 +86,16 @@ class Tx:
     Attributes:
         again: an earlier try of the same jobs may have been committed, its answer lost: what
             they would store may be there already, under the ids that they carry.
+        marked: it has left something for the search index to do.
     """
 
-    __slots__ = ("again", "cursor", "dialect")
+    __slots__ = ("again", "cursor", "dialect", "marked")
 
     def __init__(self, cursor: Cursor, dialect: Dialect, *, again: bool = False) -> None:
         self.cursor = cursor
         self.dialect = dialect
         self.again = again
+        self.marked = False
 
     def rows(self, hot: Hot, **values: Any) -> list[Row]:
         """Run a statement and return its rows."""

@@ -15,8 +15,8 @@ from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.storage.leases import is_dead
 from convostore.storage.retold import stored_before
 from convostore.storage.rows import to_json
+from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import (
-    ADD_MESSAGE,
     Adding,
     Change,
     NewMessage,
@@ -157,7 +157,7 @@ def begin_turns(
                     user_seq=outcome.user_seq,
                     text=job.user.text,
                 )
-    tx.many(ADD_MESSAGE, rows)
+    add_messages(tx, rows)
     keep_standings(tx, owner_id, standing.values())
     return outcomes
 

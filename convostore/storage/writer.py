@@ -12,7 +12,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from convostore.errors import StoreBusyError
+from convostore.storage import indexing
 from convostore.storage.faults import BUSY, CONSTRAINT, primary_code
+from convostore.storage.search_index import next_slices
 from convostore.storage.statements import Tx
 from convostore.storage.waiting import MOST_JOBS, Waiting, run_groups
 
@@ -36,6 +38,7 @@ class Writer:
         self._dialect = dialect
         self._lock = lock
         self._connection: sqlite3.Connection | None = None
+        self._indexing = indexing.Indexing()
         self._ending = self._given_up = False
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         # A daemon: a store that is never closed, or a lock that never comes, must not hang the exit.
@@ -57,7 +60,7 @@ class Writer:
         self._given_up = True
 
     def _serve(self) -> None:
-        while not self._ending and (first := self._queue.get()) is not None:
+        while not self._ending and (first := self._next()) is not None:
             batch = [first]
             try:
                 with self._lock:
@@ -70,8 +73,38 @@ class Writer:
                     waiting.claim()
                     waiting.outcome = error
             _settle(batch)
+            if self._indexing.is_overdue():
+                self._index()
+        for _ in range(indexing.MOST_AT_THE_END):
+            if self._indexing.owes and not self._given_up:
+                self._index()
         self._forget_connection()
         self._lock.close()
+
+    def _next(self) -> Waiting | None:
+        """Return the next job; while there is none, put into the search index what is marked."""
+        while self._indexing.owes:
+            try:
+                return self._queue.get(timeout=indexing.IDLE_S)
+            except Empty:
+                self._index()
+        return self._queue.get()
+
+    def _index(self) -> None:
+        """Put a slice into the search index, in a transaction of its own; it may fail."""
+        try:
+            with self._lock:
+                connection = self._connection = self._connection or self._connect()
+                connection.execute("BEGIN IMMEDIATE")
+                with closing(connection.cursor()) as cursor:
+                    tx = Tx(cursor, self._dialect)
+                    (part,) = next_slices(tx, "", [self._indexing.job()])
+                connection.execute("COMMIT")
+        except Exception:  # noqa: BLE001 - nobody waits for it; whoever searches meets the reason
+            self._forget_connection()
+            self._indexing.failed()
+        else:
+            self._indexing.done(part)
 
     def _transaction(self, batch: list[Waiting]) -> None:
         """Run one transaction over *batch* and what else is queued."""
@@ -89,6 +122,8 @@ class Writer:
         try:
             run_groups(tx, batch)
             connection.execute("COMMIT")
+            if tx.marked:
+                self._indexing.owe()
         except Exception as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -97,6 +132,7 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             self._run_apart(tx, batch)
             connection.execute("COMMIT")
+            self._indexing.owe()
 
     def _begin(self, batch: list[Waiting]) -> sqlite3.Connection | None:
         """Begin, waiting for foreign programs as long as any caller still waits for us."""

@@ -308,7 +308,7 @@ def test_files_beside_an_open_store_stay_private(filled: Path, umask: int) -> No
 
     before = os.umask(umask)
     try:
-        assert fastread._in_one_state(str(filled), read)
+        assert fastread.in_one_state(str(filled), read)
     finally:
         os.umask(before)
     assert {modes[filled.name + end] for end in ("-wal", "-shm")} == {0o600}

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.dialects.postgresql import asyncpg
 
 from convostore.records import Message
-from convostore.storage import endings, journal, standing
+from convostore.storage import endings, journal, search_marks, standing
 from convostore.storage.at_once import rounds
 from tests.engines import rows
 
@@ -32,7 +32,7 @@ def test_rows_are_split_where_a_key_comes_again() -> None:
 @pytest.mark.parametrize(
     ("hot", "key"),
     [
-        (standing.ADD_MESSAGE, []),
+        (search_marks.ADD_MESSAGE, []),
         (endings._ADD_USAGE, []),
         (standing._ADVANCE, ["of_owner_id", "of_id"]),
         (journal._CLEAR, ["owner_id", "conversation_id", "seq"]),

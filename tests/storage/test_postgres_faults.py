@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Tx
     from tests.engines import Where
 
-pytestmark = pytest.mark.only("postgres", "psycopg", reason="it is about the server")
+pytestmark = [
+    pytest.mark.only("postgres", "psycopg", reason="it is about the server"),
+    pytest.mark.usefixtures("index_at_rest"),  # so that a fault meets what it is meant for
+]
 
 _SLEEP = Hot(select(func.pg_sleep(2)))
 

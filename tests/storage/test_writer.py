@@ -42,7 +42,7 @@ def lock_held(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def statements(monkeypatch: pytest.MonkeyPatch, index_at_rest: None) -> list[str]:
     """Record every statement of writing connections that are opened from now on."""
     seen: list[str] = []
 

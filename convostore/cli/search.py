@@ -1,0 +1,82 @@
+"""The searching command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
+from convostore.cli.quick import DEFAULT_COUNT, MOST_HITS
+
+if TYPE_CHECKING:
+    from convostore.cli.found import Page
+    from convostore.records import SearchPage
+
+
+@click.command(
+    epilog=examples(
+        "convostore search rail pass                 both words, the best first",
+        "convostore search '\"rail pass\" -bus kyo*'   a phrase, not this, a beginning",
+        "convostore search 'kyoto role:assistant after:7d'",
+        "convostore search 'in:@ train'              in the newest conversation",
+    )
+)
+@click.argument("query", nargs=-1)
+@click.option(
+    "-n",
+    "count",
+    metavar="N",
+    type=click.IntRange(min=1, max=MOST_HITS),
+    default=DEFAULT_COUNT,
+    show_default=True,
+    help="At most this many.",
+)
+@click.option("--cursor", metavar="TEXT", help="Go on after the page whose next_cursor it is.")
+@click.option("--newest", is_flag=True, help="The newest first, not the best.")
+@click.option("--all-branches", is_flag=True, help="Also what was edited or regenerated away.")
+@click.option("--reasoning", is_flag=True, help="Also what models thought.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@store_options
+@pass_invocation
+def search(  # click hands over its options by name
+    invocation: Invocation,
+    query: tuple[str, ...],
+    count: int,
+    cursor: str | None,
+    newest: bool,
+    all_branches: bool,
+    reasoning: bool,
+    as_json: bool,
+) -> None:
+    """Find messages and titles by what they say.
+
+    QUERY is words, "phrases", beginnings*, and -words that may not be there; role: (user,
+    assistant, system, tool, title), model:, tag:, in:REF, after: and before: (2026-11-25,
+    2026-11, 7d, today) narrow it. Quote it for the shell. Nothing in it is an error.
+
+    When the output is no terminal: one hit a line, with tabs between handle, number of the
+    message, role, time, title and excerpt; the number 0 is the title itself.
+    """
+    from convostore.cli import found, quick
+    from convostore.errors import UsageError
+
+    typed = " ".join(query)
+    if not typed.strip():
+        raise UsageError(
+            "search needs words to look for", hint="for example: convostore search 'rail pass'"
+        )
+    wish = {"newest_first": newest, "all_branches": all_branches, "reasoning": reasoning}
+    page: Page | None = None
+    if cursor is None:
+        page = quick.search(invocation.db, invocation.owner, typed, count, wish)
+    if page is None:
+        page = run(_search(invocation, typed, count, cursor, wish))
+    found.print_page(page, as_json=as_json, count=count, command=invocation.command)
+
+
+async def _search(
+    invocation: Invocation, typed: str, count: int, cursor: str | None, wish: dict[str, bool]
+) -> SearchPage:
+    async with invocation.open() as store:
+        return await store.search(typed, limit=count, cursor=cursor, **wish)
