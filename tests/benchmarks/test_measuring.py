@@ -185,6 +185,7 @@ async def ours(tmp_path: Path, heard: Heard) -> AsyncIterator[Convostore]:
     await adapter.close()
 
 
+@pytest.mark.usefixtures("index_at_rest")
 @pytest.mark.asyncio
 @pytest.mark.parametrize("operation", ["append", "turn"])
 async def test_same_by_hand_runs_the_statements_that_we_run(
