@@ -69,7 +69,7 @@ async def _check(invocation: Invocation, deep: bool) -> CheckReport:
         return await store.check(deep=deep)
 
 
-@db.command(epilog=examples("convostore db reindex"))
+@db.command(short_help="Make the search index again.", epilog=examples("convostore db reindex"))
 @store_options
 @pass_invocation
 def reindex(invocation: Invocation) -> None:
