@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class Exchange:
         self.said, self.thought, self.calls = "", "", []
 
 
-class Speaker:
+class Speaker(ABC):
     """Say the pieces of one reply over one connection; see the two dialects below."""
 
     def __init__(self, exchange: Exchange, write: Callable[[bytes], Awaitable[None]]) -> None:
@@ -114,33 +115,33 @@ class Speaker:
         if not self._lost:
             await self._write(data)
 
+    @abstractmethod
     async def begin(self) -> None:
         """Send what comes before the first piece."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def say(self, text: str) -> None:
         """Send a piece of the answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def think(self, text: str) -> None:
         """Send a piece of reasoning."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def call(self, step: CallTool) -> bool:
         """Send a tool call; return whether the reply goes on."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def answer_tool(self, content: str) -> bool:
         """Send a tool's answer and begin the next reply; return whether there is one."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def fail(self, step: ErrorObject) -> None:
         """Send an error object and end as the dialect does after one."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def end(self) -> None:
         """Send what comes after the last piece."""
-        raise NotImplementedError
 
     async def _take(self, step: ReplyStep) -> bool:
         match step:
