@@ -11,7 +11,7 @@ from convostore.cli.terminal import is_terminal, say
 from convostore.errors import InvalidTextError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _PATIENCE_S = 2.0  # then a person is told what the program is waiting for
 
@@ -70,13 +70,8 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: a pair without a name or without `=`.
     """
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
-            raise UsageError(f"-o {pair} is not name=value", hint="for example: -o temperature=0.2")
-        found[name.strip()] = _value(value)
-    return found
+    refused = ("-o {} is not name=value", "for example: -o temperature=0.2")
+    return {name: _value(value) for name, value in _pairs(pairs, *refused)}
 
 
 def values(pairs: Iterable[str]) -> dict[str, Any]:
@@ -85,16 +80,24 @@ def values(pairs: Iterable[str]) -> dict[str, Any]:
     Raises:
         UsageError: a pair without a name or without `=`.
     """
-    found: dict[str, Any] = {}
+    refused = ("{} is not NAME=VALUE", "for example: ticket=42")
+    return {name: _json_or_text(value) for name, value in _pairs(pairs, *refused)}
+
+
+def _pairs(pairs: Iterable[str], refusal: str, hint: str) -> Iterator[tuple[str, str]]:
+    """Yield name and value of `name=value` pairs; *refusal* says what a wrong one is not."""
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"{pair} is not NAME=VALUE", hint="for example: ticket=42")
-        try:
-            found[name.strip()] = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeError):
-            found[name.strip()] = value
-    return found
+            raise UsageError(refusal.format(pair), hint=hint)
+        yield name.strip(), value
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeError):
+        return value
 
 
 def _value(text: str) -> bool | float | str:
