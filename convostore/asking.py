@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from convostore.appending import once_key
-from convostore.errors import InvalidTextError
+from convostore.errors import InvalidTextError, TurnStateError
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.turns import OnMoved
@@ -16,6 +16,7 @@ from convostore.views import view
 
 if TYPE_CHECKING:
     from convostore.place import Place
+    from convostore.providers.provider import Provider
 
 LONGEST_TITLE: Final = 80  # characters of the first line that become the title
 
@@ -104,6 +105,20 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             home_url=place.home_url,
             question=self.text,
         )
+
+
+def who_answers(provider: Provider | None, own: Provider | None) -> Provider:
+    """Return who is asked: *provider*, else the store's *own*.
+
+    Raises:
+        TurnStateError: there is neither.
+    """
+    asked = provider or own
+    if asked is None:
+        raise TurnStateError(
+            "this store has no provider: open(..., provider=...) or name one in the call"
+        )
+    return asked
 
 
 def fallback_title(text: str) -> str | None:

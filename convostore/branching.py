@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from convostore import clock
-from convostore.asking import Ask
-from convostore.errors import TurnStateError
+from convostore.asking import Ask, who_answers
 from convostore.ids import new_id
 from convostore.place import Place
 from convostore.recovery import close_dead_replies
@@ -66,7 +65,7 @@ class Branching:
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, on_moved=on_moved)
-        return Turn(self._place, Regenerating(ask, self._asked(provider), message))
+        return Turn(self._place, Regenerating(ask, who_answers(provider, self._provider), message))
 
     def edit(
         self,
@@ -109,7 +108,7 @@ class Branching:
             wait_s=wait_s,
             on_moved=on_moved,
         )
-        return Turn(self._place, Editing(ask, self._asked(provider), message))
+        return Turn(self._place, Editing(ask, who_answers(provider, self._provider), message))
 
     async def switch(self, message: str | int, *, exactly: bool = False) -> Message:
         """Make a message's branch the active one, here and for whoever resumes, and return its head.
@@ -247,12 +246,3 @@ class Branching:
             place.head_seq = stood
         place.remote, place.home_url = await reads.far_side(*where, place.head_seq)
         return len(removed.seqs)
-
-    def _asked(self, provider: Provider | None) -> Provider:
-        """Return who is asked: *provider*, else the store's."""
-        asked = provider or self._provider
-        if asked is None:
-            raise TurnStateError(
-                "this store has no provider: open(..., provider=...) or name one in the call"
-            )
-        return asked

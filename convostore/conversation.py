@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convostore import clock
 from convostore.appending import new_messages, stored
-from convostore.asking import Ask, fallback_title
+from convostore.asking import Ask, fallback_title, who_answers
 from convostore.branching import Branching
 from convostore.deleting import Deleting
 from convostore.errors import MessageNotFoundError
@@ -116,7 +116,7 @@ class Conversation(Branching, Ordering, Deleting):
             wait_s=wait_s,
             on_moved=on_moved,
         )
-        return Turn(self._place, Opening(ask, self._asked(provider)))
+        return Turn(self._place, Opening(ask, who_answers(provider, self._provider)))
 
     async def send(
         self,

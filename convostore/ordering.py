@@ -8,7 +8,7 @@ import msgspec
 
 from convostore import clock
 from convostore.arranging import arrange
-from convostore.errors import TurnStateError
+from convostore.asking import who_answers
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
 from convostore.storage.rows import to_json
 from convostore.text import gate_object
@@ -63,11 +63,7 @@ class Ordering:
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be read or written.
         """
-        asked = provider or self._provider
-        if asked is None:
-            raise TurnStateError(
-                "this store has no provider: open(..., provider=...) or generate_title(provider=...)"
-            )
+        asked = who_answers(provider, self._provider)
         return await generate_title(self._place, asked, model=model, timeout_s=timeout_s)
 
     async def pin(self) -> ConversationRecord:
