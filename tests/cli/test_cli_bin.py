@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-import convostore
-from convostore import Message
+from tests.cli.filling import fill, titles
 
 if TYPE_CHECKING:
-    from tests.cli.program import Program, Run
-    from tests.engines import Where
-
-
-async def _fill(where: Where, titles: tuple[str, ...]) -> list[str]:
-    handles = []
-    async with convostore.open(where) as store:
-        for title in titles:
-            chat = await store.create(title=title, key=f"bot:{title}", provider="echo")
-            await chat.append(Message.user(f"about {title}"))
-            handles.append(chat.handle)
-    return handles
-
-
-def fill(program: Program, *titles: str) -> list[str]:
-    """Put a conversation for each title into the program's store; return their handles."""
-    return asyncio.run(_fill(program.store, titles))
-
-
-def titles(run: Run) -> list[str]:
-    """Return the titles that `list` shows."""
-    assert run.code == 0, run.err
-    return [line.split("\t")[1] for line in run.text.splitlines()]
+    from tests.cli.program import Program
 
 
 def test_deleted_conversations_are_in_the_bin_and_come_back(program: Program) -> None:

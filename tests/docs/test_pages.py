@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore.cli.program import program as commands
-from tests.engines import rows
+from tests.docs.running import run_program
 
 if TYPE_CHECKING:
     from tests.engines import Where
@@ -41,15 +40,7 @@ def test_programs_of_the_pages_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each runs as it stands, in a new folder and on a server, says something and keeps it."""
-    monkeypatch.chdir(tmp_path)
-    if isinstance(path, str):
-        program, files = re.subn(r'"\w+\.db"', repr(path), program)
-        assert files == 1
-    (tmp_path / "page.py").write_text(program)
-    runpy.run_path(str(tmp_path / "page.py"), run_name="__main__")
-    assert capsys.readouterr().out.strip()
-    (kept,) = [path] if isinstance(path, str) else tmp_path.glob("*.db")
-    assert rows(kept, "SELECT id FROM message")
+    run_program(program, path, tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import runpy
 import subprocess
 import sys
 from functools import partial
@@ -16,7 +15,7 @@ import convostore.providers
 from convostore import plainconfig
 from convostore.providers.playground import Playground
 from convostore.testing import PlaygroundServer
-from tests.engines import rows
+from tests.docs.running import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,16 +67,7 @@ def test_readme_programs_run(
 
     It does the same with the URL of a server in the place of its file.
     """
-    monkeypatch.chdir(tmp_path)
-    file = tmp_path / "readme.py"
-    if isinstance(path, str):
-        program, files = re.subn(r'"\w+\.db"', repr(path), program)
-        assert files == 1
-    file.write_text(program)
-    runpy.run_path(str(file), run_name="__main__")
-    assert capsys.readouterr().out.strip()
-    (kept,) = [path] if isinstance(path, str) else tmp_path.glob("*.db")
-    assert rows(kept, "SELECT id FROM message")
+    run_program(program, path, tmp_path, monkeypatch, capsys)
 
 
 def test_readme_has_programs() -> None:

@@ -19,28 +19,13 @@ from convostore.errors import (
 )
 from convostore.events import Finished, RemoteUpdate
 from convostore.records import RemoteThread, Usage
-from convostore.testing import Fail
 from tests.engines import rows
+from tests.turn.talking import BROKEN, REMOTE, asked, said
 
 if TYPE_CHECKING:
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
     from tests.engines import Where
-
-BROKEN = Fail(ProviderConnectError("gone", provider="scripted", retryable=True))
-REMOTE = RemoteThread(
-    server_url="http://far", dialect="threads", remote_id="msg_A", user_remote_id="msg_U"
-)
-
-
-async def said(chat: Conversation) -> list[str]:
-    """Return the texts of the history."""
-    return [one.text for one in await chat.history()]
-
-
-def asked(provider: ScriptedProvider) -> list[str]:
-    """Return the texts of the newest request."""
-    return [one.text for one in provider.requests[-1].messages]
 
 
 async def talk(chat: Conversation, provider: ScriptedProvider, *pairs: str) -> None:

@@ -10,17 +10,14 @@ import pytest
 import convostore
 from convostore import errors
 from convostore.events import Finished, RemoteUpdate
-from convostore.records import RemoteThread
 from convostore.testing import Fail, ScriptedProvider, Silence, temporary_store
 from tests.engines import place
 from tests.turn.reading import change, journaled, replies, rows
+from tests.turn.talking import REMOTE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REMOTE = RemoteThread(
-    server_url="http://far", dialect="threads", remote_id="msg_A", user_remote_id="msg_U"
-)
 DEAD = "othertokenothert|-|-|1|1|0"
 
 

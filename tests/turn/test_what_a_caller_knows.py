@@ -10,17 +10,13 @@ from convostore import Message, place
 from convostore.errors import MessageNotFoundError
 from convostore.events import Finished
 from convostore.storage import reads
+from tests.turn.talking import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
-
-
-def asked(provider: ScriptedProvider) -> list[str]:
-    """Return the texts of the newest request."""
-    return [one.text for one in provider.requests[-1].messages]
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from convostore.errors import (
     TurnStateError,
 )
 from convostore.events import Finished, RemoteUpdate, TextDelta
-from convostore.records import RemoteThread
 from convostore.testing import Fail, Pause
 from tests.engines import change, held
+from tests.turn.talking import BROKEN, REMOTE, asked, said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
     from tests.engines import Where
-
-BROKEN = Fail(ProviderConnectError("gone", provider="scripted", retryable=True))
-REMOTE = RemoteThread(
-    server_url="http://far", dialect="threads", remote_id="msg_A", user_remote_id="msg_U"
-)
-
-
-async def said(chat: Conversation) -> list[str]:
-    """Return the texts of the history."""
-    return [one.text for one in await chat.history()]
-
-
-def asked(provider: ScriptedProvider) -> list[str]:
-    """Return the texts of the newest request."""
-    return [one.text for one in provider.requests[-1].messages]
 
 
 async def cancel_in_write_1(path: Where, chat: Conversation, text: str, **how: str) -> None:
