@@ -71,7 +71,7 @@ def _end(place: Place, reply_seq: int, token: str) -> FinishTurn:
         message_seq=reply_seq,
         token=token,
         spare_id=new_id(),
-        usage_id=new_id(),
+        call_id=None,
         status="stopped",
         text="",
         shape=None,

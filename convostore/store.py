@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostore import exchange
 from convostore.conversation import Conversation
+from convostore.counting import Counting
 from convostore.errors import StoreError
 from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
@@ -107,7 +108,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Upkeep, Seeking):
+class Store(Upkeep, Counting, Seeking):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a

@@ -369,7 +369,7 @@ class Turn:
             message_seq=self.reply.seq,
             token=self._opening.token,
             spare_id=new_id(),
-            usage_id=new_id(),
+            call_id=None if self._events is None else self.reply.id,
             usage=finished.usage,
             remote=self._remote,
             journaled=self._journal.used,

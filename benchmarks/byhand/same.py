@@ -18,7 +18,16 @@ from sqlalchemy.dialects import sqlite
 from benchmarks.byhand import shelf
 from benchmarks.byhand.spelled import Spelled
 from convostore.ids import new_id, new_token
-from convostore.storage import appends, endings, listing, reads, replies, search_marks, standing
+from convostore.storage import (
+    appends,
+    calls,
+    endings,
+    listing,
+    reads,
+    replies,
+    search_marks,
+    standing,
+)
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -30,7 +39,7 @@ from convostore.storage.migrate import ensure_schema
 from convostore.storage.rows import content_hash
 from convostore.storage.sqlite import connect_writer
 from convostore.storage.statements import Tx
-from convostore.storage.tables import message
+from convostore.storage.tables import message, usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +65,7 @@ END = Spelled(
     *("new_model", "new_finish_reason", "new_error", "new_lease", "now_ms", "new_hash"),
 )
 TOUCH = Spelled(endings._TOUCH, *_OF, "now_ms", "new_model", "new_provider")
+CALL = Spelled(calls.KEEP_CALL, *(column.name for column in usage.c))
 PAGE = Spelled(listing._PAGE, "owner_id", "most")
 NEXT_PAGE = Spelled(listing._NEXT_PAGE, "owner_id", "most", "pinned", "updated", "id")
 PAGE_LENGTH = 50
@@ -184,13 +194,23 @@ class Same:
             places = json.dumps([(one.chat, one.reply_seq) for one in begun])
             found = run.execute(REPLIES.sql, REPLIES.row(owner_id, places)).fetchall()
         above = {(row[0], row[1]): row[7] for row in found}
-        ends, touched = [], []
+        ends, made, touched = [], [], []
         for chat, seq, token, answer in begun:
             hash_ = content_hash(above[chat, seq], "assistant", answer, None)
             ended = ("completed", answer, None, _MODEL, "stop", None, token, now_ms, hash_)
             ends.append(END.row(owner_id, chat, seq, *ended))
+            call = (
+                chat,
+                seq,
+                _PROVIDER,
+                _MODEL,
+                now_ms,
+                *(None,) * 5,
+            )  # the provider counts nothing
+            made.append(CALL.row(owner_id, new_id(), *call))
             touched.append(TOUCH.row(owner_id, chat, now_ms, _MODEL, _PROVIDER))
         run.executemany(END.sql, ends)
+        run.executemany(CALL.sql, made)
         run.executemany(TOUCH.sql, touched)
 
     def fill(self, messages: int) -> str:

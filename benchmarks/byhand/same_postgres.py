@@ -15,7 +15,15 @@ import asyncpg
 from benchmarks.byhand.same import Began
 from benchmarks.byhand.spelled import POSTGRES, Spelled, SpelledMany
 from convostore.ids import new_id, new_token
-from convostore.storage import appends, endings, group_writer, replies, search_marks, standing
+from convostore.storage import (
+    appends,
+    calls,
+    endings,
+    group_writer,
+    replies,
+    search_marks,
+    standing,
+)
 from convostore.storage.address import Server, address_of
 from convostore.storage.conversations import (
     EnsureOwner,
@@ -26,7 +34,7 @@ from convostore.storage.conversations import (
 from convostore.storage.engines import open_database
 from convostore.storage.leases import new_lease
 from convostore.storage.rows import content_hash, to_json
-from convostore.storage.tables import message
+from convostore.storage.tables import message, usage
 
 if TYPE_CHECKING:
     from benchmarks.adapter import Turn
@@ -49,6 +57,7 @@ MARK = SpelledMany(search_marks.MARK, *_AT)
 ADVANCE = SpelledMany(standing._ADVANCE, *_OF, *_MOVED)
 END = SpelledMany(endings._END, *_ENDED)
 TOUCH = SpelledMany(endings._TOUCH, *_OF, "now_ms", "new_model", "new_provider")
+CALL = SpelledMany(calls.KEEP_CALL, *(column.name for column in usage.c))
 _PROVIDER, _MODEL = "instant", "instant-1"
 _Standing = tuple[int | None, int, int, str | None]
 
@@ -162,13 +171,23 @@ class SamePostgres:
             places = to_json([(one.chat, one.reply_seq) for one in begun])
             found = await run.fetch(REPLIES.sql, *REPLIES.row(owner_id, places))
         above = {(row[0], row[1]): row[7] for row in found}
-        ends, touched = [], []
+        ends, made, touched = [], [], []
         for chat, seq, token, answer in begun:
             hash_ = content_hash(above[chat, seq], "assistant", answer, None)
             ended = ("completed", answer, None, _MODEL, "stop", None, token, now_ms, hash_)
             ends.append((owner_id, chat, seq, *ended))
+            call = (
+                chat,
+                seq,
+                _PROVIDER,
+                _MODEL,
+                now_ms,
+                *(None,) * 5,
+            )  # the provider counts nothing
+            made.append((owner_id, new_id(), *call))
             touched.append((owner_id, chat, now_ms, _MODEL, _PROVIDER))
         await run.execute(END.sql, *END.rows(ends))
+        await run.execute(CALL.sql, *CALL.rows(made))
         await run.execute(TOUCH.sql, *TOUCH.rows(touched))
 
     async def count(self) -> int:

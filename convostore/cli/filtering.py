@@ -10,7 +10,7 @@ import click
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from convostore.arranging import FilterWords
 
@@ -61,8 +61,8 @@ def _words(typed: dict[str, Any]) -> FilterWords:
     words: dict[str, Any] = {name: typed[name] for name in _TEXTS if typed[name] is not None}
     words |= {name: typed[name] for name in ("tag", "interrupted") if typed[name]}
     for name in ("since", "until"):
-        if typed[name] is not None:
-            words[f"{name}_ms"] = _time(typed[name], name)
+        if (at_ms := typed_time(typed[name], name)) is not None:
+            words[f"{name}_ms"] = at_ms
     if typed["no_folder"]:
         words["folder"] = ""
     if typed["pinned"] is not None:
@@ -73,10 +73,7 @@ def _words(typed: dict[str, Any]) -> FilterWords:
 
 
 def _check(typed: dict[str, Any]) -> None:
-    for name in _TEXTS:
-        if typed[name] is not None and not typed[name].strip():
-            hint = "for those in no folder: --no-folder" if name == "folder" else "leave it out"
-            raise UsageError(f"--{name.removesuffix('_prefix')} is empty", hint=hint)
+    typed_words(typed, _TEXTS)
     for one, other, spelling in (
         ("folder", "no_folder", "--folder and --no-folder"),
         ("archived", "everything", "--archived and --all"),
@@ -85,7 +82,27 @@ def _check(typed: dict[str, Any]) -> None:
             raise UsageError(f"{spelling} go against each other", hint="leave one of them out")
 
 
-def _time(text: str, name: str) -> int:
+def typed_words(typed: Mapping[str, str | None], names: Sequence[str]) -> None:
+    """Refuse options that were typed without saying anything.
+
+    Raises:
+        UsageError: one is empty.
+    """
+    for name in names:
+        text = typed[name]
+        if text is not None and not text.strip():
+            hint = "for those in no folder: --no-folder" if name == "folder" else "leave it out"
+            raise UsageError(f"--{name.removesuffix('_prefix')} is empty", hint=hint)
+
+
+def typed_time(text: str | None, name: str) -> int | None:
+    """Return the time that the option *name* was given, in milliseconds UTC; None is none.
+
+    Raises:
+        UsageError: it names no time.
+    """
+    if text is None:
+        return None
     from convostore import clock
     from convostore.query import moment
 

@@ -34,6 +34,7 @@ _HOME = {
     "restore": ("convostore.cli.bin", "restore"),
     "search": ("convostore.cli.search", "search"),
     "show": ("convostore.cli.read", "show"),
+    "stats": ("convostore.cli.stats", "stats"),
     "switch": ("convostore.cli.branches", "switch"),
     "tag": ("convostore.cli.order", "tag"),
     "title": ("convostore.cli.order", "title"),

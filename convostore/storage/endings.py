@@ -9,15 +9,16 @@ from sqlalchemy import bindparam, func, select, update
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.records import RemoteThread, Usage
+from convostore.storage.calls import KEEP_CALL, call_row
 from convostore.storage.journal import clear_journals, count_interrupted, keep_remote
 from convostore.storage.leases import token_of
 from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
 from convostore.storage.retold import stored_message
-from convostore.storage.rows import NANO, content_hash
+from convostore.storage.rows import content_hash
 from convostore.storage.search_marks import add_messages, mark
 from convostore.storage.search_shelf import take_out
-from convostore.storage.statements import Hot, Tx, greatest, upsert
-from convostore.storage.tables import conversation, message, usage
+from convostore.storage.statements import Hot, Tx, greatest
+from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ class FinishTurn(msgspec.Struct, frozen=True, kw_only=True):
         message_seq: the running reply.
         token: the writer's lease token.
         spare_id: the id of the sibling, should the reply have been closed and gone on from.
-        usage_id: the id of the usage row.
+        call_id: the reply's id, under which its call is counted; None where nobody was asked.
         shape: the parts as stored, or None when the text says it all.
         error: as JSON.
         remote: the remote thread at the end, if it is newer than what was flushed.
@@ -41,7 +42,7 @@ class FinishTurn(msgspec.Struct, frozen=True, kw_only=True):
     message_seq: int
     token: str
     spare_id: str
-    usage_id: str
+    call_id: str | None
     status: str
     text: str
     shape: str | None
@@ -110,7 +111,6 @@ _TOUCH = Hot(
         provider=func.coalesce(conversation.c.provider, bindparam("new_provider")),
     )
 )
-_ADD_USAGE = Hot(upsert(usage).on_conflict_do_nothing())
 
 
 def finish_turns(
@@ -150,7 +150,7 @@ def finish_turns(
     for job, end in ended:
         if job.remote is not None:
             keep_remote(tx, owner_id, job.conversation_id, end.message_seq, job.remote)
-    tx.many(_ADD_USAGE, [_usage_row(owner_id, job, end) for job, end in ended if job.usage])
+    tx.many(KEEP_CALL, [call_row(owner_id, job, end) for job, end in ended if job.call_id])
     tx.many(
         _TOUCH,
         [
@@ -264,21 +264,3 @@ def _sibling(tx: Tx, owner_id: str, job: FinishTurn, parent_seq: int | None, has
     add_messages(tx, [row | new])
     advance(tx, owner_id, job.conversation_id, head_seq, last_seq + 1)
     return int(last_seq) + 1
-
-
-def _usage_row(owner_id: str, job: FinishTurn, end: Ended) -> dict[str, Any]:
-    used = job.usage or Usage()
-    return {
-        "owner_id": owner_id,
-        "id": job.usage_id,
-        "conversation_id": job.conversation_id,
-        "message_seq": end.message_seq,
-        "provider": job.provider,
-        "model": job.model,
-        "created_at_ms": job.now_ms,
-        "input_tokens": used.input_tokens,
-        "output_tokens": used.output_tokens,
-        "cached_tokens": used.cached_tokens,
-        "reasoning_tokens": used.reasoning_tokens,
-        "cost_nano": None if used.cost is None else round(used.cost * NANO),
-    }

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, delete, select, update
 
 from convostore.errors import ConversationNotFoundError, ConvostoreError
 from convostore.records import RemoteThread
+from convostore.storage.calls import KEEP_CALL, unknown_call
 from convostore.storage.leases import is_dead, token_of
 from convostore.storage.rows import content_hash, encode_parts, fold_journal, to_json
 from convostore.storage.statements import Hot, pair_of, upsert
@@ -113,7 +114,15 @@ _CLEAR = Hot(
     )
 )
 _OPEN_REPLY = Hot(
-    select(message.c.parent_seq, message.c.role, message.c.status, message.c.lease).where(*_reply())
+    select(
+        message.c.parent_seq,
+        message.c.role,
+        message.c.status,
+        message.c.lease,
+        message.c.id,
+        message.c.provider,
+        message.c.model,
+    ).where(*_reply())
 )
 _PARENT_HASH = Hot(select(message.c.content_hash).where(*_reply()))
 _INTERRUPT = Hot(
@@ -250,7 +259,8 @@ class DeadReply(msgspec.Struct, frozen=True, kw_only=True):
 def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[bool]:
     """Close replies whose writer died: fold the journal into the record, status `interrupted`.
 
-    The lease stays in the row, so that a writer who was only slow may finish it once.
+    The lease stays in the row, so that a writer who was only slow may finish it once. What the call
+    cost is unknown.
 
     Returns:
         For each job, False when somebody else closed it first or its writer lives after all.
@@ -263,7 +273,7 @@ def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[
         outcomes.append(dead)
         if not dead:
             continue
-        parent_seq, role = found[0][:2]
+        parent_seq, role, _, _, id_, provider, model = found[0]
         pieces = tx.rows(_PIECES, owner_id=owner_id, **at)
         text, shape = encode_parts(fold_journal((s, k, t) for s, k, t in pieces))
         above = parent_hash(tx, owner_id, job.conversation_id, parent_seq)
@@ -280,4 +290,7 @@ def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[
         tx.marked = True  # since it began
         clear_journals(tx, owner_id, [(job.conversation_id, job.message_seq)])
         count_interrupted(tx, owner_id, job.conversation_id, 1)
+        place = (job.conversation_id, job.message_seq)
+        call = unknown_call(owner_id, *place, job.now_ms, id=id_, provider=provider, model=model)
+        tx.run(KEEP_CALL, **call)
     return outcomes

@@ -33,12 +33,11 @@ def test_rows_are_split_where_a_key_comes_again() -> None:
     ("hot", "key"),
     [
         (search_marks.ADD_MESSAGE, []),
-        (endings._ADD_USAGE, []),
         (standing._ADVANCE, ["of_owner_id", "of_id"]),
         (journal._CLEAR, ["owner_id", "conversation_id", "seq"]),
         (journal._KEEP, ["owner_id", "conversation_id", "message_seq", "seq"]),
     ],
-    ids=["insert", "or nothing", "update", "delete", "upsert"],
+    ids=["insert", "update", "delete", "upsert"],
 )
 def test_one_statement_is_derived_from_the_statement_for_one_row(hot: Hot, key: list[str]) -> None:
     """It takes an array for each value, and knows what names a row."""

@@ -88,7 +88,7 @@ async def test_every_write_to_another_owners_conversation_is_refused(path: Where
             message_seq=3,
             token="",
             spare_id="spare",
-            usage_id="usage",
+            call_id="call",
             status="stopped",
             text="forged",
             shape=None,

@@ -135,7 +135,7 @@ async def ended(chat: Conversation, seq: int, text: str) -> None:
         message_seq=seq,
         token="token",
         spare_id=f"spare-{text}",
-        usage_id=f"usage-{text}",
+        call_id=f"call-{text}",
         status="completed",
         text=text,
         shape=None,

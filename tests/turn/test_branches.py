@@ -181,7 +181,7 @@ async def test_fork_is_a_conversation_of_its_own(
     assert provider.requests[-1].remote is None
     assert await said(await store.resume(other.id)) == ["q1", "a1", "q3", "b3"]
     assert await said(chat) == ["q1", "a1", "q2", "a2"]
-    assert rows(path, "SELECT count(*) FROM usage") == [(1,)]
+    assert rows(path, "SELECT input_tokens FROM usage WHERE input_tokens > 0") == [(3,)]
     assert not (await store.check(deep=True)).problems
 
 
@@ -220,7 +220,7 @@ async def test_delete_branch_removes_it_for_good_and_stands_beside_it(
     assert await said(resumed) == ["q1", "a1", "q2", "a2"]
     assert resumed.record.message_count == 4
     assert rows(path, "SELECT count(*) FROM remote_thread") == [(0,)]
-    assert rows(path, "SELECT count(*) FROM usage") == [(1,)]
+    assert rows(path, "SELECT input_tokens FROM usage WHERE input_tokens > 0") == [(3,)]
     assert not (await store.check(deep=True)).problems
     await talk(chat, provider, "q4", "a4")
     assert [one.seq for one in await chat.history()] == [
