@@ -16,7 +16,8 @@ from convostore.errors import (
     StoreError,
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta
-from convostore.records import ErrorRecord, TextPart
+from convostore.parts import TextPart
+from convostore.records import ErrorRecord
 from convostore.reply import storable
 from convostore.storage.rows import encode_parts, to_json
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
 
     from convostore.events import Event
+    from convostore.parts import Part
     from convostore.providers.provider import Provider
-    from convostore.records import Message, Part, RemoteThread, Status
+    from convostore.records import Message, RemoteThread, Status
 
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
 _CLASSES: Final[dict[str, type[ProviderError]]] = {

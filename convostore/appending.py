@@ -8,17 +8,8 @@ import msgspec
 
 from convostore.errors import InvalidTextError
 from convostore.ids import new_id
-from convostore.records import (
-    ROLES,
-    ErrorRecord,
-    Message,
-    OpaquePart,
-    ReasoningPart,
-    Status,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.records import ROLES, ErrorRecord, Message, Status
 from convostore.storage.rows import decode_parts, encode_parts, to_json
 from convostore.storage.standing import NewMessage
 from convostore.text import gate, gate_json
@@ -26,8 +17,8 @@ from convostore.text import gate, gate_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from convostore.parts import Part
     from convostore.place import Place
-    from convostore.records import Part
     from convostore.storage.appends import Append, Appended
 
 _OPTIONAL: Final = ("author", "provider", "model", "finish_reason", "idempotency_key", "source_id")

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Final
 from convostore import clock
 from convostore.errors import MessageNotFoundError
 from convostore.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultDelta
-from convostore.records import (
-    OpaquePart,
-    Part,
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-)
+from convostore.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from convostore.storage import reads
 
 if TYPE_CHECKING:

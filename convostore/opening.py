@@ -15,7 +15,8 @@ from convostore.events import Delta
 from convostore.following import follow
 from convostore.forsaking import doubtful, forsaken
 from convostore.ids import new_id, new_token
-from convostore.records import Message, TextPart
+from convostore.parts import TextPart
+from convostore.records import Message
 from convostore.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 from convostore.storage import leases, lookup, reads
 from convostore.storage.leases import new_lease

@@ -10,7 +10,7 @@ from convostore import clock
 from convostore.errors import ProviderError, ProviderTimeoutError
 from convostore.events import Finished
 from convostore.ids import new_id
-from convostore.records import Part, ReasoningPart, TextPart
+from convostore.parts import Part, ReasoningPart, TextPart
 from convostore.reply import cleaned, storable
 from convostore.storage import reads
 from convostore.storage.adopting import Adopt, adopt_replies

@@ -9,7 +9,7 @@ import msgspec
 
 from convostore.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultDelta
 from convostore.ids import new_token
-from convostore.records import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.parts import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.storage.rows import encode_piece
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeAlias
 
-    from convostore import records
+    from convostore import parts, records
     from convostore.storage import fastread
 
     Record: TypeAlias = records.ConversationRecord | fastread.Conversation
@@ -237,7 +237,7 @@ def _part_line(tag: str, part: Mapping[str, Any]) -> str:
     return ""
 
 
-def _plain(part: records.Part | fastread.Part) -> tuple[str, Mapping[str, Any]]:
+def _plain(part: parts.Part | fastread.Part) -> tuple[str, Mapping[str, Any]]:
     """Return the tag of *part* and its values by name, whichever way it was read."""
     from convostore.storage.fastread import Part
 

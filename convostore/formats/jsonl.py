@@ -22,13 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 
 from convostore.errors import FormatError
-from convostore.records import (
-    ConversationRecord,
-    Message,
-    RemoteThreadNote,
-    TextPart,
-    UsageRecord,
-)
+from convostore.parts import TextPart
+from convostore.records import ConversationRecord, Message, RemoteThreadNote, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,16 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from convostore.records import (
-    OpaquePart,
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 if TYPE_CHECKING:
-    from convostore.records import ConversationRecord, Message, Part
+    from convostore.parts import Part
+    from convostore.records import ConversationRecord, Message
 
 _UNTITLED: Final = "Untitled"
 # Source: YAML 1.2.2, 5.1 "Character Set": what is not printable has to be escaped.

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convostore.errors import ConvostoreError, StoreClosedError, StoreOpenError
 from convostore.storage.connections import Connections
-from convostore.storage.database import Database
+from convostore.storage.database import Database, ResultT
 from convostore.storage.drivers import driver_of
 from convostore.storage.group_writer import FIRST_PAUSE_S, LONGEST_PAUSE_S, GroupWriter
 from convostore.storage.postgres_faults import is_again, is_lost, translate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convostore.errors import StoreError
     from convostore.storage.address import Server
     from convostore.storage.statements import Hot, Row
@@ -39,24 +41,28 @@ class PostgresDatabase(Database):
         self._connections = Connections(self._driver, READERS, busy_timeout_s=busy_timeout_s)
         self._loop = asyncio.get_running_loop()
 
-    async def read(self, hot: Hot, **values: Any) -> list[Row]:
-        """Run one reading statement and return its rows; it sees one committed state.
+    async def read_as(
+        self, make: Callable[[list[Row]], ResultT], hot: Hot, **values: Any
+    ) -> ResultT:
+        """Run one reading statement and return what *make* makes of its rows.
 
         Raises:
             StoreBusyError: every connection was in use all the time.
             StoreError: whatever else the database says.
             StoreClosedError: the store is closed, of another event loop, or inherited by a fork.
+            ConvostoreError: whatever *make* says.
         """
         self._guard()
         sql, pick = hot.on(self._driver.dialect)
         given = pick(values)
         try:
-            return await self._fetch(sql, given)
+            rows = await self._fetch(sql, given)
         except Exception as error:
             ours = self._translate(error)
             if ours is error:
                 raise
             raise ours from error
+        return make(rows)
 
     async def aclose(self) -> None:
         """Finish the queued writes and close every connection. Idempotent.

@@ -159,10 +159,14 @@ async def path(
     """
     if head_seq is None:
         return ()
-    rows = await database.read(
-        _UP_TO, owner_id=owner_id, conversation_id=conversation_id, last=head_seq
+    now_ms = clock.now_ms()
+    return await database.read_as(
+        lambda rows: walk(messages_from(rows, now_ms), head_seq),
+        _UP_TO,
+        owner_id=owner_id,
+        conversation_id=conversation_id,
+        last=head_seq,
     )
-    return walk(messages_from(rows, clock.now_ms()), head_seq)
 
 
 def walk(messages: list[Message], head_seq: int) -> tuple[Message, ...]:
@@ -172,6 +176,8 @@ def walk(messages: list[Message], head_seq: int) -> tuple[Message, ...]:
         MessageNotFoundError: *head_seq* itself is not there: its branch was removed.
         StoreCorruptError: a parent is missing or stands after its child.
     """
+    if _is_line(messages, head_seq):
+        return tuple(messages)
     by_seq = {one.seq: one for one in messages}
     if head_seq not in by_seq:
         raise MessageNotFoundError(
@@ -189,6 +195,16 @@ def walk(messages: list[Message], head_seq: int) -> tuple[Message, ...]:
         way.append(one)
         seq = one.parent_seq
     return tuple(reversed(way))
+
+
+def _is_line(messages: list[Message], head_seq: int) -> bool:
+    """Tell whether each message stands below the one before it, as where nothing ever branched."""
+    above = None
+    for one in messages:
+        if one.parent_seq != above:
+            return False
+        above = one.seq
+    return above == head_seq
 
 
 async def messages_between(

@@ -9,19 +9,8 @@ import msgspec
 from sqlalchemy import select
 
 from convostore.errors import InvalidTextError, StoreCorruptError
-from convostore.records import (
-    ConversationRecord,
-    ErrorRecord,
-    Message,
-    OpaquePart,
-    Part,
-    ReasoningPart,
-    RemoteThread,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-    Usage,
-)
+from convostore.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.records import ConversationRecord, ErrorRecord, Message, RemoteThread, Usage
 from convostore.storage.leases import is_dead
 from convostore.storage.statements import json_rows
 from convostore.storage.tables import conversation, message, remote_thread, tag, usage
@@ -192,10 +181,12 @@ def messages_from(rows: Iterable[Row], now_ms: int) -> list[Message]:
     ids: dict[int, str] = {}
     messages = []
     for row in rows:
-        (seq, id_, parent_seq, role, author, status, text, shape, provider, model, reason) = row[
-            :11
-        ]
-        (error, key, lease, created_ms, finished_ms, hash_, source_id, journal) = row[11:]
+        # fmt: off
+        (
+            seq, id_, parent_seq, role, author, status, text, shape, provider, model, reason,
+            error, key, lease, created_ms, finished_ms, hash_, source_id, journal,
+        ) = row
+        # fmt: on
         if status == "streaming":
             parts = fold_journal(_decode(_journal, journal or "[]", "journal"))
             text = "".join(part.text for part in parts if isinstance(part, TextPart))
@@ -203,28 +194,14 @@ def messages_from(rows: Iterable[Row], now_ms: int) -> list[Message]:
         else:
             parts = decode_parts(text, shape)
         ids[seq] = id_
-        messages.append(
-            Message(
-                id=id_,
-                parent_id=None if parent_seq is None else ids.get(parent_seq),
-                seq=seq,
-                parent_seq=parent_seq,
-                role=role,
-                author=author,
-                status=status,
-                text=text,
-                parts=parts,
-                provider=provider,
-                model=model,
-                finish_reason=reason,
-                error=None if error is None else _decode(_error, error, "error"),
-                idempotency_key=key,
-                created_at_ms=created_ms,
-                finished_at_ms=finished_ms,
-                content_hash=hash_,
-                source_id=source_id,
-            )
-        )
+        # fmt: off
+        messages.append(Message(  # by place: see `Message`
+            role, text, id_, None if parent_seq is None else ids.get(parent_seq), seq, parent_seq,
+            author, status, parts, provider, model, reason,
+            None if error is None else _decode(_error, error, "error"),
+            key, created_ms, finished_ms, hash_, source_id,
+        ))
+        # fmt: on
     return messages
 
 

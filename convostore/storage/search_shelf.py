@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from convostore.records import ReasoningPart
+from convostore.parts import ReasoningPart
 from convostore.storage.matching import APART, OWNED, THOUGHT
 from convostore.storage.portable import Pairs
 from convostore.storage.rows import decode_parts, to_json

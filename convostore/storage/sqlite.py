@@ -1,7 +1,7 @@
 """The engine over one SQLite file.
 
 Writes go to one thread with one synchronous connection (`writer.py`), reads to a few
-aiosqlite connections; readers never wait for the writer.
+aiosqlite connections (`readers.py`); readers never wait for the writer.
 """
 
 from __future__ import annotations
@@ -9,31 +9,25 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, event
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from convostore.errors import StoreOpenError
-from convostore.storage.database import CLOSE_S, Database
+from convostore.storage.database import CLOSE_S, Database, ResultT
 from convostore.storage.faults import DRIVERS, primary_code, translate
 from convostore.storage.files import FileLock
+from convostore.storage.readers import Readers
 from convostore.storage.reading import NO_PLACE, read_apart
 from convostore.storage.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    import aiosqlite
-    from sqlalchemy.ext.asyncio import AsyncEngine
-    from sqlalchemy.pool import PoolProxiedConnection
 
     from convostore.storage.statements import Hot, Row
     from convostore.storage.waiting import Waiting
 
-READERS = 3  # aiosqlite connections, a thread each; more do not read faster on one disk
 FOREIGN_WAIT_MS = 250  # how long one BEGIN waits for other programs before it looks up again
 
 
@@ -77,10 +71,7 @@ class SqliteDatabase(Database):
         self.path = path
         self._dialect = sqlite.dialect()
         self._writer: Writer | None = None
-        self._engine: AsyncEngine | None = None
-        self._readers: list[PoolProxiedConnection] = []
-        self._next_reader = 0
-        self._opening = asyncio.Lock()
+        self._readers = Readers(path, busy_timeout_s=busy_timeout_s)
         self._apart = (
             False  # read on connections of their own, for SQLite's own files have no place
         )
@@ -95,25 +86,27 @@ class SqliteDatabase(Database):
     def _translate(self, error: BaseException) -> BaseException:
         return translate(error, self.path)
 
-    async def read(self, hot: Hot, **values: Any) -> list[Row]:
-        """Run one reading statement and return its rows; it sees one committed state.
+    async def read_as(
+        self, make: Callable[[list[Row]], ResultT], hot: Hot, **values: Any
+    ) -> ResultT:
+        """Run one reading statement and return what *make* makes of its rows.
 
         Raises:
             StoreError: whatever the database says.
             StoreClosedError: the store is closed or was inherited by a fork.
+            ConvostoreError: whatever *make* says.
         """
         self._guard()
         sql, pick = hot.on(self._dialect)
         try:
             if not self._apart:
-                reader = await self._reader()
-                return await reader.execute_fetchall(sql, pick(values))  # type: ignore[return-value]  # rows are tuples without a row factory
+                return await self._readers.fetch(sql, pick(values), make)
         except DRIVERS as error:
             if primary_code(error) not in NO_PLACE:
                 raise translate(error, self.path) from error
             self._apart = True
-            await self._drop_readers()
-        return await self._read_apart(sql, pick(values))
+            await self._readers.drop()
+        return make(await self._read_apart(sql, pick(values)))
 
     async def _read_apart(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """Read where SQLite cannot put its own files beside the store."""
@@ -132,38 +125,4 @@ class SqliteDatabase(Database):
                 patience_s = min(self.busy_timeout_s, CLOSE_S)
                 await asyncio.to_thread(self._writer.close, patience_s)
         finally:
-            await self._drop_readers()
-
-    async def _drop_readers(self) -> None:
-        readers, self._readers = self._readers, []
-        engine, self._engine = self._engine, None
-        for reader in readers:
-            reader.close()
-        if engine is not None:
-            await engine.dispose()
-
-    async def _reader(self) -> aiosqlite.Connection:
-        if len(self._readers) < READERS:
-            async with self._opening:
-                if len(self._readers) < READERS:
-                    self._readers.append(await self._connect_reader())
-        self._next_reader = (self._next_reader + 1) % len(self._readers)
-        return cast("aiosqlite.Connection", self._readers[self._next_reader].driver_connection)
-
-    async def _connect_reader(self) -> PoolProxiedConnection:
-        if self._engine is None:
-            self._engine = create_async_engine(
-                URL.create("sqlite+aiosqlite", database=str(self.path)),
-                pool_size=READERS,
-                max_overflow=0,
-                pool_reset_on_return=None,
-                connect_args={"isolation_level": None, "timeout": self.busy_timeout_s},
-            )
-            event.listen(self._engine.sync_engine, "connect", _set_up_reader)
-        return await self._engine.raw_connection()
-
-
-def _set_up_reader(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA query_only = ON")
-    cursor.close()
+            await self._readers.drop()

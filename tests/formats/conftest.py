@@ -8,17 +8,13 @@ import msgspec
 import pytest
 
 from convostore.errors import ConversationNotFoundError
+from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.records import (
     ConversationDossier,
     ConversationRecord,
     ErrorRecord,
     Message,
-    OpaquePart,
-    ReasoningPart,
     RemoteThreadNote,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
     Usage,
     UsageRecord,
 )

@@ -11,8 +11,9 @@ import pytest
 from convostore.errors import ConversationNotFoundError
 from convostore.exchange import ExportReport
 from convostore.formats import jsonl
+from convostore.parts import ReasoningPart, TextPart
 from convostore.providers import Playground
-from convostore.records import ConversationRecord, Message, ReasoningPart, TextPart
+from convostore.records import ConversationRecord, Message
 from convostore.testing import (
     PlaygroundServer,
     ScriptedProvider,

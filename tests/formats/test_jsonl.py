@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from convostore.errors import FormatError
 from convostore.exchange import export_text
 from convostore.formats import jsonl
-from convostore.records import ConversationRecord, Message, OpaquePart, ReasoningPart, TextPart
+from convostore.parts import OpaquePart, ReasoningPart, TextPart
+from convostore.records import ConversationRecord, Message
 
 if TYPE_CHECKING:
     from tests.formats.conftest import Shelf

@@ -12,15 +12,8 @@ from markdown_it import MarkdownIt
 
 from convostore.exchange import export_text
 from convostore.formats import markdown
-from convostore.records import (
-    ConversationRecord,
-    Message,
-    Part,
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from convostore.parts import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.records import ConversationRecord, Message
 
 if TYPE_CHECKING:
     from tests.formats.conftest import Shelf

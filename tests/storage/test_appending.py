@@ -12,14 +12,8 @@ import pytest
 import convostore
 from convostore.errors import DuplicateKeyError, InvalidTextError
 from convostore.events import Finished
-from convostore.records import (
-    ErrorRecord,
-    Message,
-    OpaquePart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from convostore.parts import OpaquePart, TextPart, ToolCallPart, ToolResultPart
+from convostore.records import ErrorRecord, Message
 from convostore.testing import ScriptedProvider
 
 if TYPE_CHECKING:

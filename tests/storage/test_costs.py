@@ -68,7 +68,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, index_at_rest: None) -> Counted:
         return connection
 
     monkeypatch.setattr(database_module, "connect_writer", connect)
-    for name in ("read", "_put"):
+    for name in ("read_as", "_put"):
         monkeypatch.setattr(SqliteDatabase, name, _counting(getattr(SqliteDatabase, name), counts))
     return counts
 

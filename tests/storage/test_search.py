@@ -14,7 +14,8 @@ import convostore
 from convostore import Message
 from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, FormatError
 from convostore.events import Finished, ReasoningDelta, RemoteUpdate
-from convostore.records import ReasoningPart, RemoteThread, TextPart
+from convostore.parts import ReasoningPart, TextPart
+from convostore.records import RemoteThread
 from convostore.storage import search, searching
 from convostore.testing import Fail, ScriptedProvider
 from tests.engines import change, rows

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import convostore
 from convostore import Message
+from convostore.parts import ReasoningPart, TextPart
 from convostore.query import parse
-from convostore.records import ReasoningPart, TextPart
 from convostore.storage import search_index
 from convostore.storage.endings import FinishTurn, finish_turns
 from convostore.storage.journal import DeadReply, interrupt_replies

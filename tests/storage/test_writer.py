@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import convostore
-from convostore.errors import StoreBusyError, StoreClosedError, StoreError
+from convostore.errors import MessageNotFoundError, StoreBusyError, StoreClosedError, StoreError
 from convostore.records import Message
+from convostore.storage import reads
 from convostore.storage import sqlite as database_module
+from convostore.storage.readers import READERS
 from convostore.storage.sqlite import SqliteDatabase, connect_writer
 
 if TYPE_CHECKING:
@@ -277,8 +279,7 @@ async def test_every_connection_is_set_up_as_designed(store: Store, path: Path) 
     """WAL, a sync for each commit, foreign keys and big pages; readers cannot write."""
     await store.create()
     database = await _database(store)
-    for _ in range(database_module.READERS):
-        await store.list()
+    await asyncio.gather(*(store.list() for _ in range(2 * READERS)))
     connection = connect_writer(path)
     try:
         pragmas = {
@@ -297,11 +298,29 @@ async def test_every_connection_is_set_up_as_designed(store: Store, path: Path) 
     writing = database._writer._connection
     assert writing is not None
     assert writing.execute("PRAGMA synchronous").fetchone()[0] == 2
-    assert len(database._readers) == database_module.READERS
-    for reader in database._readers:
-        cursor = await reader.driver_connection.execute("PRAGMA query_only")  # type: ignore[union-attr] # aiosqlite's
-        assert (await cursor.fetchone())[0] == 1
-        await cursor.close()
+    assert len(database._readers._open) == READERS
+    for reader in database._readers._open:
+        assert list(await reader.driver.execute_fetchall("PRAGMA query_only")) == [(1,)]
+
+
+@pytest.mark.asyncio
+async def test_who_reads_alone_uses_one_connection(store: Store) -> None:
+    """One read after the other finds the same one, whose pages it has seen."""
+    for _ in range(2 * READERS):
+        await store.list()
+    assert len((await _database(store))._readers._open) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_is_made_of_rows_may_fail_by_our_errors(store: Store) -> None:
+    """An error from the reading thread arrives as it was raised, and the reader is free again."""
+    chat = await store.create()
+    await chat.append(Message.user("one"))
+    database = await _database(store)
+    for _ in range(2):
+        with pytest.raises(MessageNotFoundError, match="is gone"):
+            await reads.path(database, chat._place.owner_id, chat.id, 7)
+    assert [reader.reads for reader in database._readers._open] == [0]
 
 
 async def _database(store: Store) -> SqliteDatabase:

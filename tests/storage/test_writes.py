@@ -16,7 +16,8 @@ from convostore.errors import (
     InvalidTextError,
     MessageNotFoundError,
 )
-from convostore.records import Message, ReasoningPart, TextPart, ToolCallPart
+from convostore.parts import ReasoningPart, TextPart, ToolCallPart
+from convostore.records import Message
 from convostore.testing import ScriptedProvider
 
 if TYPE_CHECKING:

@@ -8,15 +8,9 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import convostore
+from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.providers.echo import Echo
-from convostore.records import (
-    Message,
-    OpaquePart,
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from convostore.records import Message
 from convostore.storage.leases import new_lease
 
 if TYPE_CHECKING:

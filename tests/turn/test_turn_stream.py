@@ -9,14 +9,9 @@ import pytest
 import convostore
 from convostore.errors import InvalidTextError, ProviderError, TurnStateError
 from convostore.events import Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultDelta
+from convostore.parts import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.providers.provider import ChatMessage
-from convostore.records import (
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-    Usage,
-)
+from convostore.records import Usage
 
 if TYPE_CHECKING:
     from watching import Watch  # type: ignore[import-not-found] # pytest puts this folder on the path
