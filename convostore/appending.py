@@ -10,8 +10,8 @@ from convostore.errors import InvalidTextError
 from convostore.ids import new_id
 from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.records import ROLES, ErrorRecord, Message, Status
+from convostore.storage.exchanges import NewMessage
 from convostore.storage.rows import decode_parts, encode_parts, to_json
-from convostore.storage.standing import NewMessage
 from convostore.text import gate, gate_json
 
 if TYPE_CHECKING:

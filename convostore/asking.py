@@ -10,7 +10,7 @@ from convostore.appending import once_key
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
-from convostore.storage.turns import OnMoved
+from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
 from convostore.views import view
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import Message
     from convostore.storage.branches import Removed
-    from convostore.storage.turns import OnMoved
+    from convostore.storage.exchanges import OnMoved
     from convostore.tree import Branch
 
 

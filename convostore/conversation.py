@@ -20,7 +20,7 @@ from convostore.turn import Turn
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
-    from convostore.storage.turns import OnMoved
+    from convostore.storage.exchanges import OnMoved
 
 ANYWHERE: Final = ""  # no message has an empty id
 

@@ -9,8 +9,8 @@ from convostore import clock
 from convostore.errors import ConvostoreError, StoreError
 from convostore.ids import new_id
 from convostore.storage import leases
-from convostore.storage.endings import EndUnbegun, FinishTurn, end_unbegun, finish_turns
-from convostore.storage.turns import Begun
+from convostore.storage.endings import end_unbegun, finish_turns
+from convostore.storage.exchanges import Begun, EndUnbegun, FinishTurn
 
 if TYPE_CHECKING:
     from convostore.place import Place

@@ -9,9 +9,9 @@ from convostore import clock
 from convostore.errors import InvalidTextError
 from convostore.ids import new_id
 from convostore.storage.conversations import NewConversation
+from convostore.storage.exchanges import NewMessage
 from convostore.storage.ordering import refused_metadata
 from convostore.storage.rows import to_json
-from convostore.storage.standing import NewMessage
 from convostore.text import gate, gate_object
 
 _TEXTS = ("title", "key", "system", "model", "provider", "anonymous_user_id")

@@ -19,17 +19,17 @@ from convostore.parts import TextPart
 from convostore.records import Message
 from convostore.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 from convostore.storage import leases, lookup, reads
-from convostore.storage.leases import new_lease
-from convostore.storage.standing import NewMessage
-from convostore.storage.turns import (
+from convostore.storage.exchanges import (
     AT_HEAD,
     BeginTurn,
     Begun,
     KnownKey,
+    NewMessage,
     OnMoved,
     Outdated,
-    begin_turns,
 )
+from convostore.storage.leases import new_lease
+from convostore.storage.turns import begin_turns
 
 if TYPE_CHECKING:
     from convostore.place import Place

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from convostore.pulse import Pulse
     from convostore.records import ConversationRecord, Message, RemoteThread
     from convostore.storage.database import Database
-    from convostore.storage.standing import Change
+    from convostore.storage.exchanges import Change
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from convostore.errors import MessageNotFoundError
 from convostore.opening import BegunTurn, Opening
 from convostore.recovery import adopt, is_unsettled
 from convostore.storage import reads
-from convostore.storage.turns import KnownKey
+from convostore.storage.exchanges import KnownKey
 
 if TYPE_CHECKING:
     from convostore.asking import Ask

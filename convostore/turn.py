@@ -40,7 +40,8 @@ from convostore.listening import Listener, start
 from convostore.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.reply import ReplyBuffer, storable, with_final_text
 from convostore.storage import leases
-from convostore.storage.endings import Ended, FinishTurn, finish_turns
+from convostore.storage.endings import finish_turns
+from convostore.storage.exchanges import Ended, FinishTurn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -22,6 +22,7 @@ from convostore.storage import (
     appends,
     calls,
     endings,
+    exchanges,
     listing,
     reads,
     replies,
@@ -54,7 +55,7 @@ KNOWN = Spelled(appends._BY_ID, "owner_id", "ids")
 ADD = Spelled(search_marks.ADD_MESSAGE, *(column.name for column in message.c))
 MARK = Spelled(search_marks.MARK, "owner_id", "conversation_id", "seq")
 ADVANCE = Spelled(
-    standing._ADVANCE, *_OF, *(f"new_{name}" for name in standing.Change.__struct_fields__)
+    standing._ADVANCE, *_OF, *(f"new_{name}" for name in exchanges.Change.__struct_fields__)
 )
 PATH = Spelled(reads._UP_TO, "owner_id", "conversation_id", "last")
 REPLY = Spelled(replies._ONE_REPLY, *_AT)

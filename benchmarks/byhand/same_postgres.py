@@ -19,6 +19,7 @@ from convostore.storage import (
     appends,
     calls,
     endings,
+    exchanges,
     group_writer,
     replies,
     search_marks,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _AT = ("owner_id", "conversation_id", "seq")
 _OF = ("of_owner_id", "of_id")
-_MOVED = tuple(f"new_{name}" for name in standing.Change.__struct_fields__)
+_MOVED = tuple(f"new_{name}" for name in exchanges.Change.__struct_fields__)
 _ENDED = (
     *("of_owner_id", "of_conversation_id", "of_seq", "new_status", "new_text", "new_parts"),
     *("new_model", "new_finish_reason", "new_error", "new_lease", "now_ms", "new_hash"),

@@ -39,7 +39,7 @@ def fitted(text: str, db: str | None, owner: str | None) -> str:
     import re
     import shlex
 
-    from convostore.cli.program import NAMES
+    from convostore.cli.commands import NAMES
 
     def typed(found: Match[str]) -> str:
         if found[1] not in NAMES or found[1] == _OF_NO_STORE:

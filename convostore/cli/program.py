@@ -9,41 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostore import __version__
+from convostore.cli.commands import HOMES
 from convostore.cli.exits import EndedError, exit_code
 from convostore.cli.invocation import examples, store_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HOME = {
-    "archive": ("convostore.cli.order", "archive"),
-    "chat": ("convostore.cli.chat", "chat"),
-    "db": ("convostore.cli.db", "db"),
-    "delete": ("convostore.cli.bin", "delete"),
-    "delete-branch": ("convostore.cli.branches", "delete_branch"),
-    "edit": ("convostore.cli.branches", "edit"),
-    "export": ("convostore.cli.export", "export"),
-    "fork": ("convostore.cli.branches", "fork"),
-    "list": ("convostore.cli.read", "list_command"),
-    "metadata": ("convostore.cli.order", "metadata"),
-    "models": ("convostore.cli.models", "models"),
-    "move": ("convostore.cli.order", "move"),
-    "path": ("convostore.cli.read", "path"),
-    "pin": ("convostore.cli.order", "pin"),
-    "regenerate": ("convostore.cli.branches", "regenerate"),
-    "restore": ("convostore.cli.bin", "restore"),
-    "search": ("convostore.cli.search", "search"),
-    "show": ("convostore.cli.read", "show"),
-    "stats": ("convostore.cli.stats", "stats"),
-    "switch": ("convostore.cli.branches", "switch"),
-    "tag": ("convostore.cli.order", "tag"),
-    "title": ("convostore.cli.order", "title"),
-    "tree": ("convostore.cli.branches", "tree_command"),
-    "unarchive": ("convostore.cli.order", "unarchive"),
-    "unpin": ("convostore.cli.order", "unpin"),
-    "untag": ("convostore.cli.order", "untag"),
-}
-NAMES = frozenset(_HOME)
 EXAMPLES = examples(
     'convostore chat "Three days in Kyoto"   ask; the answer is kept as it comes',
     'convostore chat -c "And the budget?"    go on, today or next year',
@@ -59,7 +31,7 @@ class _Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Name them all."""
-        return list(_HOME)
+        return list(HOMES)
 
     def get_command(
         self,
@@ -67,9 +39,9 @@ class _Commands(click.Group):
         cmd_name: str,
     ) -> click.Command | None:
         """Load one."""
-        if cmd_name not in _HOME:
+        if cmd_name not in HOMES:
             return None
-        module, name = _HOME[cmd_name]
+        module, name = HOMES[cmd_name]
         command: click.Command = getattr(import_module(module), name)
         return command
 

@@ -8,12 +8,11 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
+from convostore.storage.exchanges import Change, NewMessage
 from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import (
     Adding,
-    Change,
-    NewMessage,
     Standing,
     head_moved,
     keep_standings,

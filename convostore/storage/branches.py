@@ -8,16 +8,11 @@ import msgspec
 from sqlalchemy import bindparam, delete, select, update
 
 from convostore.errors import ConversationBusyError, ConvostoreError, MessageNotFoundError
+from convostore.storage.exchanges import Change
 from convostore.storage.journal import clear_journals
 from convostore.storage.leases import is_dead
 from convostore.storage.search_shelf import take_out
-from convostore.storage.standing import (
-    Change,
-    Standing,
-    keep_standings,
-    no_conversation,
-    standings,
-)
+from convostore.storage.standing import Standing, keep_standings, no_conversation, standings
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message, remote_thread
 

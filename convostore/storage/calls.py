@@ -16,7 +16,7 @@ from convostore.tally import SPAN_MS, Sums, UsageReport, day_of, in_order
 
 if TYPE_CHECKING:
     from convostore.storage.database import Database
-    from convostore.storage.endings import Ended, FinishTurn
+    from convostore.storage.exchanges import Ended, FinishTurn
     from convostore.tally import By, Tally
 
 _NUMBERS: Final = (

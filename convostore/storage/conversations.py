@@ -10,9 +10,9 @@ from sqlalchemy import bindparam, insert, null, select, update
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
 from convostore.storage.appends import Append, append_messages
+from convostore.storage.exchanges import NewMessage
 from convostore.storage.retold import is_made
 from convostore.storage.search_marks import mark_title
-from convostore.storage.standing import NewMessage
 from convostore.storage.statements import Hot, Tx
 from convostore.storage.tables import conversation, owner, store_meta
 

@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import bindparam, func, select, update
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
-from convostore.records import RemoteThread, Usage
 from convostore.storage.calls import KEEP_CALL, call_row
+from convostore.storage.exchanges import Ended, EndUnbegun, FinishTurn
 from convostore.storage.journal import clear_journals, count_interrupted, keep_remote
 from convostore.storage.leases import token_of
 from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
@@ -22,52 +22,6 @@ from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class FinishTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a reply.
-
-    Attributes:
-        message_seq: the running reply.
-        token: the writer's lease token.
-        spare_id: the id of the sibling, should the reply have been closed and gone on from.
-        call_id: the reply's id, under which its call is counted; None where nobody was asked.
-        shape: the parts as stored, or None when the text says it all.
-        error: as JSON.
-        remote: the remote thread at the end, if it is newer than what was flushed.
-        journaled: False where no flush of this writer has reached the disk: nothing to clear.
-    """
-
-    conversation_id: str
-    message_seq: int
-    token: str
-    spare_id: str
-    call_id: str | None
-    status: str
-    text: str
-    shape: str | None
-    now_ms: int
-    provider: str | None = None
-    model: str | None = None
-    finish_reason: str | None = None
-    error: str | None = None
-    usage: Usage | None = None
-    remote: RemoteThread | None = None
-    journaled: bool = True
-
-
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """Write 2 is on disk.
-
-    Attributes:
-        message_seq: where the text is now: the reply, or the sibling made for it.
-        sibling: a sibling had to be made, for the reply had been closed and gone on from.
-        content_hash: of the text as stored; None when an earlier try had stored it already.
-    """
-
-    message_seq: int
-    sibling: bool
-    content_hash: str | None
 
 
 _CHILD = Hot(
@@ -165,19 +119,6 @@ def finish_turns(
         ],
     )
     return outcomes
-
-
-class EndUnbegun(msgspec.Struct, frozen=True, kw_only=True):
-    """A reply to be ended whose beginning nobody could confirm.
-
-    Attributes:
-        reply_id: it may be stored or not.
-        end: how it ends where it is; its `message_seq` is not known yet.
-    """
-
-    conversation_id: str
-    reply_id: str
-    end: FinishTurn
 
 
 def end_unbegun(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, select
 
+from convostore.storage.exchanges import Begun
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
+    from convostore.storage.exchanges import BeginTurn
     from convostore.storage.standing import Standing
     from convostore.storage.statements import Tx
-    from convostore.storage.turns import BeginTurn, Begun
 
 _user = message.alias("user_message")
 _REPLY = Hot(
@@ -57,7 +58,6 @@ def stored_before(tx: Tx, owner_id: str, job: BeginTurn, stands: Standing) -> Be
     found = tx.rows(_REPLY, owner_id=owner_id, id=job.reply.id) if tx.again else []
     if not found:
         return None
-    from convostore.storage.turns import Begun
 
     reply_seq, user_seq, above_seq, user_hash = found[0]
     alone = job.user is None

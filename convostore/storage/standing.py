@@ -17,6 +17,7 @@ from convostore.errors import (
     ConvostoreError,
     HeadMovedError,
 )
+from convostore.storage.exchanges import Change, NewMessage
 from convostore.storage.journal import DeadReply, interrupt_replies, parent_hash
 from convostore.storage.leases import is_dead
 from convostore.storage.rows import content_hash, leases_from, to_json
@@ -25,42 +26,6 @@ from convostore.storage.tables import IS_RUNNING, conversation, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message about to be stored; its text has passed the gate.
-
-    Attributes:
-        shape: the parts as stored, or None when the text says it all (`rows.encode_parts`).
-        error: as JSON.
-    """
-
-    id: str
-    role: str
-    text: str
-    shape: str | None = None
-    author: str | None = None
-    status: str = "completed"
-    provider: str | None = None
-    model: str | None = None
-    finish_reason: str | None = None
-    error: str | None = None
-    idempotency_key: str | None = None
-    lease: str | None = None
-    source_id: str | None = None
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a write made of a conversation's row: the fields of its record that writes move."""
-
-    head_seq: int | None
-    last_seq: int
-    message_count: int
-    updated_at_ms: int
-    title: str | None
-    title_source: str | None
-    provider: str | None
-    model: str | None
 
 
 class Standing(msgspec.Struct, kw_only=True):

@@ -6,20 +6,24 @@ conflict is returned before the job's first row changes, so it needs no rollback
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
+from convostore.storage.exchanges import (
+    AT_HEAD,
+    BeginTurn,
+    Begun,
+    KnownKey,
+    Outdated,
+)
 from convostore.storage.leases import is_dead
 from convostore.storage.retold import stored_before
 from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import (
     Adding,
-    Change,
-    NewMessage,
     Standing,
     head_moved,
     keep_standings,
@@ -32,74 +36,6 @@ from convostore.storage.tables import message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-OnMoved: TypeAlias = Literal["branch", "follow", "error"]
-AT_HEAD: Final = -1  # no message has this number
-
-
-class BeginTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """Write 1 of a turn: the user's message and the empty reply.
-
-    Attributes:
-        head_seq: where the caller believes the conversation to stand; None is empty.
-        below_seq: the message that the new ones go below, None is a new root; AT_HEAD is the head:
-            the caller's, or the stored one where that moved and `on_moved` is "follow".
-        on_moved: what to do when it stands elsewhere; "branch" leaves the stored head there.
-        one_at_a_time: refuse while any reply of the conversation runs, not only the parent.
-        user: None adds a reply alone, as a sibling answer to the question `below_seq`.
-        as_of: the last_seq by which the caller knows what was said; where the conversation has
-            another, nothing is written. None is read just now, and may be behind.
-        again: with a reply alone, also where one that answers it runs or stands there already.
-        reply: with status `streaming` and the writer's lease.
-        title: the conversation's title, if it has none yet.
-        model: the conversation's model from now on, and so the reply's provider; None is the
-            provider's first.
-    """
-
-    conversation_id: str
-    head_seq: int | None
-    on_moved: OnMoved
-    one_at_a_time: bool
-    user: NewMessage | None
-    reply: NewMessage
-    now_ms: int
-    below_seq: int | None = AT_HEAD
-    again: bool = False
-    as_of: int | None = None
-    title: str | None = None
-    model: str | None = None
-
-
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """Write 1 is on disk.
-
-    Attributes:
-        parent_seq: the message that the user's message answers.
-        user_seq: the user's message.
-        reply_seq: the running reply.
-        branched: the head had moved, and this turn made a sibling branch.
-        user_hash: the user message's content hash.
-        change: what became of the conversation.
-    """
-
-    parent_seq: int | None
-    user_seq: int
-    reply_seq: int
-    branched: bool
-    user_hash: str | None
-    change: Change
-
-
-class KnownKey(msgspec.Struct, frozen=True, kw_only=True):
-    """The idempotency key is stored already, with this user message."""
-
-    conversation_id: str
-    user_seq: int
-    text: str
-
-
-class Outdated(msgspec.Struct, frozen=True):
-    """Nothing was written: the conversation has changed since what the caller knows of it."""
 
 
 _BY_KEY = Hot(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from convostore.cli.program import NAMES, program
+from convostore.cli.commands import NAMES
+from convostore.cli.program import program
 
 GROUPS = {"db": ["backup", "check", "restore", "upgrade"]}
 LINES = [[], *([name] for name in sorted(NAMES))]

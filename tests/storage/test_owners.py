@@ -14,11 +14,11 @@ from convostore.records import Message
 from convostore.storage import reads
 from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.appends import Append, append_messages
-from convostore.storage.endings import FinishTurn, finish_turns
+from convostore.storage.endings import finish_turns
+from convostore.storage.exchanges import BeginTurn, FinishTurn, NewMessage
 from convostore.storage.journal import DeadReply, Flush, flush_journals, interrupt_replies
 from convostore.storage.leases import new_lease
-from convostore.storage.standing import NewMessage
-from convostore.storage.turns import BeginTurn, begin_turns
+from convostore.storage.turns import begin_turns
 from convostore.testing import ScriptedProvider
 
 if TYPE_CHECKING:

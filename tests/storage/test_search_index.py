@@ -18,14 +18,14 @@ from convostore import Message
 from convostore.parts import ReasoningPart, TextPart
 from convostore.query import parse
 from convostore.storage import search_index
-from convostore.storage.endings import FinishTurn, finish_turns
+from convostore.storage.endings import finish_turns
+from convostore.storage.exchanges import BeginTurn, FinishTurn, NewMessage
 from convostore.storage.journal import DeadReply, interrupt_replies
 from convostore.storage.matching import OnFile, OnServer
 from convostore.storage.search_index import NextSlice, next_slices
 from convostore.storage.search_shelf import take_out, vector
 from convostore.storage.search_tables import FULL_TEXT
-from convostore.storage.standing import NewMessage
-from convostore.storage.turns import BeginTurn, begin_turns
+from convostore.storage.turns import begin_turns
 from tests.engines import change, dsn, rows
 
 if TYPE_CHECKING:
