@@ -52,6 +52,7 @@ _LEAST_BAR = 10  # columns of the terminal; a shorter bar says nothing
 @pass_invocation
 def stats(
     invocation: Invocation,
+    *,
     ref: str | None,
     by: By,
     provider: str | None,
