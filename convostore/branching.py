@@ -6,10 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from convostore import clock
-from convostore.asking import Ask, who_answers
 from convostore.ids import new_id
-from convostore.place import Place
-from convostore.recovery import close_dead_replies
 from convostore.revising import Editing, Regenerating, path_to
 from convostore.storage import lookup, reads
 from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
@@ -17,6 +14,9 @@ from convostore.storage.forks import Fork, fork_conversations
 from convostore.text import gate
 from convostore.tree import Tree
 from convostore.turn import Turn
+from convostore.turning.asking import Ask, who_answers
+from convostore.turning.place import Place
+from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider

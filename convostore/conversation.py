@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from convostore import clock
-from convostore.appending import new_messages, stored
-from convostore.asking import Ask, fallback_title, who_answers
 from convostore.branching import Branching
 from convostore.deleting import Deleting
 from convostore.errors import MessageNotFoundError
-from convostore.opening import Opening
 from convostore.ordering import Ordering
-from convostore.recovery import close_dead_replies
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
 from convostore.turn import Turn
+from convostore.turning.appending import new_messages, stored
+from convostore.turning.asking import Ask, fallback_title, who_answers
+from convostore.turning.opening import Opening
+from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider

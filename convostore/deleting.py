@@ -10,8 +10,8 @@ from convostore import clock
 from convostore.storage.deleting import Binned, MoveBin, move_bins
 
 if TYPE_CHECKING:
-    from convostore.place import Place
     from convostore.records import ConversationRecord
+    from convostore.turning.place import Place
 
 
 class Deleting:

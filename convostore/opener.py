@@ -6,12 +6,12 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from convostore.afterwards import LAST_WRITE_S, close_provider, in_spite_of_cancel
 from convostore.errors import StoreClosedError
-from convostore.place import Opened, Patience
-from convostore.pulse import Pulse
 from convostore.storage import engines
 from convostore.storage.address import address_of
+from convostore.turning.afterwards import LAST_WRITE_S, close_provider, in_spite_of_cancel
+from convostore.turning.place import Opened, Patience
+from convostore.turning.pulse import Pulse
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,16 +8,16 @@ import msgspec
 
 from convostore import clock
 from convostore.arranging import arrange
-from convostore.asking import who_answers
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
 from convostore.storage.rows import to_json
 from convostore.text import gate_object
 from convostore.titling import TITLE_TIMEOUT_S, Titled, generate_title
+from convostore.turning.asking import who_answers
 
 if TYPE_CHECKING:
-    from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
+    from convostore.turning.place import Place
 
 
 class Ordering:

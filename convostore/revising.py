@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore.errors import MessageNotFoundError
-from convostore.opening import BegunTurn, Opening
-from convostore.recovery import adopt, is_unsettled
 from convostore.storage import reads
 from convostore.storage.exchanges import KnownKey
+from convostore.turning.opening import BegunTurn, Opening
+from convostore.turning.recovery import adopt, is_unsettled
 
 if TYPE_CHECKING:
-    from convostore.asking import Ask
-    from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import Message, RemoteThread
+    from convostore.turning.asking import Ask
+    from convostore.turning.place import Place
 
 
 class Editing(Opening):

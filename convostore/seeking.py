@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convostore.records import SearchPage
-from convostore.recovery import close_dead_replies
 from convostore.storage import search as index
+from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
     from convostore.opener import Opener

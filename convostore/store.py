@@ -12,7 +12,6 @@ from convostore.errors import StoreError
 from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
-from convostore.place import Patience, Place
 from convostore.seeking import Seeking
 from convostore.source import StoredSource
 from convostore.storage import engines, lookup, reads
@@ -20,6 +19,7 @@ from convostore.storage.conversations import (
     create_conversations,
 )
 from convostore.text import gate_owner
+from convostore.turning.place import Patience, Place
 from convostore.upkeep import Upkeep
 
 if TYPE_CHECKING:

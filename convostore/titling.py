@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from convostore import clock
-from convostore.afterwards import close
-from convostore.asking import LONGEST_TITLE, fallback_title
 from convostore.errors import IncompleteReplyError, ProviderError, ProviderTimeoutError
 from convostore.events import Finished, TextDelta
-from convostore.listening import Listener, start
-from convostore.place import Limits
 from convostore.providers.provider import ChatMessage, ChatRequest
 from convostore.storage import lookup, reads
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations, is_own
+from convostore.turning.afterwards import close
+from convostore.turning.asking import LONGEST_TITLE, fallback_title
+from convostore.turning.listening import Listener, start
+from convostore.turning.place import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import Message
+    from convostore.turning.place import Place
 
 TITLE_TIMEOUT_S: Final = 30.0
 _MOST_SAID: Final = 4000  # characters that are listened to; a title comes sooner, or never

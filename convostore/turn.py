@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from convostore import clock
-from convostore.afterwards import (
+from convostore.errors import (
+    ConvostoreError,
+    ProviderError,
+    RemoteThreadGoneError,
+    TurnStateError,
+)
+from convostore.events import Finished, RemoteUpdate
+from convostore.ids import new_id
+from convostore.storage import leases
+from convostore.storage.endings import finish_turns
+from convostore.storage.exchanges import Ended, FinishTurn
+from convostore.turning.afterwards import (
     LAST_WRITE_S,
     close,
     columns_of,
@@ -27,21 +38,10 @@ from convostore.afterwards import (
     may_be_whole,
     rest_of,
 )
-from convostore.errors import (
-    ConvostoreError,
-    ProviderError,
-    RemoteThreadGoneError,
-    TurnStateError,
-)
-from convostore.events import Finished, RemoteUpdate
-from convostore.ids import new_id
-from convostore.journaling import Journaling
-from convostore.listening import Listener, start
-from convostore.recovery import SHORT_PATIENCE_S, ask_for_the_whole
-from convostore.reply import ReplyBuffer, storable, with_final_text
-from convostore.storage import leases
-from convostore.storage.endings import finish_turns
-from convostore.storage.exchanges import Ended, FinishTurn
+from convostore.turning.journaling import Journaling
+from convostore.turning.listening import Listener, start
+from convostore.turning.recovery import SHORT_PATIENCE_S, ask_for_the_whole
+from convostore.turning.reply import ReplyBuffer, storable, with_final_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from convostore.events import Delta, Event
-    from convostore.opening import Opening
-    from convostore.place import Place
     from convostore.records import ErrorRecord, Message, RemoteThread, Status, Usage
+    from convostore.turning.opening import Opening
+    from convostore.turning.place import Place
 
 
 class Turn:

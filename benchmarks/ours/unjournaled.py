@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from benchmarks.ours.chats import Convostore
-from convostore.journaling import Journaling
+from convostore.turning.journaling import Journaling
 
 
 class Unjournaled:

@@ -10,8 +10,8 @@ import pytest
 import convostore
 from convostore.errors import StoreBusyError
 from convostore.events import Finished
-from convostore.journaling import FLUSH_BYTES
 from convostore.testing import ScriptedProvider
+from convostore.turning.journaling import FLUSH_BYTES
 from tests.engines import rows
 
 if TYPE_CHECKING:

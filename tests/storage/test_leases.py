@@ -13,9 +13,9 @@ import convostore
 from convostore.errors import ConversationBusyError, IncompleteReplyError
 from convostore.events import Finished
 from convostore.records import Message
-from convostore.recovery import close_dead_replies
 from convostore.storage.leases import DEAD_AFTER_MS, is_dead, new_lease
 from convostore.testing import ManualClock, ScriptedProvider
+from convostore.turning.recovery import close_dead_replies
 from tests.engines import change, rows
 
 if TYPE_CHECKING:

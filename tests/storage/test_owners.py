@@ -9,7 +9,6 @@ import pytest
 
 import convostore
 from convostore.errors import ConversationNotFoundError, ConvostoreError
-from convostore.place import Place
 from convostore.records import Message
 from convostore.storage import reads
 from convostore.storage.adopting import Adopt, adopt_replies
@@ -20,6 +19,7 @@ from convostore.storage.journal import DeadReply, Flush, flush_journals, interru
 from convostore.storage.leases import new_lease
 from convostore.storage.turns import begin_turns
 from convostore.testing import ScriptedProvider
+from convostore.turning.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,13 +12,13 @@ import pytest
 from watching import until  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
-from convostore import pulse as pulse_module
 from convostore.errors import ConversationBusyError, StoreClosedError, StoreError
 from convostore.events import Finished
-from convostore.pulse import CLOSE_S, LAST_S, TICK_S, Pulse
 from convostore.storage import group_writer, sqlite
 from convostore.storage.database import Database
 from convostore.testing import Gate, ManualClock, ScriptedProvider, Silence
+from convostore.turning import pulse as pulse_module
+from convostore.turning.pulse import CLOSE_S, LAST_S, TICK_S, Pulse
 from tests.engines import held
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import pytest
 
 import convostore
 from convostore.errors import ContextLengthError, ConvostoreError, ProviderConnectError
-from convostore.place import Limits
 from convostore.providers import Playground
 from convostore.testing import PlaygroundServer, ScriptedProvider
 from convostore.testing.playground_replies import Cut
+from convostore.turning.place import Limits
 
 if TYPE_CHECKING:
     from tests.engines import Where

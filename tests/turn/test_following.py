@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import convostore
-from convostore import following
 from convostore.events import Finished
+from convostore.turning import following
 
 if TYPE_CHECKING:
     from convostore.testing import ScriptedProvider

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore.events import Finished, ReasoningDelta, TextDelta, ToolCallDelta
-from convostore.following import deltas_after
 from convostore.testing import ScriptedProvider, Silence, temporary_store
+from convostore.turning.following import deltas_after
 from tests.engines import place
 from tests.turn.reading import journaled
 

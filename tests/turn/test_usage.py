@@ -158,7 +158,7 @@ async def test_call_counts_once_however_it_ends(
 
 
 async def _close_the_dead(store: Store) -> None:
-    from convostore.recovery import close_dead_replies
+    from convostore.turning.recovery import close_dead_replies
 
     at = await store.rows_of()
     assert at is not None

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostore import Message, place
+from convostore import Message
 from convostore.errors import MessageNotFoundError
 from convostore.events import Finished
 from convostore.storage import reads
+from convostore.turning import place
 from tests.turn.talking import asked
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from convostore.parts import Part
-    from convostore.place import Place
     from convostore.storage.appends import Append, Appended
+    from convostore.turning.place import Place
 
 _OPTIONAL: Final = ("author", "provider", "model", "finish_reason", "idempotency_key", "source_id")
 _FINAL: Final = tuple(one for one in get_args(Status) if one != "streaming")

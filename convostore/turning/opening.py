@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from convostore import clock
-from convostore.asking import Ask, fallback_title
 from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateKeyError
 from convostore.events import Delta
-from convostore.following import follow
-from convostore.forsaking import doubtful, forsaken
 from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
 from convostore.records import Message
-from convostore.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 from convostore.storage import leases, lookup, reads
 from convostore.storage.exchanges import (
     AT_HEAD,
@@ -30,10 +26,14 @@ from convostore.storage.exchanges import (
 )
 from convostore.storage.leases import new_lease
 from convostore.storage.turns import begin_turns
+from convostore.turning.asking import Ask, fallback_title
+from convostore.turning.following import follow
+from convostore.turning.forsaking import doubtful, forsaken
+from convostore.turning.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 
 if TYPE_CHECKING:
-    from convostore.place import Place
     from convostore.providers.provider import ChatRequest, Provider
+    from convostore.turning.place import Place
 
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
 FIRST_PAUSE_S: Final = 0.02

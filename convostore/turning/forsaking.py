@@ -13,7 +13,7 @@ from convostore.storage.endings import end_unbegun, finish_turns
 from convostore.storage.exchanges import Begun, EndUnbegun, FinishTurn
 
 if TYPE_CHECKING:
-    from convostore.place import Place
+    from convostore.turning.place import Place
 
 
 async def forsaken(

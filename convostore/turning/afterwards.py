@@ -18,8 +18,8 @@ from convostore.errors import (
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.parts import TextPart
 from convostore.records import ErrorRecord
-from convostore.reply import storable
 from convostore.storage.rows import encode_parts, to_json
+from convostore.turning.reply import storable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable

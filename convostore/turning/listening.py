@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from types import UnionType
 
     from convostore.events import Event
-    from convostore.place import Limits
     from convostore.providers.provider import ChatRequest, Provider
+    from convostore.turning.place import Limits
 
 _EARLY_S: Final = 0.001  # a timer may ring a little before its time
 

@@ -11,18 +11,18 @@ from convostore.errors import ProviderError, ProviderTimeoutError
 from convostore.events import Finished
 from convostore.ids import new_id
 from convostore.parts import Part, ReasoningPart, TextPart
-from convostore.reply import cleaned, storable
 from convostore.storage import reads
 from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.journal import DeadReply, interrupt_replies
 from convostore.storage.leases import is_dead
 from convostore.storage.rows import encode_parts
+from convostore.turning.reply import cleaned, storable
 
 if TYPE_CHECKING:
-    from convostore.place import Place
     from convostore.providers.provider import Provider
     from convostore.records import Message, RemoteThread
     from convostore.storage.database import Database
+    from convostore.turning.place import Place
 
 PATIENCE_S: Final = 10.0  # for the far side's word on a broken reply, before the next turn
 SHORT_PATIENCE_S: Final = 1.5  # the same right after it broke, with a caller waiting for the error

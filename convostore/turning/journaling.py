@@ -11,9 +11,9 @@ from convostore.storage.journal import Flush, flush_journals
 from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 
 if TYPE_CHECKING:
-    from convostore.place import Place
     from convostore.records import RemoteThread
-    from convostore.reply import ReplyBuffer
+    from convostore.turning.place import Place
+    from convostore.turning.reply import ReplyBuffer
 
 FLUSH_BYTES: Final = 4096  # most of what was shown may be this far ahead of the disk
 FLUSH_AGE_S: Final = 0.25  # and no longer than this

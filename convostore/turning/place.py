@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from convostore.providers.provider import Provider
-    from convostore.pulse import Pulse
     from convostore.records import ConversationRecord, Message, RemoteThread
     from convostore.storage.database import Database
     from convostore.storage.exchanges import Change
+    from convostore.turning.pulse import Pulse
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from convostore.appending import once_key
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
+from convostore.turning.appending import once_key
 from convostore.views import view
 
 if TYPE_CHECKING:
-    from convostore.place import Place
     from convostore.providers.provider import Provider
+    from convostore.turning.place import Place
 
 LONGEST_TITLE: Final = 80  # characters of the first line that become the title
 
