@@ -50,7 +50,7 @@ _LEAST_BAR = 10  # columns of the terminal; a shorter bar says nothing
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, with all rows.")
 @store_options
 @pass_invocation
-def stats(
+def stats(  # click hands over its options by name
     invocation: Invocation,
     *,
     ref: str | None,
