@@ -14,12 +14,21 @@ import msgspec
 
 from convostore.errors import UsageError
 from convostore.paths import OddPathError, path_of
-from convostore.plainconfig import FILE_VARIABLE, KEYS, LONGEST_S, PREFIX, from_folder
+from convostore.plainconfig import (
+    BYTES,
+    FILE_VARIABLE,
+    KEYS,
+    LONGEST_S,
+    MOST_BYTES,
+    PREFIX,
+    from_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+Bytes: TypeAlias = Annotated[int, msgspec.Meta(gt=0, le=MOST_BYTES)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)]
 
 
@@ -37,6 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         idle_timeout_s: for the next event of a reply.
         total_timeout_s: for a whole reply.
         busy_timeout_s: for a store that another process is writing to.
+        max_attachment_bytes: of one attachment; a larger one is refused.
     """
 
     store: str = msgspec.field(name="db", default="")
@@ -49,6 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idle_timeout_s: Seconds = 120.0
     total_timeout_s: Seconds = 1800.0
     busy_timeout_s: Seconds = 10.0
+    max_attachment_bytes: Bytes = 64 * 1024 * 1024
 
 
 def load(environ: Mapping[str, str] | None = None) -> Config:
@@ -141,6 +152,7 @@ def _checked(values: dict[str, Any], *, origin: str, strict: bool) -> Config:
     except msgspec.ValidationError as error:
         key = str(error).partition(" - at `$.")[2].rstrip("`")
         kind = f"a number of seconds, above 0, at most {LONGEST_S}" if key[-2:] == "_s" else "text"
+        kind = "a whole number of bytes, above 0" if key in BYTES else kind
         _refuse(f"{origin}: {key} must be {kind}", f"correct it there, or take {key} out")
 
 

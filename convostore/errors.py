@@ -6,10 +6,11 @@
     +- StoreError
     |  +- StoreOpenError  StoreBusyError (retryable)  StoreFullError  StoreCorruptError
     |  +- SchemaOutdatedError  SchemaTooNewError
-    |  +- NotFoundError (LookupError): ConversationNotFoundError, MessageNotFoundError
+    |  +- NotFoundError (LookupError): ConversationNotFoundError, MessageNotFoundError,
+    |  |                               AttachmentNotFoundError
     |  +- ConflictError: HeadMovedError, DuplicateKeyError, ConversationBusyError (retryable),
     |  |                 AmbiguousHandleError
-    |  +- InvalidTextError
+    |  +- InvalidTextError  AttachmentError
     +- ProviderError                     .provider, .status, .retryable, .reply
     |  +- ProviderConnectError  ProviderTimeoutError  ProviderAuthError  RateLimitError
     |  +- CaptchaRequiredError  ModerationRefusedError  RemoteThreadGoneError  ContextLengthError
@@ -112,6 +113,12 @@ class MessageNotFoundError(NotFoundError):
     code = "message_not_found"
 
 
+class AttachmentNotFoundError(NotFoundError):
+    """Tell that this owner has no such attachment, or not any more."""
+
+    code = "attachment_not_found"
+
+
 class ConflictError(StoreError):
     """The write would contradict what is stored; nothing of it was stored."""
 
@@ -157,6 +164,12 @@ class InvalidTextError(StoreError):
     """The text holds a NUL or a lone surrogate, or is larger than the limit."""
 
     code = "invalid_text"
+
+
+class AttachmentError(StoreError):
+    """What is to be attached cannot be read, or is larger than the limit; nothing is kept of it."""
+
+    code = "attachment"
 
 
 class ProviderError(ConvostoreError):

@@ -15,10 +15,11 @@ from convostore import __version__, clock
 from convostore.errors import ConversationNotFoundError, FormatError
 from convostore.formats import jsonl, markdown
 from convostore.formats.filenames import file_name
+from convostore.parts import AttachmentPart
 from convostore.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from convostore.records import ConversationDossier, ConversationRecord, Message
 
@@ -37,12 +38,14 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         conversations: how many.
         messages: how many of them, over all files.
+        attachments: how many, each counted once in a file.
         files: how many.
         path: the one file, or the folder of the files.
     """
 
     conversations: int
     messages: int
+    attachments: int = 0
     files: int
     path: Path
 
@@ -78,6 +81,14 @@ class ExportSource(Protocol):
 
         A running reply comes with its journal as text, a reply whose writer died as
         `interrupted`.
+        """
+        ...
+
+    def attachment(self, sha256: str) -> AsyncGenerator[bytes]:
+        """Yield the bytes of an attachment, piece by piece.
+
+        Raises:
+            AttachmentNotFoundError: it is gone.
         """
         ...
 
@@ -175,10 +186,15 @@ class _Count:
     def __init__(self) -> None:
         self.conversations = 0
         self.messages = 0
+        self.attachments = 0
 
     def report(self, *, files: int, path: Path) -> ExportReport:
         return ExportReport(
-            conversations=self.conversations, messages=self.messages, files=files, path=path
+            conversations=self.conversations,
+            messages=self.messages,
+            attachments=self.attachments,
+            files=files,
+            path=path,
         )
 
 
@@ -198,8 +214,9 @@ async def _pieces(
     yield jsonl.header(
         program=_PROGRAM, created_at_ms=clock.now_ms(), scope="all" if ids is None else "chosen"
     )
+    told = set[str]()
     async for one in _each(source, ids):
-        async for piece in _jsonl(source, one, count):
+        async for piece in _jsonl(source, one, count, told):
             yield piece
     yield jsonl.end(
         conversations=count.conversations - conversations, messages=count.messages - messages
@@ -207,16 +224,40 @@ async def _pieces(
 
 
 async def _jsonl(
-    source: ExportSource, one: ConversationDossier, count: _Count
+    source: ExportSource, one: ConversationDossier, count: _Count, told: set[str]
 ) -> AsyncGenerator[str]:
+    """Yield one conversation, with those attachments that are not *told* in this file yet."""
     owner = one.record.id
     count.conversations += 1
     yield jsonl.conversation(one.record)
     async for page in _pages(source, one.record):
         count.messages += len(page)
         yield "".join(jsonl.message(owner, message) for message in page)
+        for part in _attachments(page):
+            if part.sha256 not in told:
+                told.add(part.sha256)
+                count.attachments += 1
+                async for piece in _bytes(source, part):
+                    yield jsonl.attachment(owner, piece)
     yield "".join(jsonl.usage(owner, usage) for usage in one.usage)
     yield "".join(jsonl.remote_thread(owner, remote) for remote in one.remotes)
+
+
+def _attachments(page: Sequence[Message]) -> Iterator[AttachmentPart]:
+    for message in page:
+        yield from (part for part in message.parts if isinstance(part, AttachmentPart))
+
+
+async def _bytes(
+    source: ExportSource, part: AttachmentPart
+) -> AsyncGenerator[jsonl.AttachmentPiece]:
+    """Yield the pieces of an attachment; one of no bytes has one, too."""
+    number = 0
+    async for data in source.attachment(part.sha256):
+        yield jsonl.AttachmentPiece(sha256=part.sha256, size=part.size, number=number, data=data)
+        number += 1
+    if not number:
+        yield jsonl.AttachmentPiece(sha256=part.sha256, size=part.size, number=0, data=b"")
 
 
 async def _markdown(

@@ -46,10 +46,12 @@ class Opener:
         create: bool,
         busy_timeout_s: float,
         patience: Patience,
+        most_attachment_bytes: int,
     ) -> None:
         self.where, self.provider = where, provider
         self._migrate, self._create = migrate, create
         self._busy_timeout_s, self._patience = busy_timeout_s, patience
+        self._most_attachment_bytes = most_attachment_bytes
         self._opened: Opened | None = None
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
@@ -74,7 +76,9 @@ class Opener:
                         migrate=self._migrate,
                         busy_timeout_s=self._busy_timeout_s,
                     )
-                    self._opened = Opened(database, Pulse(), self._patience)
+                    self._opened = Opened(
+                        database, Pulse(), self._patience, self._most_attachment_bytes
+                    )
         return self._opened
 
     async def aclose(self) -> None:

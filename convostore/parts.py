@@ -1,4 +1,4 @@
-"""The parts of a message: what of it are words, thoughts, calls of tools, and things unknown."""
+"""The parts of a message: what of it are words, thoughts, calls of tools, attachments, and things unknown."""
 
 from __future__ import annotations
 
@@ -60,4 +60,22 @@ class OpaquePart(msgspec.Struct, frozen=True, tag_field="t", tag="opaque"):
     data: Any
 
 
-Part: TypeAlias = TextPart | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart
+class AttachmentPart(msgspec.Struct, frozen=True, tag_field="t", tag="attachment"):
+    """Bytes that a message refers to; they are kept apart from it, once for each owner.
+
+    Attributes:
+        sha256: of the bytes, in hex: by this they are found.
+        size: in bytes.
+        media_type: what they are, such as image/png; application/octet-stream is unknown.
+        name: the file's name, without its folder; empty when it has none.
+    """
+
+    sha256: str
+    size: int
+    media_type: str = "application/octet-stream"
+    name: str = ""
+
+
+Part: TypeAlias = (
+    TextPart | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart | AttachmentPart
+)

@@ -22,7 +22,9 @@ LONGEST_S = 7 * 86_400  # a bound, so that infinite and nan are refused
 PATHS = ("db", "local_model")  # in the file they count from the file's own folder
 TEXTS = ("db", "owner", "provider", "model", "playground_url", "local_model")
 SECONDS = ("connect_timeout_s", "idle_timeout_s", "total_timeout_s", "busy_timeout_s")
-KEYS = TEXTS + SECONDS
+BYTES = ("max_attachment_bytes",)
+MOST_BYTES = 2**40
+KEYS = TEXTS + SECONDS + BYTES
 
 _MOST_DIGITS = 6  # of a number in a variable
 
@@ -136,11 +138,15 @@ def _folder(file: str) -> str:
 def _is_plain_value(key: str, value: object) -> bool:
     if key in TEXTS:
         return isinstance(value, str)
+    if key in BYTES:
+        return type(value) is int and 0 < value <= MOST_BYTES
     return key in SECONDS and type(value) in {int, float} and 0 < value <= LONGEST_S  # type: ignore[operator]  # a number, as its type was just compared
 
 
 def _is_plain_variable(key: str, value: str) -> bool:
     if key in TEXTS:
         return value.isprintable()
+    if key in BYTES:
+        return False
     plain = value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS
     return plain and 0 < int(value) <= LONGEST_S

@@ -5,12 +5,15 @@ They know nothing of the database. Times are milliseconds since 1970-01-01 UTC (
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from convostore.ids import new_id
-from convostore.parts import Part
+from convostore.parts import AttachmentPart, Part, TextPart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Status: TypeAlias = Literal["streaming", "completed", "stopped", "failed", "interrupted", "erased"]
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
@@ -102,9 +105,20 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     source_id: str | None = None
 
     @classmethod
-    def user(cls, text: str, *, author: str | None = None) -> Message:
-        """Make a finished user message, to be stored with `append`."""
-        return cls(role="user", text=text, id=new_id(), author=author)
+    def user(
+        cls, text: str, *, author: str | None = None, attachments: Iterable[AttachmentPart] = ()
+    ) -> Message:
+        """Make a finished user message, to be stored with `append`.
+
+        Args:
+            text: what was said.
+            author: who said it, where a room has several people.
+            attachments: what `Store.attach` returned; they stand before the text.
+        """
+        parts: tuple[Part, ...] = tuple(attachments)
+        if parts and text:
+            parts += (TextPart(text),)
+        return cls(role="user", text=text, id=new_id(), author=author, parts=parts)
 
     @classmethod
     def assistant(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from convostore.carrying import give_out
 from convostore.storage import reads
+from convostore.storage.attachments import no_attachment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from convostore.records import ConversationDossier, ConversationRecord, Message
     from convostore.storage.database import Database
@@ -53,3 +55,15 @@ class StoredSource:
         return await reads.messages_between(
             *at, conversation_id, after=after_seq, last=last_seq, most=limit
         )
+
+    async def attachment(self, sha256: str) -> AsyncGenerator[bytes]:
+        """Yield the bytes of an attachment, piece by piece.
+
+        Raises:
+            AttachmentNotFoundError: it is gone.
+        """
+        at = await self._at()
+        if at is None:
+            raise no_attachment(sha256)
+        async for piece in give_out(*at, sha256):
+            yield piece

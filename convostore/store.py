@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convostore import exchange
+from convostore.attaching import Attaching
 from convostore.conversation import Conversation
 from convostore.counting import Counting
 from convostore.errors import StoreError
@@ -19,7 +20,7 @@ from convostore.storage.conversations import (
     create_conversations,
 )
 from convostore.text import gate_owner
-from convostore.turning.place import Patience, Place
+from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience, Place
 from convostore.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def open(  # noqa: A001 - the public verb
     busy_timeout_s: float = 10.0,
     idle_timeout_s: float | None = None,
     total_timeout_s: float | None = None,
+    max_attachment_bytes: int = MOST_ATTACHMENT_BYTES,
 ) -> Store:
     """Return a store; `async with` it, or its first verb, opens it.
 
@@ -59,6 +61,7 @@ def open(  # noqa: A001 - the public verb
         idle_timeout_s: how long a turn waits for the provider's next event; None is as long as
             the provider itself waits, 120 where it does not say.
         total_timeout_s: how long a whole reply may take; None likewise, 1800.
+        max_attachment_bytes: of one attachment; a larger one is refused.
 
     Raises:
         StoreOpenError: the URL is of a kind that is not known, or a name that no file can have.
@@ -73,6 +76,7 @@ def open(  # noqa: A001 - the public verb
             create=create,
             busy_timeout_s=busy_timeout_s,
             patience=Patience(idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s),
+            most_attachment_bytes=max_attachment_bytes,
         ),
         None if owner is None else gate_owner(owner),
     )
@@ -108,7 +112,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Upkeep, Counting, Seeking):
+class Store(Upkeep, Counting, Seeking, Attaching):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a

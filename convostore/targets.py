@@ -58,7 +58,7 @@ class Target:
         with self._errors(self.path):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    async def write(self, path: Path, pieces: AsyncGenerator[str]) -> None:
+    async def write(self, path: Path, pieces: AsyncGenerator[str] | AsyncGenerator[bytes]) -> None:
         """Write a whole file of mode 0600, on disk when this returns, or leave the one that is there.
 
         Raises:
@@ -71,7 +71,8 @@ class Target:
             try:
                 async with aclosing(pieces):
                     async for piece in pieces:
-                        await asyncio.to_thread(file.write, piece.encode())
+                        data = piece.encode() if isinstance(piece, str) else piece
+                        await asyncio.to_thread(file.write, data)
                 self._refuse_stores(path)
                 await asyncio.to_thread(file.publish)
             finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Any
 
@@ -10,7 +11,12 @@ from convostore.errors import InvalidTextError
 
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
 MOST_OWNER = 255  # characters of an owner's name
+MOST_FILE_NAME = 255  # characters of an attachment's name, as of a file's
 MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
+# Source: RFC 6838, "Naming Requirements": a restricted name on either side of the stroke.
+_MEDIA_TYPE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
+)
 MOST_TEXT_BYTES = 16 * 1024 * 1024  # of one message; a longer one is a file, not a message
 
 
@@ -94,6 +100,27 @@ def gate_owner(name: str) -> str:
             hint="take it out: nobody could type or see it",
         )
     return name
+
+
+def gate_file_name(name: str) -> str:
+    """Return the name of an attachment as it is kept: without a folder, in one line.
+
+    What cannot be stored or seen becomes U+FFFD, so that any file can be attached.
+    """
+    name = name.replace("\\", "/").rpartition("/")[2]
+    odd = (one for one in set(name) if _is_control(one) or "\ud800" <= one <= "\udfff")
+    return name.translate({ord(one): "\ufffd" for one in odd})[-MOST_FILE_NAME:]
+
+
+def gate_media_type(text: str) -> str:
+    """Return a media type in small letters, such as image/png.
+
+    Raises:
+        InvalidTextError: it is none.
+    """
+    if not isinstance(text, str) or not _MEDIA_TYPE.fullmatch(text):
+        raise InvalidTextError(f"{text!r} is no media type", hint="one looks like image/png")
+    return text.lower()
 
 
 def _is_control(character: str) -> bool:

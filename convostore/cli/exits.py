@@ -3,7 +3,7 @@
 .. code-block:: text
 
     0    done
-    1    a format or a text was refused, or something unexpected happened
+    1    a format, a text or an attachment was refused, or something unexpected happened
     2    wrong usage, an option that the provider refuses; a short name that fits several conversations
     3    not found
     4    any other conflict
@@ -35,6 +35,7 @@ CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.NotFoundError, 3),
     (errors.ConflictError, 4),
     (errors.InvalidTextError, 1),
+    (errors.AttachmentError, 1),
     (errors.StoreError, 5),
     (errors.ProviderError, 6),
     (errors.FormatError, 1),

@@ -69,6 +69,7 @@ class Invocation:
             busy_timeout_s=self.config.busy_timeout_s,
             idle_timeout_s=self.config.idle_timeout_s,
             total_timeout_s=self.config.total_timeout_s,
+            max_attachment_bytes=self.config.max_attachment_bytes,
         )
 
     def command(self, *words: str) -> str:

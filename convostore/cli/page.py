@@ -232,6 +232,9 @@ def _part_line(tag: str, part: Mapping[str, Any]) -> str:
             return f"[called {part['name'] or 'a tool'} {part['args']}]"
         case "tool_result":
             return f"[{part['name'] or 'the tool'} answered, {counted(len(part['content']), 'character')}]"
+        case "attachment":
+            name = part["name"] or f"{part['sha256'][:12]} without a name"
+            return f"[attached {name}, {part['media_type']}, {counted(part['size'], 'byte')}]"
         case "opaque":
             return f"[{part['kind']}]"
     return ""

@@ -6,6 +6,8 @@ r"""Our own export: one JSON object a line, complete but for secrets.
     {"type": "conversation", ...}      everything but the anonymous user id
     {"type": "message", ...}           of the whole tree, by seq; `text` always,
                                        `parts` when the message is more than that text
+    {"type": "attachment", ...}        a piece of what a message just told has attached: `data` in
+                                       base64, pieces from `number` 0, once in a file for each sha256
     {"type": "usage", ...}             what its model calls cost
     {"type": "remote_thread", ...}     where the far side kept it, without the far side's ids
     ...                                the next conversation
@@ -42,6 +44,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         created_at_ms: when.
         scope: every conversation outside the bin, or chosen ones.
         branches: always the whole tree.
+        attachments: where the bytes are: in base64, in lines of their own.
     """
 
     version: int
@@ -49,6 +52,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     scope: Scope
     branches: Literal["all"] = "all"
+    attachments: Literal["base64"] = "base64"
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,17 +62,34 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     messages: int
 
 
+class AttachmentPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the bytes of an attachment; the pieces of one follow each other.
+
+    Attributes:
+        sha256: of the whole, in hex.
+        size: of the whole, in bytes.
+        number: from 0.
+        data: as base64 in the file.
+    """
+
+    sha256: str
+    size: int
+    number: int
+    data: bytes
+
+
 class Owned(msgspec.Struct, frozen=True):
     """A value together with the id of the conversation that it belongs to."""
 
     conversation_id: str
-    value: Message | UsageRecord | RemoteThreadNote
+    value: Message | AttachmentPiece | UsageRecord | RemoteThreadNote
 
 
 Entry: TypeAlias = Header | ConversationRecord | Owned | End
 
-_OWNED: Final[dict[str, type[Message | UsageRecord | RemoteThreadNote]]] = {
+_OWNED: Final[dict[str, type[Message | AttachmentPiece | UsageRecord | RemoteThreadNote]]] = {
     "message": Message,
+    "attachment": AttachmentPiece,
     "usage": UsageRecord,
     "remote_thread": RemoteThreadNote,
 }
@@ -93,6 +114,11 @@ def message(conversation_id: str, value: Message) -> str:
     if value.parts == (TextPart(value.text),):
         del fields["parts"]
     return _line("message", {"conversation_id": conversation_id, **fields})
+
+
+def attachment(conversation_id: str, value: AttachmentPiece) -> str:
+    """Write the line of a piece of an attachment."""
+    return _line("attachment", {"conversation_id": conversation_id, **msgspec.to_builtins(value)})
 
 
 def usage(conversation_id: str, value: UsageRecord) -> str:

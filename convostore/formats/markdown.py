@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.parts import (
+    AttachmentPart,
+    OpaquePart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 if TYPE_CHECKING:
     from convostore.parts import Part
@@ -88,6 +95,9 @@ def _part(part: Part) -> str:
             return _details(f"Tool call: {part.name}", part.args)
         case ToolResultPart():
             return _details(f"Tool result: {part.name}", part.content)
+        case AttachmentPart():
+            what = f"{part.name or part.sha256[:12]}, {part.media_type}, {part.size} bytes"
+            return f"*(attached: {_inline(what)})*"
         case OpaquePart():
             data = msgspec.json.format(msgspec.json.encode(part.data)).decode()
             return _details(part.kind, data)

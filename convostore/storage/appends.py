@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
+from convostore.storage.attachments import refer, refuse_missing
 from convostore.storage.exchanges import Change, NewMessage
 from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages
@@ -124,8 +125,21 @@ def append_messages(
                 for new, seq in zip(job.messages, outcome.seqs, strict=True):
                     known[new.id] = (job.conversation_id, seq, new.text)
     add_messages(tx, rows)
+    _refer(tx, owner_id, jobs, outcomes)
     keep_standings(tx, owner_id, standing.values())
     return outcomes
+
+
+def _refer(
+    tx: Tx,
+    owner_id: str,
+    jobs: Sequence[Append],
+    outcomes: Sequence[Appended | ConvostoreError],
+) -> None:
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, Appended) and outcome.change is not None:
+            for new, seq in zip(job.messages, outcome.seqs, strict=True):
+                refer(tx, owner_id, job.conversation_id, seq, new.attachments)
 
 
 def _stored_before(
@@ -197,6 +211,9 @@ def _append(
         tx, owner_id, stands, parent_seq=above, now_ms=job.now_ms, one_at_a_time=False
     ):
         return conflict
+    wanted = [name for new in job.messages for name in new.attachments]
+    if missing := refuse_missing(tx, owner_id, wanted):
+        return missing
     add = Adding(tx, owner_id, stands, now_ms=job.now_ms, rows=rows)
     seqs: list[int] = []
     for new in job.messages:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, select, update
 
 from convostore.errors import ConversationBusyError, ConvostoreError, MessageNotFoundError
+from convostore.storage.attachments import let_go
 from convostore.storage.exchanges import Change
 from convostore.storage.journal import clear_journals
 from convostore.storage.leases import is_dead
@@ -139,6 +140,7 @@ def _remove(tx: Tx, owner_id: str, job: RemoveBranch) -> Removed | ConvostoreErr
     places = [{**at, "seq": seq} for seq in sorted(doomed, reverse=True)]
     take_out(tx, owner_id, [(job.conversation_id, seq) for seq in doomed])
     clear_journals(tx, owner_id, [(job.conversation_id, seq) for seq in doomed])
+    let_go(tx, owner_id, job.conversation_id, sorted(doomed))
     tx.many(_GONE_REMOTE, places)
     tx.many(_GONE, places)
     _leave(tx, owner_id, stands, gone)

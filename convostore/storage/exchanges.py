@@ -18,6 +18,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         shape: the parts as stored, or None when the text says it all (`rows.encode_parts`).
         error: as JSON.
+        attachments: the sha256 of each attachment among the parts, in order.
     """
 
     id: str
@@ -33,6 +34,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     lease: str | None = None
     source_id: str | None = None
+    attachments: tuple[str, ...] = ()
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

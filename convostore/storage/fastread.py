@@ -83,7 +83,7 @@ class Part:
     """A part that is not text.
 
     Attributes:
-        tag: reasoning, tool_call, tool_result or opaque.
+        tag: reasoning, tool_call, tool_result, opaque or attachment.
         values: the rest, by the names that the class of that tag has in `records`.
     """
 
@@ -113,6 +113,7 @@ _TEXTS = {
     "tool_call": ("id", "name", "args"),
     "tool_result": ("id", "name", "content"),
     "opaque": ("kind",),
+    "attachment": ("sha256",),
 }
 # What can go wrong here is either a doubt of ours or the full way's to tell.
 _DOUBTS = (DoubtError, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RecursionError)
@@ -314,6 +315,11 @@ def _part(item: object) -> Part:
         _text(values[name])
     if tag == "opaque" and "data" not in values:
         raise DoubtError
+    if tag == "attachment":
+        values = {"media_type": "application/octet-stream", "name": "", **values}
+        if type(values["size"]) is not int:
+            raise DoubtError
+        _text(values["media_type"]), _text(values["name"])
     return Part(tag, values)
 
 

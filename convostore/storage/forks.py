@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, insert, select
 
 from convostore.errors import ConversationBusyError, ConvostoreError
 from convostore.ids import new_id
+from convostore.storage.attachments import refer, references
 from convostore.storage.branches import no_message
 from convostore.storage.conversations import free_handle
 from convostore.storage.retold import is_made
@@ -125,6 +126,9 @@ def _fork(tx: Tx, owner_id: str, job: Fork) -> str | ConvostoreError:
     tx.many(_ADD_TAG, [new | {"name": name} for (name,) in tags])
     add_messages(tx, [_copy(one, seq, job.id) for seq, one in enumerate(path, start=1)])
     mark_title(tx, owner_id, job.id)
+    referred = references(tx, owner_id, job.conversation_id)
+    for seq, one in enumerate(path, start=1):
+        refer(tx, owner_id, job.id, seq, referred.get(one["seq"], ()))
     return job.id
 
 

@@ -9,7 +9,15 @@ import msgspec
 from sqlalchemy import select
 
 from convostore.errors import InvalidTextError, StoreCorruptError
-from convostore.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.parts import (
+    AttachmentPart,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from convostore.records import ConversationRecord, ErrorRecord, Message, RemoteThread, Usage
 from convostore.storage.leases import is_dead
 from convostore.storage.statements import json_rows
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 NANO = 1_000_000_000
 _json = msgspec.json.Encoder(order="sorted")
 _parts = msgspec.json.Decoder(
-    list[int | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart]
+    list[int | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart | AttachmentPart]
 )
 _piece = msgspec.json.Decoder(ToolCallPart | ToolResultPart | OpaquePart)
 _object = msgspec.json.Decoder(dict[str, Any])

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0004"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0005"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
 
@@ -55,6 +56,7 @@ _EXPIRING = text("expires_at_ms IS NOT NULL")
 _KEYED = text("key IS NOT NULL")
 _IN_FOLDER = text("folder IS NOT NULL")
 _ONCE = text("idempotency_key IS NOT NULL")
+_WHOLE = text("sha256 IS NOT NULL")
 # Written out, for a value given apart from the statement does not find a partial index.
 IS_RUNNING: Final = text("status = 'streaming'")
 INTERRUPTED: Final = text("interrupted_count > 0")
@@ -259,6 +261,52 @@ usage = Table(
     Column("cost_nano", BigInteger),  # billionths of the provider's currency unit
     PrimaryKeyConstraint("owner_id", "id"),
     Index("usage_message", "owner_id", "conversation_id", "message_seq"),
+)
+
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("id", _TEXT, nullable=False),
+    Column("sha256", _TEXT),  # NULL while it is on its way in
+    Column("size", BigInteger, nullable=False),
+    Column("used_at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("owner_id", "id"),
+    Index(
+        "attachment_content",
+        "owner_id",
+        "sha256",
+        unique=True,
+        sqlite_where=_WHOLE,
+        postgresql_where=_WHOLE,
+    ),
+)
+
+attachment_chunk = Table(
+    "attachment_chunk",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("attachment_id", _TEXT, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("owner_id", "attachment_id", "number"),
+    ForeignKeyConstraint(["owner_id", "attachment_id"], ["attachment.owner_id", "attachment.id"]),
+)
+
+message_attachment = Table(
+    "message_attachment",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("conversation_id", _TEXT, nullable=False),
+    Column("message_seq", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("sha256", _TEXT, nullable=False),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq", "number"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id", "message_seq"],
+        ["message.owner_id", "message.conversation_id", "message.seq"],
+    ),
+    Index("message_attachment_content", "owner_id", "sha256"),
 )
 
 search_pending = Table(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
+from convostore.storage.attachments import refer, refuse_missing
 from convostore.storage.exchanges import (
     AT_HEAD,
     BeginTurn,
@@ -94,8 +95,15 @@ def begin_turns(
                     text=job.user.text,
                 )
     add_messages(tx, rows)
+    _refer(tx, owner_id, jobs, outcomes)
     keep_standings(tx, owner_id, standing.values())
     return outcomes
+
+
+def _refer(tx: Tx, owner_id: str, jobs: Sequence[BeginTurn], outcomes: Sequence[object]) -> None:
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if job.user is not None and isinstance(outcome, Begun):
+            refer(tx, owner_id, job.conversation_id, outcome.user_seq, job.user.attachments)
 
 
 def _known_keys(tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]) -> dict[str | None, KnownKey]:
@@ -158,7 +166,7 @@ def _begin(
         parent_seq=parent_seq,
         now_ms=job.now_ms,
         one_at_a_time=job.one_at_a_time,
-    ):
+    ) or refuse_missing(tx, owner_id, job.user.attachments if job.user else ()):
         return conflict
     if parent_seq not in stands.ids and not _is_there(tx, owner_id, job, parent_seq):
         return MessageNotFoundError(

@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
+from convostore.carrying import checked, contents_of
 from convostore.errors import InvalidTextError
 from convostore.ids import new_id
-from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.parts import (
+    AttachmentPart,
+    OpaquePart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from convostore.records import ROLES, ErrorRecord, Message, Status
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.rows import decode_parts, encode_parts, to_json
@@ -29,6 +37,7 @@ _TEXTS: Final[dict[type, tuple[str, ...]]] = {
     ToolCallPart: ("id", "name", "args"),
     ToolResultPart: ("id", "name", "content"),
     OpaquePart: ("kind",),
+    AttachmentPart: ("sha256", "media_type", "name"),
 }
 
 
@@ -108,6 +117,7 @@ def _new(place: Place, message: Message, what: str) -> NewMessage:
         error=_error(message.error, what),
         idempotency_key=once_key(place, message.idempotency_key),
         source_id=message.source_id,
+        attachments=contents_of(message.parts),
     )
 
 
@@ -144,7 +154,7 @@ def _check(part: Part, what: str) -> None:
     if names is None:
         raise InvalidTextError(
             f"{what} is no part but {type(part).__name__}",
-            hint="take TextPart, ReasoningPart, ToolCallPart, ToolResultPart or OpaquePart",
+            hint="take TextPart, AttachmentPart (see store.attach), ToolCallPart or another of them",
         )
     for name in names:
         gate(getattr(part, name), f"the {name} of {what}")
@@ -153,6 +163,8 @@ def _check(part: Part, what: str) -> None:
             f"the id of {what}, a tool call, is empty",
             hint="give each call an id: its result names it",
         )
+    if isinstance(part, AttachmentPart):
+        checked(part, what)
     if isinstance(part, OpaquePart):
         gate_json(part.data, f"the data of {what}")
 

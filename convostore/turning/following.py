@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from convostore import clock
 from convostore.errors import MessageNotFoundError
 from convostore.events import Delta, ReasoningDelta, TextDelta, ToolCallDelta, ToolResultDelta
-from convostore.parts import OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
+from convostore.parts import AttachmentPart, OpaquePart, Part, ReasoningPart, TextPart, ToolCallPart
 from convostore.storage import reads
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def deltas_after(parts: tuple[Part, ...], position: int) -> Iterator[Delta]:
     for part in parts:
         start = at
         at += len(part.text) if isinstance(part, TextPart | ReasoningPart) else 1
-        if at <= position or isinstance(part, OpaquePart):
+        if at <= position or isinstance(part, OpaquePart | AttachmentPart):
             continue
         if isinstance(part, TextPart | ReasoningPart):
             rest = part.text[max(0, position - start) :]

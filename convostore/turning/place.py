@@ -62,6 +62,7 @@ class Said(NamedTuple):
     last_seq: int
 
 
+MOST_ATTACHMENT_BYTES: Final = 64 * 1024 * 1024  # of one, where the store was not told otherwise
 KEPT_CHARS: Final = 32_768  # of a path, in each conversation object; a longer one is read each time
 
 
@@ -69,13 +70,21 @@ class Opened:
     """What all conversations of an opened store share.
 
     Attributes:
+        most_attachment_bytes: of one; a larger one is refused.
         swept: the owners whose dead replies were looked for already.
     """
 
-    def __init__(self, database: Database, pulse: Pulse, patience: Patience) -> None:
+    def __init__(
+        self,
+        database: Database,
+        pulse: Pulse,
+        patience: Patience,
+        most_attachment_bytes: int = MOST_ATTACHMENT_BYTES,
+    ) -> None:
         self.database = database
         self.pulse = pulse
         self.patience = patience
+        self.most_attachment_bytes = most_attachment_bytes
         self.swept: set[str] = set()
 
 

@@ -22,6 +22,7 @@ EXPECTED = {
     "NotFoundError": 3,
     "ConversationNotFoundError": 3,
     "MessageNotFoundError": 3,
+    "AttachmentNotFoundError": 3,
     "ConflictError": 4,
     "HeadMovedError": 4,
     "DuplicateKeyError": 4,
@@ -34,6 +35,7 @@ EXPECTED = {
     "SchemaOutdatedError": 5,
     "SchemaTooNewError": 5,
     "InvalidTextError": 1,
+    "AttachmentError": 1,
     "FormatError": 1,
     "ConvostoreError": 1,
 }

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from convostore.errors import ConversationNotFoundError
-from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.parts import (
+    AttachmentPart,
+    OpaquePart,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from convostore.records import (
     ConversationDossier,
     ConversationRecord,
@@ -20,7 +28,10 @@ from convostore.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
+
+BYTES = b"\x89PNG\x00\xff"
+ATTACHED = AttachmentPart(hashlib.sha256(BYTES).hexdigest(), len(BYTES), "image/png", "a [cat].png")
 
 
 class Shelf:
@@ -67,6 +78,11 @@ class Shelf:
         page = tuple(m for m in rows if after_seq < m.seq <= last_seq)[:limit]
         self.largest_page = max(self.largest_page, len(page))
         return page
+
+    async def attachment(self, sha256: str) -> AsyncGenerator[bytes]:
+        assert sha256 == ATTACHED.sha256
+        for data in (BYTES[:2], BYTES[2:]):
+            yield data
 
 
 def plain(
@@ -152,7 +168,14 @@ def rich() -> tuple[ConversationDossier, list[Message]]:
         content_hash="bb",
     )
     empty = Message(
-        id="m4", seq=4, parent_seq=3, parent_id="m3", role="user", text="", created_at_ms=5
+        id="m4",
+        seq=4,
+        parent_seq=3,
+        parent_id="m3",
+        role="user",
+        text="",
+        parts=(ATTACHED,),
+        created_at_ms=5,
     )
     record = ConversationRecord(
         id="id-rich",

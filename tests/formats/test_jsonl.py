@@ -15,10 +15,15 @@ from convostore.exchange import export_text
 from convostore.formats import jsonl
 from convostore.parts import OpaquePart, ReasoningPart, TextPart
 from convostore.records import ConversationRecord, Message
+from tests.formats.conftest import ATTACHED, BYTES
 
 if TYPE_CHECKING:
     from tests.formats.conftest import Shelf
 
+PIECES = [
+    jsonl.AttachmentPiece(sha256=ATTACHED.sha256, size=6, number=0, data=BYTES[:2]),
+    jsonl.AttachmentPiece(sha256=ATTACHED.sha256, size=6, number=1, data=BYTES[2:]),
+]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
 
@@ -43,6 +48,7 @@ async def test_export_reads_back_equal_but_for_the_secret(shelf: Shelf) -> None:
     assert entries[1:-1] == [
         msgspec.structs.replace(dossier.record, anonymous_user_id=None),
         *(jsonl.Owned(owner, message) for message in messages),
+        *(jsonl.Owned(owner, piece) for piece in PIECES),
         *(jsonl.Owned(owner, usage) for usage in dossier.usage),
         *(jsonl.Owned(owner, remote) for remote in dossier.remotes),
     ]

@@ -72,8 +72,11 @@ def write_scripts(folder: Path, *later: str) -> Path:
 
 
 async def fill(path: Path) -> None:
-    """Make a store at *path* with three conversations of a turn each."""
+    """Make a store at *path* with three conversations of a turn each, one with an attachment."""
     async with convostore.open(path, provider=Echo()) as store:
         for title in ("Kyoto", "Bread", "Тест"):
             chat = await store.create(title=title)
             await chat.send(f"Tell me of {title}")
+        recipe = await store.attach(b"Flour, water, salt", name="recipe.txt")
+        question = convostore.Message.user("See here", attachments=[recipe])
+        await chat.append(question, convostore.Message.assistant("Seen."))

@@ -407,3 +407,22 @@ async def _try_list(store: Store) -> Exception | None:
     except StoreClosedError as error:
         return error
     return None
+
+
+@pytest.mark.asyncio
+async def test_attachment_whose_answers_were_lost_is_kept_once(patient: Store, path: Where) -> None:
+    """Its pieces, its end, the message that refers to it, and what is removed with a branch."""
+    chat = await patient.create()
+    async with answers_lost(patient, 2):  # a piece and the end
+        part = await patient.attach(b"x" * 10)
+    async with answers_lost(patient):
+        await chat.append(Message.user("q", attachments=[part, part]))
+    tables = ("attachment", "attachment_chunk", "message_attachment")
+    counts = [rows(path, f"SELECT count(*) FROM {table}") for table in tables]
+    assert counts == [[(1,)], [(1,)], [(2,)]]
+    async with answers_lost(patient):
+        await chat.delete_branch(1)
+    await patient.attach(b"forsaken")
+    async with answers_lost(patient):
+        await patient.remove_forsaken_attachments(older_than_s=-1)
+    assert [rows(path, f"SELECT count(*) FROM {table}") for table in tables] == [[(0,)]] * 3

@@ -68,7 +68,9 @@ async def _talks(store: convostore.Store) -> None:
         await talk.append(Message.user(title, author="Ann\t"), Message.assistant(title))
     talk = await store.create(title="parts", metadata={"a": [1]})
     text = "The answer 京都"
-    await talk.append(Message.user("q"), Message.assistant(text, model="m", parts=PARTS))
+    files = [await store.attach(b"x", name=NASTY), await store.attach(b"12", media_type="image/x")]
+    question = Message.user("q", attachments=files)
+    await talk.append(question, Message.assistant(text, model="m", parts=PARTS))
     await store.create(title="archived", key="an old one")
     await store.create(title="pinned")
     await store.create(title="in the bin", key="bin")

@@ -130,7 +130,12 @@ async def test_calls_count_when_their_messages_are_gone(
 
 @pytest.mark.asyncio
 async def test_call_counts_once_however_it_ends(
-    store: Store, chat: Conversation, provider: ScriptedProvider, watch: Watch, path: Where
+    store: Store,
+    chat: Conversation,
+    provider: ScriptedProvider,
+    watch: Watch,
+    path: Where,
+    manual: ManualClock,  # no tick renews the lease
 ) -> None:
     """Left early, failed and died: each one call of unknown cost; a late end makes it known."""
     gate = provider.gate("running")

@@ -63,9 +63,16 @@ def test_environment_wins_over_file_and_file_over_default(file: Callable[[str], 
 def test_every_key_can_stand_in_the_environment(file: Callable[[str], Path]) -> None:
     """The variable of a key is its name in capitals, with the prefix."""
     for key in plainconfig.KEYS:
-        value = "7" if key.endswith("_s") else "text"
+        value = "7" if key.endswith(("_s", "_bytes")) else "text"
         found = msgspec.to_builtins(config.load({f"CONVOSTORE_{key.upper()}": value}))
-        assert str(found[key]) in {"7.0", "text"}
+        assert str(found[key]) in {"7.0", "7", "text"}
+
+
+def test_a_limit_in_bytes_is_a_whole_number() -> None:
+    """What is none is refused with what it should be."""
+    for wrong in ("0", "-1", "1.5", "big", str(2**41)):
+        with pytest.raises(UsageError, match="must be a whole number of bytes"):
+            config.load({"CONVOSTORE_MAX_ATTACHMENT_BYTES": wrong})
 
 
 def test_empty_variable_counts_as_not_set(file: Callable[[str], Path]) -> None:
