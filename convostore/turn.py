@@ -25,8 +25,7 @@ from convostore.errors import (
 from convostore.events import Finished, RemoteUpdate
 from convostore.ids import new_id
 from convostore.storage import leases
-from convostore.storage.endings import finish_turns
-from convostore.storage.exchanges import Ended, FinishTurn
+from convostore.storage.exchanges import FinishTurn
 from convostore.turning.afterwards import (
     LAST_WRITE_S,
     close,
@@ -37,6 +36,7 @@ from convostore.turning.afterwards import (
     in_spite_of_cancel,
     may_be_whole,
     rest_of,
+    write_end,
 )
 from convostore.turning.journaling import Journaling
 from convostore.turning.listening import Listener, start
@@ -381,12 +381,10 @@ class Turn:
         place = self._place
         try:
             await self._journal.settled()
-            ended: Ended = await place.database.write(finish_turns, place.owner_id, job)
+            ended = await write_end(place, job, met_busy=self._journal.met_busy)
         except ConvostoreError as error:
             self._unwritten = error
-            place.pulse.write_later(
-                job.token, lambda: place.database.write(finish_turns, place.owner_id, job)
-            )
+            place.pulse.write_later(job.token, lambda: write_end(place, job), why=error)
             raise
         except BaseException:  # the store is closed, or the event loop ends
             leases.abandon(job.token)

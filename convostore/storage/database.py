@@ -79,6 +79,10 @@ class Database(ABC):
         self._deadlines.watch(waiting)
         return waiting
 
+    def _is_awaited(self) -> bool:
+        """Tell whether anybody still waits for the outcome of a job; from any thread."""
+        return self._deadlines is not None and self._deadlines.has_open()
+
     async def read(self, hot: Hot, **values: Any) -> list[Row]:
         """Run one reading statement and return its rows; it sees one committed state.
 

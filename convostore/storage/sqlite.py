@@ -123,6 +123,6 @@ class SqliteDatabase(Database):
         try:
             if self._writer is not None:
                 patience_s = min(self.busy_timeout_s, CLOSE_S)
-                await asyncio.to_thread(self._writer.close, patience_s)
+                await asyncio.to_thread(self._writer.close, patience_s, is_awaited=self._is_awaited)
         finally:
             await self._readers.drop()

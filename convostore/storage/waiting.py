@@ -121,6 +121,10 @@ class Deadlines:
         if self._timer is None:
             self._timer = self.loop.call_at(queue[0][0], self._ring)
 
+    def has_open(self) -> bool:
+        """Tell whether the outcome of any job is still open."""
+        return any(not waiting.settled for _, waiting in tuple(self._waiting))
+
     def _ring(self) -> None:
         queue, now_s = self._waiting, self.loop.time()
         while queue and (queue[0][1].settled or queue[0][0] <= now_s):

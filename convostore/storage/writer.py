@@ -7,9 +7,9 @@ commit, and only then acknowledge all of them. No timer: a lone job commits at o
 from __future__ import annotations
 
 import threading
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from convostore.errors import StoreBusyError
 from convostore.storage import indexing
@@ -21,11 +21,13 @@ from convostore.storage.waiting import MOST_JOBS, Waiting, run_groups
 if TYPE_CHECKING:
     import asyncio
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Dialect
 
     from convostore.storage.files import FileLock
+
+_LOOK_S: Final = 0.05  # how often who closes looks whether the thread waits for nobody
 
 
 class Writer:
@@ -39,7 +41,7 @@ class Writer:
         self._lock = lock
         self._connection: sqlite3.Connection | None = None
         self._indexing = indexing.Indexing()
-        self._ending = self._given_up = False
+        self._ending = self._given_up = self._at_the_lock = False
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
         # A daemon: a store that is never closed, or a lock that never comes, must not hang the exit.
         self._thread = threading.Thread(target=self._serve, name="convostore-writer", daemon=True)
@@ -49,21 +51,28 @@ class Writer:
         """Queue a job; its future gets the outcome after the commit."""
         self._queue.put(waiting)
 
-    def close(self, timeout_s: float) -> None:
+    def close(self, timeout_s: float, *, is_awaited: Callable[[], bool]) -> None:
         """Finish what is queued and end the thread; blocks for at most *timeout_s* seconds.
 
         What could not be begun by then, for others hold the file, is not written any more: its
         callers get a StoreBusyError, at the latest when the file is free.
+
+        Args:
+            timeout_s: the bound.
+            is_awaited: tells whether anybody waits for a job; else nobody waits for the lock either.
         """
         self._queue.put(None)
-        self._thread.join(timeout_s)
+        for _ in range(1 + int(timeout_s / _LOOK_S)):
+            self._thread.join(_LOOK_S)
+            if not self._thread.is_alive() or (self._at_the_lock and not is_awaited()):
+                break
         self._given_up = True
 
     def _serve(self) -> None:
         while not self._ending and (first := self._next()) is not None:
             batch = [first]
             try:
-                with self._lock:
+                with self._locked():
                     self._transaction(batch)
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers
                 self._forget_connection()
@@ -81,6 +90,17 @@ class Writer:
         self._forget_connection()
         self._lock.close()
 
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock between processes, and say so while it is waited for."""
+        self._at_the_lock = True
+        try:
+            with self._lock:
+                self._at_the_lock = False
+                yield
+        finally:
+            self._at_the_lock = False
+
     def _next(self) -> Waiting | None:
         """Return the next job; while there is none, put into the search index what is marked."""
         while self._indexing.owes:
@@ -93,7 +113,7 @@ class Writer:
     def _index(self) -> None:
         """Put a slice into the search index, in a transaction of its own; it may fail."""
         try:
-            with self._lock:
+            with self._locked():
                 connection = self._connection = self._connection or self._connect()
                 connection.execute("BEGIN IMMEDIATE")
                 with closing(connection.cursor()) as cursor:

@@ -13,11 +13,13 @@ from convostore.errors import (
     ConvostoreError,
     IncompleteReplyError,
     ProviderError,
+    StoreBusyError,
     StoreError,
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.parts import TextPart
 from convostore.records import ErrorRecord
+from convostore.storage.endings import finish_turns
 from convostore.storage.rows import encode_parts, to_json
 from convostore.turning.reply import storable
 
@@ -28,7 +30,11 @@ if TYPE_CHECKING:
     from convostore.parts import Part
     from convostore.providers.provider import Provider
     from convostore.records import Message, RemoteThread, Status
+    from convostore.storage.database import Database
+    from convostore.storage.exchanges import Ended, FinishTurn
+    from convostore.turning.place import Place
 
+AGAIN_S: Final = 0.5  # how long an end is tried where the store was busy all the time before
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
 _CLASSES: Final[dict[str, type[ProviderError]]] = {
     ProviderError.code: ProviderError,
@@ -114,6 +120,41 @@ def columns_of(reply: Message) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "error": None if reply.error is None else to_json(reply.error),
     }
+
+
+async def write_end(place: Place, job: FinishTurn, *, met_busy: bool = False) -> Ended:
+    """Write 2.
+
+    Args:
+        place: the conversation.
+        job: how the reply ends.
+        met_busy: the reply has just waited for a busy store as long as it may; now it waits for
+            `AGAIN_S` more.
+
+    Raises:
+        StoreError: it could not be written, or not be known to be: it may be repeated.
+        StoreClosedError: the store is closed.
+    """
+    ended: Ended
+    if not met_busy:
+        ended = await place.database.write(finish_turns, place.owner_id, job)
+        return ended
+    write = place.database.submit(finish_turns, place.owner_id, job)
+    await asyncio.wait({write.future}, timeout=AGAIN_S)
+    write.withdraw(lambda: _still_busy(place.database))
+    if not write.future.done():  # taken, by a server that does not answer
+        place.pulse.see_through(write.future)
+        raise _still_busy(place.database)
+    ended = write.future.result()
+    return ended
+
+
+def _still_busy(database: Database) -> StoreBusyError:
+    return StoreBusyError(
+        f"the store at {database.name} was busy for {database.busy_timeout_s:g} s; "
+        "the end of the answer is not stored yet",
+        hint="what was shown is kept, but for its last moment; close the program that holds the store",
+    )
 
 
 async def rest_of(whole: Finished, shown: str) -> AsyncGenerator[Event]:

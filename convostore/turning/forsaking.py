@@ -39,9 +39,9 @@ async def forsaken(
     job = _end(place, begun.reply_seq, token)
     try:
         await place.database.write(finish_turns, place.owner_id, job)
-    except ConvostoreError:
+    except ConvostoreError as error:
         place.pulse.write_later(
-            token, lambda: place.database.write(finish_turns, place.owner_id, job)
+            token, lambda: place.database.write(finish_turns, place.owner_id, job), why=error
         )
     except BaseException:
         leases.abandon(token)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
-from convostore.errors import IncompleteReplyError, StoreClosedError
+from convostore.errors import IncompleteReplyError, StoreBusyError, StoreClosedError
 from convostore.storage.journal import Flush, flush_journals
 from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 
@@ -38,6 +38,11 @@ class Journaling:
         self._flying_since_s = 0.0
         self._error: Exception | None = None
         self.used = False
+
+    @property
+    def met_busy(self) -> bool:
+        """Tell whether a flush has waited for others, who held the store, as long as it may."""
+        return isinstance(self._error, StoreBusyError)
 
     def begin(self, message_seq: int, lease: str) -> None:
         """Journal the reply *message_seq*, whose row holds *lease*, from now on."""

@@ -7,7 +7,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from convostore import clock
-from convostore.errors import ConvostoreError, NotFoundError, StoreClosedError
+from convostore.errors import (
+    ConvostoreError,
+    NotFoundError,
+    StoreBusyError,
+    StoreClosedError,
+)
 from convostore.storage import leases
 
 if TYPE_CHECKING:
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.2  # so that a flush begun at a tick is on disk within the promised 250 ms
 RETRY_TICKS: Final = 5  # an ending that could not be written is tried again each second
 CLOSE_S: Final = 5.0  # how long closing waits for turns to end, and for what was not written yet
+STILL_BUSY_S: Final = 0.3  # and for the latter, where others hold the store for long already
 LAST_S: Final = 1.0  # and then for its own tasks, which have been cancelled
 
 
@@ -55,6 +61,7 @@ class Pulse:
     def __init__(self) -> None:
         self._turns: dict[Ticked, asyncio.AbstractEventLoop] = {}
         self._unwritten: dict[str, Callable[[], Awaitable[object]]] = {}
+        self._held_up: set[str] = set()  # of these, what waited for others the whole time
         self._retry: asyncio.Task[None] | None = None
         self._writes: set[asyncio.Future[Any]] = set()
         self._closed = False
@@ -76,18 +83,33 @@ class Pulse:
         """Tick *turn* no more."""
         self._turns.pop(turn, None)
 
-    def write_later(self, token: str, ending: Callable[[], Awaitable[object]]) -> None:
+    def write_later(
+        self,
+        token: str,
+        ending: Callable[[], Awaitable[object]],
+        *,
+        why: ConvostoreError | None = None,
+    ) -> None:
         """Try *ending* again and again until it is written: the store was busy or full.
 
         Args:
             token: the lease's of the reply that it ends, let go once it is written.
             ending: writes it; raises a ConvostoreError while that cannot be done.
+            why: it could not be written so far; None is a write whose outcome is not known.
         """
         if self._closed:
             leases.abandon(token)
             return
         self._unwritten[token] = ending
+        self._note(token, why)
         self._beat()
+
+    def _note(self, token: str, why: ConvostoreError | None) -> None:
+        """Note what keeps an ending from being written; None is nothing any more."""
+        if isinstance(why, StoreBusyError):
+            self._held_up.add(token)
+        else:
+            self._held_up.discard(token)
 
     def see_through(self, write: asyncio.Future[Any]) -> None:
         """Hold the closing up until *write* is done, though nobody may wait for it any more."""
@@ -119,6 +141,8 @@ class Pulse:
         await _done({loop.create_task(_ended(turn)) for turn in self._turns}, deadline_s)
         while self._writes and clock.monotonic_s() < deadline_s:
             await _done(self._writes, deadline_s)
+        if self._unwritten.keys() <= self._held_up:  # who had time enough gets a moment more
+            deadline_s = min(deadline_s, clock.monotonic_s() + STILL_BUSY_S)
         await _done([self._retried()], deadline_s)  # a try that was on its way
         await _done([self._retried()], deadline_s)
 
@@ -193,9 +217,11 @@ class Pulse:
             if not isinstance(outcome, BaseException) or isinstance(outcome, NotFoundError):
                 leases.let_go(token)
             elif isinstance(outcome, ConvostoreError):
+                self._note(token, outcome)
                 continue
             else:
                 leases.abandon(token)
+            self._note(token, None)
             self._unwritten.pop(token, None)
 
 

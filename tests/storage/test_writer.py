@@ -244,6 +244,24 @@ async def test_closing_returns_while_another_process_holds_the_lock(
 
 
 @pytest.mark.asyncio
+async def test_closing_waits_for_no_lock_where_nobody_waits_for_a_job(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The only job was withdrawn: the thread that still stands at the lock holds nobody up."""
+    monkeypatch.setattr(database_module, "CLOSE_S", 3600)
+    store = await convostore.open(path, busy_timeout_s=0.1)
+    await store.create()
+    database = await _database(store)
+    with lock_held(path):
+        with pytest.raises(StoreBusyError):
+            await database.write(insert_names, "", "late")
+        database.busy_timeout_s = 3600
+        async with asyncio.timeout(60):
+            await store.aclose()
+    assert await names(database) == set()
+
+
+@pytest.mark.asyncio
 async def test_the_writer_ends_although_its_last_transaction_failed(
     path: Path, store: Store
 ) -> None:

@@ -12,13 +12,13 @@ import pytest
 from watching import until  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
-from convostore.errors import ConversationBusyError, StoreClosedError, StoreError
+from convostore.errors import ConversationBusyError, StoreBusyError, StoreClosedError, StoreError
 from convostore.events import Finished
 from convostore.storage import group_writer, sqlite
 from convostore.storage.database import Database
 from convostore.testing import Gate, ManualClock, ScriptedProvider, Silence
 from convostore.turning import pulse as pulse_module
-from convostore.turning.pulse import CLOSE_S, LAST_S, TICK_S, Pulse
+from convostore.turning.pulse import CLOSE_S, LAST_S, STILL_BUSY_S, TICK_S, Pulse
 from tests.engines import held
 
 if TYPE_CHECKING:
@@ -198,6 +198,20 @@ async def clock_out(pulse: Pulse, clock: ManualClock) -> None:
     assert not closing.done()
     await clock.advance(LAST_S + 0.2)
     await closing
+
+
+@pytest.mark.asyncio
+async def test_closing_gives_an_ending_that_had_its_time_a_moment_more() -> None:
+    """Where the store was busy for as long as a write waits, the closing does not wait as long."""
+    pulse = Pulse()
+    with ManualClock() as clock:
+        pulse.write_later("hanging", never, why=StoreBusyError("busy"))
+        pulse.write_later("too", never, why=StoreBusyError("busy"))
+        closing = asyncio.create_task(pulse.aclose())
+        await clock.advance(STILL_BUSY_S + 0.1)
+        await clock.advance(LAST_S + 0.1)
+        assert closing.done()
+        await closing
 
 
 @pytest.mark.asyncio
