@@ -317,16 +317,20 @@ async def _events(
         raise reply.broken("the connection broke") from error
     except BadLineError as error:
         raise line_error(error, secret) from error
-    for event in _last_events(reader, reply):
+    for event in _last_events(reader, reply, secret):
         yield event
 
 
-def _last_events(reader: ObjectReader[StreamObject], reply: ReplyDecoder) -> Iterator[Event]:
+def _last_events(
+    reader: ObjectReader[StreamObject], reply: ReplyDecoder, secret: str
+) -> Iterator[Event]:
     """Yield what the end of a body means; a last line may lack its LF, if it is whole."""
     try:
         for found in reader.end():
             yield from reply.feed(found)
     except BadLineError as error:
+        if isinstance(error.__cause__, msgspec.ValidationError):  # whole, and of another protocol
+            raise line_error(error, secret) from error
         raise reply.broken("the last line is cut off") from error
     yield from reply.end()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -293,7 +295,7 @@ class Connection:
         if isinstance(error, aiohttp.ClientSSLError):
             why = "no secure connection (TLS) could be made"
         elif isinstance(error, aiohttp.ClientConnectorError):
-            why = (error.os_error.strerror or "no such host").lower()
+            why = _reason(error.os_error)
         else:
             why = "it closed the connection without an answer"
         raise ProviderConnectError(
@@ -301,6 +303,13 @@ class Connection:
             provider=NAME,
             hint=f"check the network or --proxy URL, or {USE_LOCAL}",
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """Return why there is no connection, in the system's words: asyncio's own hold a tuple."""
+    if isinstance(error, socket.gaierror):
+        return (error.strerror or "no such host").lower()
+    return (os.strerror(error.errno) if error.errno else "no such host").lower()
 
 
 def _server_url(base_url: str) -> str:

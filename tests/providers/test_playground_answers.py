@@ -145,6 +145,7 @@ async def test_server_that_is_not_there_names_the_local_model(raw_server: RawSer
             assert error.retryable
             assert "-p local" in error.hint
             assert url.removeprefix("http://") in str(error)
+            assert "(" not in str(error)
     for method, path in (("GET", "/v4/models/"), ("POST", THREADS)):
         raw_server.answer(method, path, b"220 mail ready\r\n\r\n")
     error = await failure(Playground(raw_server.url), ask())
