@@ -106,7 +106,10 @@ class EditingPrompt:
         """
         while True:
             try:
-                return await self._asker.prompt_async(MARK, handle_sigint=False)
+                # Its own handler of exceptions would print a traceback over the chat.
+                return await self._asker.prompt_async(
+                    MARK, handle_sigint=False, set_exception_handler=False
+                )
             except EOFError:
                 return None
             except KeyboardInterrupt:
@@ -117,8 +120,13 @@ class EditingPrompt:
 def _keys() -> Any:
     """Make Enter send and Alt-Enter start a new line, in a prompt of many lines."""
     from prompt_toolkit.key_binding import KeyBindings
+    from prompt_toolkit.keys import Keys
 
     keys = KeyBindings()
+
+    @keys.add(Keys.Vt100MouseEvent)
+    def _no_mouse(event: Any) -> None:
+        """Do nothing: a colour's escape sequence in what is pasted is taken for a mouse too."""
 
     @keys.add("enter")
     def _send(event: Any) -> None:

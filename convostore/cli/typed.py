@@ -9,10 +9,12 @@ import msgspec
 
 from convostore.cli.terminal import is_terminal, say
 from convostore.errors import InvalidTextError, UsageError
+from convostore.text import MOST_TEXT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_MOST_BYTES = MOST_TEXT_BYTES + 1024  # with room for the line ends that are left out
 _PATIENCE_S = 2.0  # then a person is told what the program is waiting for
 
 
@@ -46,7 +48,12 @@ def text_to_send(typed: str | None) -> str | None:
 
 def _read_stdin() -> str:
     _tell_who_waits()
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise InvalidTextError(
+            f"standard input has more than the {MOST_TEXT_BYTES:,} bytes that one message may have",
+            hint="send it in parts",
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

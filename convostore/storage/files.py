@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shlex
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+_CLOSED = frozenset({errno.EACCES, errno.EPERM})
 _ODD = frozenset({errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
 _MOST_SHOWN = 80  # characters of a name
 _LONGEST = "-journal"  # of what stands beside a store
@@ -60,6 +62,12 @@ def _reach(path: Path, *, hint: str) -> None:
             os.stat(path)  # noqa: PTH116 - beside the next line
         os.lstat(f"{path}{_LONGEST}")
     except OSError as error:
+        if error.errno in _CLOSED:
+            folder = shlex.quote(str(path.parent))
+            raise StoreOpenError(
+                f"{path} cannot be reached: its folder may not be entered",
+                hint=f"check the folder's owner and mode: ls -ld {folder}",
+            ) from error
         if error.errno in _ODD:
             name = path.name if error.errno == errno.ENAMETOOLONG else str(path)
             shown = f"{name[:_MOST_SHOWN]}…" if len(name) > _MOST_SHOWN else name

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import fcntl
 import shlex
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from program import SOON_S, within  # type: ignore[import-not-found] # pytest puts this folder on the path
+from program import SOON_S, Run, within  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 from convostore.testing import Pause, Silence
 from tests.engines import change, held
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
     from convostore.testing.playground_replies import ReplyStep
     from tests.cli.farside import FarSide
-    from tests.cli.program import Program, Run
+    from tests.cli.program import Program
+
+JOURNAL_S = 0.6  # real time: another process writes its journal every quarter second
 
 
 def _assert_one_line(run: Run, code: int) -> None:
@@ -89,6 +93,44 @@ def test_a_store_locked_by_another_program_is_said_when_the_limit_passes(
     assert program("chat", "-c", "Hi").code == 0
 
 
+@pytest.mark.timed
+def test_a_store_locked_while_an_answer_comes_is_said_when_the_limit_passes(
+    program: Program, far: FarSide
+) -> None:
+    """The answer waits once, not again for its end; what was shown is kept, as broken off."""
+    program.extra["CONVOSTORE_BUSY_TIMEOUT_S"] = "1"
+    far.server.script("kept ", *("and more ", Pause(0.05)) * 400)
+    running = program.start("chat", "Hi")
+    assert running.stdout is not None
+    assert running.stdout.read(5) == b"kept "
+    time.sleep(JOURNAL_S)
+    with held(program.store), within(1 + SOON_S):
+        _, err = running.communicate(timeout=60)
+    error, hint, handle = err.decode().splitlines()
+    assert running.returncode == 5
+    assert "busy for 1 s" in error
+    assert "what was shown is kept" in hint
+    assert "go on with" in handle
+    reply = program("show", "@", "--json").json["messages"][-1]
+    assert (reply["status"], reply["text"][:5]) == ("interrupted", "kept ")
+    assert program("chat", "-c", "-p", "echo", "Hi").code == 0
+
+
+@pytest.mark.timed
+@pytest.mark.only("sqlite", reason="it is about the lock beside the file")
+def test_a_store_that_one_of_ours_holds_is_said_when_the_limit_passes(program: Program) -> None:
+    """A process that was stopped in its write is waited for no longer than another program."""
+    program("chat", "Hi")
+    program.extra["CONVOSTORE_BUSY_TIMEOUT_S"] = "1"
+    store = program.store
+    assert isinstance(store, Path)
+    with store.with_name(f"{store.name}-lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with within(1 + 2 * SOON_S):
+            _assert_one_line(program("chat", "Hi"), 5)
+    assert program("chat", "-c", "Hi").code == 0
+
+
 @pytest.mark.only("sqlite", reason="it limits how far a file may grow")
 def test_a_full_disk_is_said_and_loses_nothing_before_it(program: Program) -> None:
     """When the store's file can grow no more, one line says so; what was stored is whole."""
@@ -118,6 +160,18 @@ def test_ten_megabytes_of_text_end_in_one_line_or_an_answer(program: Program, fa
     assert not far.server.prompts
 
 
+def test_input_without_end_is_one_line(program: Program) -> None:
+    """Of what is piped in no more is read than one message may have."""
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        assert endless.stdout is not None
+        running = program.start("chat", stdin=endless.stdout.fileno())
+        out, err = running.communicate(timeout=60)
+        endless.terminate()
+    _assert_one_line(Run(running.returncode, out, err.decode()), 1)
+    assert "16,777,216 bytes" in err.decode()
+    assert program("list").out == b""
+
+
 def test_text_that_is_no_unicode_is_refused(program: Program) -> None:
     """Bytes on the command line that are no text are one line, and store nothing."""
     ended = subprocess.run(
@@ -139,6 +193,7 @@ def test_text_that_is_no_unicode_is_refused(program: Program) -> None:
     [
         (200, "<html>Sign in to the hotel's network</html>", {"Content-Type": "text/html"}),
         (200, '{"other": "dialect"}\n', {"Content-Type": "application/x-ndjson"}),
+        (200, '{"id": "chatcmpl-1", "choices": []}', {"Content-Type": "application/json"}),
         (302, "", {"Location": "https://elsewhere.example/"}),
         (403, "<html>blocked</html>", {"Content-Type": "text/html"}),
         (429, "", {"Retry-After": "7"}),

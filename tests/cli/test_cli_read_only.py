@@ -129,6 +129,20 @@ def test_what_may_not_be_written_is_still_read(
     assert _run(program, "--db", copy, "chat", "-c", "again")[0] == 0
 
 
+@pytest.mark.parametrize("words", [["list"], ["show", "@"], ["chat", "again"], ["db", "check"]])
+def test_a_store_in_a_folder_that_may_not_be_entered_is_said(
+    program: Program, store: Path, words: list[str]
+) -> None:
+    """Whether there is a store cannot be told: one line names the folder to look at."""
+    store.parent.chmod(0)
+    code, out, err = _run(program, *words)
+    store.parent.chmod(0o700)
+    assert (code, out) == (5, "")
+    error, hint = err.splitlines()
+    assert f"{store} cannot be reached" in error
+    assert hint == f"hint: check the folder's owner and mode: ls -ld {store.parent}"
+
+
 def test_a_log_that_cannot_be_read_is_said_and_never_left_out(
     program: Program, store: Path
 ) -> None:

@@ -250,6 +250,19 @@ def test_the_prompt_takes_many_lines_and_brings_earlier_ones_back(program: Progr
     assert asked == ["asked long ago", "first\nsecond", "asked long ago"]
 
 
+def test_an_escape_sequence_in_what_is_typed_is_no_traceback(program: Program) -> None:
+    """A colour in what is pasted is left out; it ends neither the chat nor the line."""
+    with Screen(program, "chat") as screen:
+        screen.expect(">")
+        screen.type(f"\x1b[31mHello{ENTER}")
+        screen.expect("You said: Hello")
+        screen.expect(">")
+        screen.type(CTRL_D)
+        assert screen.end() == 0
+    assert "Exception" not in screen.text
+    assert "Traceback" not in screen.text
+
+
 def test_a_dumb_terminal_gets_a_plain_prompt(program: Program) -> None:
     """With TERM=dumb nothing but plain lines is sent to the terminal."""
     program.extra["TERM"] = "dumb"
