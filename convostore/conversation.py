@@ -18,6 +18,10 @@ from convostore.turning.opening import Opening
 from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore.carrying import Source
+    from convostore.parts import AttachmentPart
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
     from convostore.storage.exchanges import OnMoved
@@ -82,6 +86,7 @@ class Conversation(Branching, Ordering, Deleting):
         self,
         text: str,
         *,
+        attachments: Sequence[Source | AttachmentPart] = (),
         model: str | None = None,
         provider: Provider | None = None,
         settings: dict[str, Any] | None = None,
@@ -96,6 +101,8 @@ class Conversation(Branching, Ordering, Deleting):
 
         Args:
             text: the question, up to 16 MiB.
+            attachments: paths, bytes, async iterators of bytes, or what `Store.attach` returned;
+                on disk before the question is. A provider that takes none refuses them.
             model: for this turn and those after it.
             provider: instead of the store's; it stays the caller's to close.
             settings: options for this turn, over the conversation's own.
@@ -109,6 +116,7 @@ class Conversation(Branching, Ordering, Deleting):
         """
         ask = Ask(
             text=text,
+            attachments=tuple(attachments),
             author=author,
             model=model,
             settings=settings,
@@ -122,6 +130,7 @@ class Conversation(Branching, Ordering, Deleting):
         self,
         text: str,
         *,
+        attachments: Sequence[Source | AttachmentPart] = (),
         model: str | None = None,
         provider: Provider | None = None,
         settings: dict[str, Any] | None = None,
@@ -139,6 +148,8 @@ class Conversation(Branching, Ordering, Deleting):
             DuplicateKeyError: the idempotency key belongs to another text.
             ConversationNotFoundError: the conversation is gone.
             InvalidTextError: the text, or what goes with it, cannot be stored.
+            AttachmentError: an attachment cannot be read, or is too large.
+            AttachmentNotFoundError: it is not there any more.
             StoreError: the store cannot be read or written.
             TurnStateError: neither the store nor the call has a provider, or the store was closed
                 before the turn began.
@@ -146,6 +157,7 @@ class Conversation(Branching, Ordering, Deleting):
         """
         turn = self.stream(
             text,
+            attachments=attachments,
             model=model,
             provider=provider,
             settings=settings,

@@ -15,6 +15,7 @@
     |  +- ProviderConnectError  ProviderTimeoutError  ProviderAuthError  RateLimitError
     |  +- CaptchaRequiredError  ModerationRefusedError  RemoteThreadGoneError  ContextLengthError
     |  +- ProviderProtocolError (.excerpt)  IncompleteReplyError  ProviderOptionError
+    |  +- AttachmentRefusedError
     +- FormatError                       .format, .record, .reason
     +- UsageError                        command line only
 
@@ -301,6 +302,12 @@ class ProviderOptionError(ProviderError):
     """The provider has no such option, or the option takes no such value; nothing was sent."""
 
     code = "provider_option"
+
+
+class AttachmentRefusedError(ProviderError):
+    """The provider, or the model asked, does not take what is attached; nothing was stored."""
+
+    code = "attachment_refused"
 
 
 class FormatError(ConvostoreError):

@@ -9,6 +9,7 @@ import msgspec
 from convostore.errors import MessageNotFoundError
 from convostore.storage import reads
 from convostore.storage.exchanges import KnownKey
+from convostore.turning.handing import attachments_of, checked_request
 from convostore.turning.opening import BegunTurn, Opening
 from convostore.turning.recovery import adopt, is_unsettled
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Editing(Opening):
-    """The beginning of a turn that asks a question in other words, beside the first ones."""
+    """The beginning of a turn that asks a question in other words, beside the first ones.
+
+    What is attached to the question stays attached to it.
+    """
 
     def __init__(self, ask: Ask, provider: Provider, at: str | int) -> None:
         super().__init__(ask, provider)
@@ -34,10 +38,11 @@ class Editing(Opening):
                 f"message {question.seq} is no question: its role is {question.role}",
                 hint="edit the question above it",
             )
+        self._ask = msgspec.structs.replace(self._ask, attachments=attachments_of(question))
         path = tuple(above)
         remote = await _remote_of(place, path)
-        self.request = self._ask.request(place, self.provider.name, path, remote)
-        self.provider.check(self.request)
+        self.request = self._ask.request(place, self.provider, path, remote)
+        await checked_request(self.provider, self.request)
         user = self._question(place)
         below_seq = path[-1].seq if path else None
         outcome = await self._write(place, user, on_moved, below_seq=below_seq)
@@ -59,15 +64,17 @@ class Regenerating(Opening):
     async def _begin(self, place: Place) -> BegunTurn:
         on_moved = await self._look(place)
         *above, question = await self._asked(place)
-        self._ask = msgspec.structs.replace(self._ask, text=question.text)
+        self._ask = msgspec.structs.replace(
+            self._ask, text=question.text, attachments=attachments_of(question)
+        )
         replies = await reads.answers(place.database, place.owner_id, place.record.id, question.seq)
         if replies and is_unsettled(replies[-1]) and await adopt(place, replies[-1], self.provider):
             # The far side had kept another answer than the one that is known: it is the wanted one.
             return await self._known(place, _known(place, question))
         path = tuple(above)
         remote = await _remote_of(place, path)
-        self.request = self._ask.request(place, self.provider.name, path, remote)
-        self.provider.check(self.request)
+        self.request = self._ask.request(place, self.provider, path, remote)
+        await checked_request(self.provider, self.request)
         outcome = await self._write(place, None, on_moved, below_seq=question.seq, again=True)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)

@@ -105,7 +105,7 @@ class Turn:
 
         Raises:
             ProviderError: the provider refused the request; nothing is stored.
-            InvalidTextError: the text cannot be stored.
+            InvalidTextError, AttachmentError: what was given cannot be stored.
             ConversationBusyError: another reply runs, and still did after `wait_s`.
             HeadMovedError: the head moved, and `on_moved` is "error".
             DuplicateKeyError: the idempotency key belongs to another text.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from convostore.parts import AttachmentPart
 from convostore.providers.provider import ChatMessage
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         messages: oldest first; no two of the same role stand side by side.
-        left_out: messages without text, and those of tools.
+        left_out: messages without text and attachments, and those of tools.
         joined: messages that were joined to the one before, for having the same role.
     """
 
@@ -31,16 +32,19 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 def view(path: Iterable[Message]) -> View:
     """Choose and mend the messages of *path*: chat templates want text and alternating roles.
 
-    Replies without text are left out; neighbours of one role are joined by a blank line.
+    Replies without text and attachments are left out; neighbours of one role are joined by a blank line.
     """
     chosen: list[ChatMessage] = []
     left_out = joined = 0
     for one in path:
-        if not one.text or one.role == "tool":
+        files = tuple(part for part in one.parts if isinstance(part, AttachmentPart))
+        if not (one.text or files) or one.role == "tool":
             left_out += 1
         elif chosen and chosen[-1].role == one.role:
-            chosen[-1] = ChatMessage(one.role, f"{chosen[-1].text}\n\n{one.text}")
+            above = chosen[-1]
+            text = "\n\n".join(text for text in (above.text, one.text) if text)
+            chosen[-1] = ChatMessage(one.role, text, above.attachments + files)
             joined += 1
         else:
-            chosen.append(ChatMessage(one.role, one.text))
+            chosen.append(ChatMessage(one.role, one.text, files))
     return View(messages=tuple(chosen), left_out=left_out, joined=joined)

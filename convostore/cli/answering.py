@@ -57,6 +57,7 @@ def wish_of(
     options: tuple[str, ...],
     proxy: str | None,
     system: str | None = None,
+    files: tuple[str, ...] = (),
 ) -> Wish:
     """Return what was typed, checked.
 
@@ -75,6 +76,7 @@ def wish_of(
         settings=settings,
         dialect=None if dialect is None else str(dialect),
         proxy=proxy,
+        files=files,
     )
 
 

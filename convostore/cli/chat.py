@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         'convostore chat "Plan three days in Kyoto"',
         'convostore chat -c "And the budget?"',
         'git diff | convostore chat "Write a commit message"',
+        'convostore chat --attach cat.png "What is this?"',
     )
 )
 @click.argument("text", required=False)
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     metavar="REF",
     shell_complete=conversations,
     help="Go on with this one: handle, id or key.",
+)
+@click.option(
+    "--attach",
+    "files",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(),
+    help="Send this file along with the first question; may be repeated.",
 )
 @click.option("--system", metavar="TEXT", help="How a new conversation's model is to behave.")
 @answer_options
@@ -45,6 +54,7 @@ def chat(
     newest: bool,
     ref: str | None,
     system: str | None,
+    files: tuple[str, ...],
     as_json: bool,
     **who: Any,
 ) -> None:
@@ -56,7 +66,7 @@ def chat(
     from convostore.cli import typed
 
     _refuse_contradictions(newest=newest, ref=ref, system=system)
-    wish = wish_of("@" if newest else ref, system=system, **who)
+    wish = wish_of("@" if newest else ref, system=system, files=files, **who)
     message = typed.text_to_send(text)
     if message is None and as_json:
         raise UsageError("--json needs a text", hint='convostore chat --json "Hello"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 HOMES = {
     "archive": ("convostore.cli.order", "archive"),
+    "attachment": ("convostore.cli.attachment", "attachment"),
     "chat": ("convostore.cli.chat", "chat"),
     "db": ("convostore.cli.db", "db"),
     "delete": ("convostore.cli.bin", "delete"),

@@ -10,17 +10,19 @@ from convostore.cli.exits import SignalledError, exit_code
 from convostore.cli.signals import stoppable
 from convostore.cli.terminal import counted, say
 from convostore.errors import ConvostoreError, TurnStateError
-from convostore.providers.provider import ChatMessage, ChatRequest
+from convostore.providers.provider import ChatMessage, ChatRequest, TakesAttachments
 from convostore.text import gate
+from convostore.turning.handing import checked_request, takes_none
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from convostore.cli.farside import FarSide
     from convostore.cli.invocation import Invocation
     from convostore.cli.typed import Wish
     from convostore.cli.view import View
     from convostore.conversation import Conversation
+    from convostore.parts import AttachmentPart
     from convostore.store import Store
     from convostore.turn import Turn
 
@@ -71,6 +73,7 @@ class Talk:
         self._far = far
         self._wish = wish
         self._view = view
+        self._files = wish.files
         self._turn: Turn | None = None
         self._lost: OSError | None = None
 
@@ -82,8 +85,9 @@ class Talk:
         """
 
         async def turn() -> Turn:
-            conversation = await self._conversation_for(text)
-            return conversation.stream(text, **self._who())
+            files, self._files = await self._handed_in(), ()
+            conversation = await self._conversation_for(text, files)
+            return conversation.stream(text, attachments=files, **self._who())
 
         return await self._exchange(turn)
 
@@ -158,19 +162,26 @@ class Talk:
                 if self._lost is not None:
                     break
 
-    async def _conversation_for(self, text: str) -> Conversation:
+    async def _handed_in(self) -> list[AttachmentPart]:
+        """Take in what is to be attached to this question."""
+        provider = self._far.provider
+        if self._files and not isinstance(provider, TakesAttachments):
+            raise takes_none(provider)
+        return [await self._store.attach(file) for file in self._files]
+
+    async def _conversation_for(self, text: str, files: Sequence[AttachmentPart]) -> Conversation:
         """Return the conversation; a new one is made once the far side would take *text*."""
         if self.conversation is None:
             system = self._wish.system
             said = [ChatMessage(role="system", text=system)] if system else []
             request = ChatRequest(
-                messages=(*said, ChatMessage(role="user", text=text)),
+                messages=(*said, ChatMessage("user", text, tuple(files))),
                 model=self._far.model,
                 settings=self._wish.settings,
                 anonymous_user_id="made-by-the-store-later",
             )
             gate(text)
-            self._far.provider.check(request)
+            await checked_request(self._far.provider, request)
             self.conversation = await self._store.create(
                 provider=self._far.name,
                 model=self._far.model,

@@ -19,7 +19,11 @@ _PATIENCE_S = 2.0  # then a person is told what the program is waiting for
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What was typed; None is "as stored, else as configured"."""
+    """What was typed; None is "as stored, else as configured".
+
+    Attributes:
+        files: to be attached to the first question.
+    """
 
     ref: str | None = None
     provider: str | None = None
@@ -28,6 +32,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     dialect: str | None = None
     proxy: str | None = None
+    files: tuple[str, ...] = ()
 
 
 def text_to_send(typed: str | None) -> str | None:

@@ -13,8 +13,9 @@ from convostore.errors import ProviderError, ProviderProtocolError
 from convostore.events import Finished
 from convostore.providers.ndjson import BadLineError, ObjectReader
 from convostore.providers.playground_errors import NAME, OTHER_URL, http_error, line_error
+from convostore.providers.playground_files import check_files, file_fields
 from convostore.providers.playground_http import BrokenBodyError, Connection, Limits
-from convostore.providers.playground_models import chosen, parse_models
+from convostore.providers.playground_models import chosen, named, parse_models
 from convostore.providers.playground_objects import (
     IGNORED,
     StreamObject,
@@ -113,6 +114,29 @@ class Playground:
         """
         check_request(request, starts_thread=self._usable(request) is None)
 
+    async def check_attachments(self, request: ChatRequest) -> None:
+        """Refuse files that the model does not take, as the server's list says.
+
+        Files of earlier messages stay on the server's side of a thread; a new thread is told
+        their names.
+
+        Raises:
+            AttachmentRefusedError: with a hint; permanent.
+            ProviderError: the list cannot be had.
+        """
+        files = request.messages[-1].attachments
+        if not files:
+            return
+        if self._listed is None:
+            self._listed = await self._list(Limits(self.idle_timeout_s, self.total_timeout_s))
+        check_files(files, self._asked(request), follows=self._usable(request) is not None)
+
+    def _asked(self, request: ChatRequest) -> ListedModel | None:
+        listed = self._listed or []
+        if request.model is not None:
+            return named(request.model, listed)
+        return next((model for model in listed if model.is_visible), None)
+
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Event]:
         """Ask, and yield what comes back; the last event is Finished, or an error is raised.
 
@@ -120,6 +144,7 @@ class Playground:
             ProviderError: any kind; RemoteThreadGoneError only before the first delta.
         """
         self.check(request)
+        await self.check_attachments(request)
         identity = request.identity_at(self.server_url)
         limits = Limits(self.idle_timeout_s, self.total_timeout_s)
         model = await self._model(request, limits)
@@ -239,6 +264,7 @@ class Playground:
                 ),
                 limits,
                 anonymous_user_id=identity,
+                files=file_fields(request),
             )
             if answer.status not in WRONG_PATH:
                 remember(self.server_url, dialect)
@@ -268,9 +294,8 @@ class Playground:
         listed = self._listed or []
         if request.model is not None:
             return chosen(request.model, listed, request.settings.get("host"))
-        for model in listed:
-            if model.is_visible:
-                return model.info()
+        if (first := self._asked(request)) is not None:
+            return first.info()
         raise ProviderError(
             "the Playground server offers no model",
             provider=NAME,

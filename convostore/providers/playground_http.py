@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from convostore import __version__, clock
@@ -20,7 +20,7 @@ from convostore.providers.ndjson import LINE_LIMIT_BYTES
 from convostore.providers.playground_errors import NAME, OTHER_URL, USE_LOCAL, page_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -31,6 +31,34 @@ ResultT = TypeVar("ResultT")
 
 class BrokenBodyError(Exception):
     """The body did not end properly, or is larger than anything the protocol sends."""
+
+
+class FormFile(NamedTuple):
+    """A file in a form.
+
+    Attributes:
+        field: the name of its field.
+        name: what it is called.
+        media_type: what it is.
+        size: in bytes.
+        read: yields them, anew at each call.
+    """
+
+    field: str
+    name: str
+    media_type: str
+    size: int
+    read: Callable[[], AsyncGenerator[bytes]]
+
+
+def _payload(file: FormFile) -> aiohttp.payload.Payload:
+    """Return what streams a file, and says before how long it is: not every front takes chunks."""
+    from aiohttp.payload import AsyncIterablePayload
+
+    class Sized(AsyncIterablePayload):
+        size = file.size
+
+    return Sized(file.read(), content_type=file.media_type)
 
 
 class Limits:
@@ -173,8 +201,16 @@ class Connection:
         limits: Limits,
         *,
         anonymous_user_id: str,
+        files: Iterable[FormFile] = (),
     ) -> Answer:
         """Send a multipart form and return the answer, whatever its status.
+
+        Args:
+            path: where to.
+            fields: of text, in order.
+            limits: of time.
+            anonymous_user_id: who asks.
+            files: after these; their bytes are read as they are sent.
 
         Raises:
             ProviderError: there was no answer, or a web page with status 200.
@@ -184,6 +220,13 @@ class Connection:
         form = aiohttp.FormData(default_to_multipart=True)  # makes its own random boundary
         for name, value in fields:
             form.add_field(name, value)
+        for file in files:
+            form.add_field(
+                file.field,
+                _payload(file),
+                filename=file.name,
+                content_type=file.media_type,
+            )
         return await self._request("POST", path, limits, anonymous_user_id, form)
 
     async def get(

@@ -48,6 +48,11 @@ class ListedModel(msgspec.Struct, frozen=True):
     temperature_default: float | None = None
     top_p_default: float | None = None
     max_tokens_default: int | None = None
+    accepts_files: bool = False
+    accepted_file_types: list[str] | None = None
+    allow_files_in_followups: bool | None = None
+    max_files_per_message: int | None = None
+    max_total_file_size: int | None = None
 
     def info(self) -> ModelInfo:
         """Return it as any provider describes a model."""
@@ -63,6 +68,7 @@ class ListedModel(msgspec.Struct, frozen=True):
             description=" ".join((self.description or "").split()),
             deprecated=self.is_deprecated,
             defaults={name: value for name, value in options.items() if value is not None},
+            accepts=tuple(self.accepted_file_types or ("*/*",)) if self.accepts_files else (),
         )
 
 
@@ -78,6 +84,12 @@ def parse_models(body: bytes) -> list[ListedModel]:
     return _list.decode(body)
 
 
+def named(name: str, listed: Sequence[ListedModel]) -> ListedModel | None:
+    """Return the listed model that a person means by *name*; None where the list has none such."""
+    by_id = {model.id: model for model in listed}
+    return by_id.get(name) or by_id.get(ALIASES.get(name, name))
+
+
 def chosen(name: str, listed: Sequence[ListedModel], host: str | None) -> ModelInfo:
     """Say what to ask the server for when a person asks for *name*.
 
@@ -86,9 +98,7 @@ def chosen(name: str, listed: Sequence[ListedModel], host: str | None) -> ModelI
         listed: the server's list; empty where it cannot be had.
         host: the host to name for a model that neither the list nor `HOSTS` has.
     """
-    by_id = {model.id: model for model in listed}
-    found = by_id.get(name) or by_id.get(ALIASES.get(name, name))
-    if found is not None:
+    if (found := named(name, listed)) is not None:
         return found.info()
     model_id = ALIASES.get(name, name)
     return ModelInfo(id=model_id, host=HOSTS.get(model_id) or host or DEFAULT_HOST)

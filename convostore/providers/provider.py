@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
 from convostore.ids import identity_at
+from convostore.parts import AttachmentPart
 from convostore.records import RemoteThread, Role
 
 if TYPE_CHECKING:
@@ -16,10 +18,15 @@ if TYPE_CHECKING:
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """One message of a view: what a model is told that somebody said."""
+    """One message of a view: what a model is told that somebody said.
+
+    Attributes:
+        attachments: only where the provider takes them (`TakesAttachments`).
+    """
 
     role: Role
     text: str
+    attachments: tuple[AttachmentPart, ...] = ()
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +43,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         home_url: the server that knows the anonymous user id; None while no server does.
         question: the user's new text alone, where the last message also holds earlier ones that
             were never answered; empty is the last message's whole text.
+        reader: how the bytes of attachments are read; see `content`.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -45,6 +53,13 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     anonymous_user_id: str = ""
     home_url: str | None = None
     question: str = ""
+    reader: Callable[[AttachmentPart], AsyncGenerator[bytes]] | None = None
+
+    def content(self, part: AttachmentPart) -> AsyncGenerator[bytes]:
+        """Return the bytes of one of the attachments, piece by piece; each call begins anew."""
+        if self.reader is None:
+            raise LookupError("this request has no attachments")
+        return self.reader(part)
 
     def identity_at(self, server_url: str) -> str:
         """Return who to be at *server_url*; the anonymous user id itself goes home alone."""
@@ -65,6 +80,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
         description: one line.
         deprecated: still served when asked for, but not offered.
         defaults: the options' default values that the provider lists for it.
+        accepts: the media types of attachments that it takes, such as image/*; empty is none.
     """
 
     id: str
@@ -73,6 +89,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     deprecated: bool = False
     defaults: dict[str, float | int] = {}
+    accepts: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -127,4 +144,22 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections and processes. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class TakesAttachments(Protocol):
+    """What a provider has besides, that takes attachments: by this it says so.
+
+    Its requests then carry them, in the messages that have them, and `ChatRequest.content` reads
+    them. A provider without this is never given any: a question with attachments is refused.
+    """
+
+    async def check_attachments(self, request: ChatRequest) -> None:
+        """Refuse attachments that the model does not take, before anything is stored.
+
+        Raises:
+            AttachmentRefusedError: with a hint; permanent.
+            ProviderError: whether it takes them could not be found out.
+        """
         ...

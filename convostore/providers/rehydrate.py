@@ -72,8 +72,14 @@ def _turns(messages: Iterable[ChatMessage]) -> list[list[ChatMessage]]:
 
 
 def _rendered(turn: Iterable[ChatMessage]) -> str:
-    lines = (msgspec.json.encode({"role": one.role, "content": one.text}) for one in turn)
-    return "".join(f"{line.decode()}\n" for line in lines)
+    return "".join(f"{msgspec.json.encode(_told(one)).decode()}\n" for one in turn)
+
+
+def _told(message: ChatMessage) -> dict[str, str | list[str]]:
+    told: dict[str, str | list[str]] = {"role": message.role, "content": message.text}
+    if message.attachments:  # their names alone: files go with a new message only
+        told["attachments"] = [part.name or part.sha256[:12] for part in message.attachments]
+    return told
 
 
 def _newest(turns: Sequence[str], *, chars: int, bytes_left: int) -> list[str]:

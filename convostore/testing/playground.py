@@ -22,7 +22,7 @@ from convostore.testing.playground_canned import (
     read_recording,
 )
 from convostore.testing.playground_endpoints import Endpoints, as_gunicorn, form_of
-from convostore.testing.playground_form import Form
+from convostore.testing.playground_form import Form, SentFile
 from convostore.testing.playground_models import Dialect, PlaygroundModel, default_models
 from convostore.testing.playground_rules import RefusedError
 from convostore.testing.playground_threads import KeptMessage, KeptThreads
@@ -58,6 +58,7 @@ class ReceivedRequest:
         headers: as sent.
         fields: of a multipart or JSON body, by snake_case name; of repeated ones the first.
         body: all bytes.
+        files: what of it are files.
     """
 
     method: str
@@ -66,6 +67,7 @@ class ReceivedRequest:
     headers: dict[str, str]
     fields: dict[str, Any]
     body: bytes
+    files: tuple[SentFile, ...] = ()
 
 
 class PlaygroundServer:
@@ -282,6 +284,7 @@ class PlaygroundServer:
                 headers=dict(request.headers),
                 fields={name: values[0] for name, values in form.repeated.items()},
                 body=await request.read(),
+                files=form.files,
             )
         )
 

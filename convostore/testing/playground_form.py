@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from typing import Any
 
 # Source: Werkzeug's default max_form_memory_size, seen on the running server.
@@ -20,16 +21,35 @@ class FieldTooLargeError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file in a form.
+
+    Attributes:
+        field: the name of its field.
+        name: what it is called.
+        media_type: what it is said to be.
+        data: all its bytes.
+    """
+
+    field: str
+    name: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """The fields of one request.
 
     Attributes:
         raw: each field by the name it was sent with; of repeated ones the first.
         repeated: all values of each field, by its snake_case name.
+        files: the files, in order.
     """
 
     raw: dict[str, Any] = field(default_factory=dict)
     repeated: dict[str, list[Any]] = field(default_factory=dict)
+    files: tuple[SentFile, ...] = ()
 
     def get(self, name: str) -> Any:
         """Return the first value of the field, or None."""
@@ -47,7 +67,8 @@ def read_form(content_type: str, body: bytes) -> Form:
         return _form(_json_pairs(body))
     boundary = _BOUNDARY.search(content_type)
     if content_type.startswith("multipart/form-data") and boundary:
-        return _form(_multipart_pairs(body, boundary[1].encode()))
+        pairs, files = _multipart_pairs(body, boundary[1].encode())
+        return _form(pairs, files)
     return Form()
 
 
@@ -70,8 +91,8 @@ def camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _form(pairs: list[tuple[str, Any]]) -> Form:
-    form = Form()
+def _form(pairs: list[tuple[str, Any]], files: list[SentFile] | None = None) -> Form:
+    form = Form(files=tuple(files or ()))
     for name, value in pairs:
         form.raw.setdefault(name, value)
         form.repeated.setdefault(snake(name), []).append(value)
@@ -91,21 +112,33 @@ def _json_pairs(body: bytes) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _multipart_pairs(body: bytes, boundary: bytes) -> list[tuple[str, Any]]:
+def _multipart_pairs(body: bytes, boundary: bytes) -> tuple[list[tuple[str, Any]], list[SentFile]]:
     """Split at the boundary, wherever it stands: a text that holds it breaks the request."""
     delimiter = b"\r\n--" + boundary
     parts = (b"\r\n" + body).split(delimiter)
     if not any(part.startswith(b"--") for part in parts[1:]):
-        return []  # without its end the whole form counts as empty
+        return [], []  # without its end the whole form counts as empty
     pairs: list[tuple[str, Any]] = []
+    files: list[SentFile] = []
     for part in parts[1:]:
         if part.startswith(b"--"):
             break
         head, _, value = part.partition(b"\r\n\r\n")
         name = _NAME.search(head)
-        if name is None or _FILE.search(head):
+        if name is None:
+            continue
+        if _FILE.search(head):
+            files.append(_file(name[1].decode(), head, value))
             continue
         if len(value) > MAX_TEXT_FIELD_BYTES:
             raise FieldTooLargeError
         pairs.append((name[1].decode(), value.decode(errors="replace")))
-    return pairs
+    return pairs, files
+
+
+def _file(field: str, head: bytes, data: bytes) -> SentFile:
+    told = EmailMessage()
+    for line in head.decode("utf-8", "replace").strip().split("\r\n"):
+        name, _, value = line.partition(":")
+        told[name] = value.strip()
+    return SentFile(field, told.get_filename() or "", told.get_content_type(), data)

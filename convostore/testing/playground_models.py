@@ -159,7 +159,7 @@ def listed(model: PlaygroundModel, *, dialect: Dialect, path: str) -> dict[str, 
         "name": model.name,
         "system_prompt": None if dialect == "threads" else model.system_prompt,
     }
-    if path.startswith("/v4/"):
+    if path.startswith("/v4/") or model.file_rules:
         shape |= {
             "accepts_files": bool(model.file_rules),
             "internal": False,

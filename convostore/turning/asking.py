@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from convostore.carrying import Source
 from convostore.errors import InvalidTextError, TurnStateError
+from convostore.parts import AttachmentPart
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
 from convostore.turning.appending import once_key
+from convostore.turning.handing import for_provider
 from convostore.views import view
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         text: the question.
+        attachments: with it; once the turn begins, as they are stored.
         author: who asks, where a room has several people.
         model: None is the conversation's.
         settings: over the conversation's own.
@@ -35,6 +39,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     text: str
+    attachments: tuple[Source | AttachmentPart, ...] = ()
     author: str | None = None
     model: str | None = None
     settings: dict[str, Any] | None = None
@@ -69,6 +74,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         if self.settings is not None:
             gate_object(self.settings, "the settings")
 
+    @property
+    def parts(self) -> tuple[AttachmentPart, ...]:
+        """The attachments, as they are stored."""
+        return tuple(one for one in self.attachments if isinstance(one, AttachmentPart))
+
     def once_key(self, place: Place) -> str | None:
         """Return the idempotency key as it is stored: the caller's own, within its conversation."""
         return once_key(place, self.idempotency_key)
@@ -76,7 +86,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     def request(
         self,
         place: Place,
-        provider_name: str,
+        provider: Provider,
         path: tuple[Message, ...],
         remote: RemoteThread | None,
     ) -> ChatRequest:
@@ -84,9 +94,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
         Args:
             place: the conversation.
-            provider_name: who is asked; a conversation's model and settings are its provider's.
+            provider: who is asked; a conversation's model and settings are its provider's.
             path: what was said before.
             remote: what the far side keeps of the last message of *path*.
+
+        Raises:
+            AttachmentRefusedError: it has attachments, and the provider takes none.
         """
         last = path[-1] if path else None
         usable = (
@@ -95,9 +108,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             and (last.status == "completed" or (remote is not None and remote.same_text))
         )
         record = place.record
-        other = record.provider not in {None, provider_name}
-        return ChatRequest(
-            messages=view((*path, Message.user(self.text))).messages,
+        other = record.provider not in {None, provider.name}
+        new = Message.user(self.text, attachments=self.parts)
+        request = ChatRequest(
+            messages=view((*path, new)).messages,
             model=self.model or (None if other else record.model),
             settings={**({} if other else record.settings), **(self.settings or {})},
             remote=remote if usable else None,
@@ -105,6 +119,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             home_url=place.home_url,
             question=self.text,
         )
+        return for_provider(place, provider, request, self.parts)
 
 
 def who_answers(provider: Provider | None, own: Provider | None) -> Provider:

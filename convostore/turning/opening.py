@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from convostore import clock
+from convostore.carrying import contents_of
 from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateKeyError
 from convostore.events import Delta
 from convostore.ids import new_id, new_token
@@ -25,13 +26,16 @@ from convostore.storage.exchanges import (
     Outdated,
 )
 from convostore.storage.leases import new_lease
+from convostore.storage.rows import encode_parts
 from convostore.storage.turns import begin_turns
 from convostore.turning.asking import Ask, fallback_title
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
+from convostore.turning.handing import checked_request, handed_in
 from convostore.turning.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 
 if TYPE_CHECKING:
+    from convostore.parts import Part
     from convostore.providers.provider import ChatRequest, Provider
     from convostore.turning.place import Place
 
@@ -96,6 +100,8 @@ class Opening:
         """
         self._check()
         await place.settled()
+        parts = await handed_in(place, self.provider, self._ask.attachments)
+        self._ask = msgspec.structs.replace(self._ask, attachments=parts)
         keyed = place.record.key is not None
         wait_s = self._ask.wait_s
         deadline_s = clock.monotonic_s() + (
@@ -148,8 +154,8 @@ class Opening:
         on_moved = await self._look(place)
         said = place.recalled()
         path = await self._path(place) if said is None else said.path
-        self.request = self._ask.request(place, self.provider.name, path, place.remote)
-        self.provider.check(self.request)
+        self.request = self._ask.request(place, self.provider, path, place.remote)
+        await checked_request(self.provider, self.request)
         user = self._question(place)
         try:
             outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
@@ -179,13 +185,19 @@ class Opening:
         return on_moved
 
     def _question(self, place: Place) -> NewMessage:
+        _, shape = encode_parts(self._parts())
         return NewMessage(
             id=new_id(),
             role="user",
             text=self._ask.text,
+            shape=shape,
+            attachments=contents_of(self._ask.parts),
             author=self._ask.author,
             idempotency_key=self._ask.once_key(place),
         )
+
+    def _parts(self) -> tuple[Part, ...]:
+        return (*self._ask.parts, TextPart(self._ask.text))
 
     async def _path_again(
         self, place: Place, path: tuple[Message, ...], begun: Begun
@@ -200,7 +212,7 @@ class Opening:
             return path
         at = (place.database, place.owner_id, place.record.id, begun.parent_seq)
         path, place.remote = await reads.path(*at), await reads.remote_of(*at)
-        self.request = self._ask.request(place, self.provider.name, path, place.remote)
+        self.request = self._ask.request(place, self.provider, path, place.remote)
         return path
 
     async def _path(self, place: Place) -> tuple[Message, ...]:
@@ -281,7 +293,7 @@ class Opening:
             role="user",
             id=new.id,
             text=new.text,
-            parts=(TextPart(new.text),) if new.text else (),
+            parts=self._parts(),
             parent_id=parent.id if parent else None,
             parent_seq=parent.seq if parent else None,
             seq=written.begun.user_seq,
@@ -318,12 +330,11 @@ class Opening:
     async def _known(self, place: Place, known: KnownKey) -> BegunTurn:
         """Go on with a question that was asked before, with the same key."""
         if known.conversation_id != place.record.id or known.text != self._ask.text:
-            raise DuplicateKeyError(
-                "the idempotency key belongs to another text",
-                hint="make a new key for each question",
-            )
+            raise _other_question()
         at = (place.database, place.owner_id, place.record.id)
         user = (await reads.path(*at, known.user_seq))[-1]
+        if contents_of(user.parts) != contents_of(self._ask.parts):
+            raise _other_question()
         replies = await reads.answers(*at, known.user_seq)
         if replies and is_unsettled(replies[-1]):
             await adopt(place, replies[-1], self.provider)
@@ -351,8 +362,8 @@ class Opening:
         gone_on = record.head_seq not in {user.seq, *(one.seq for one in replies)}
         *path, _ = await reads.path(*at, user.seq)
         remote = await reads.remote_of(*at, path[-1].seq) if path else None
-        self.request = self._ask.request(place, self.provider.name, tuple(path), remote)
-        self.provider.check(self.request)
+        self.request = self._ask.request(place, self.provider, tuple(path), remote)
+        await checked_request(self.provider, self.request)
         outcome = await self._write(
             place,
             None,
@@ -374,3 +385,9 @@ class Opening:
             self.reply = reply
             for delta in deltas:
                 yield delta
+
+
+def _other_question() -> DuplicateKeyError:
+    return DuplicateKeyError(
+        "the idempotency key belongs to another text", hint="make a new key for each question"
+    )

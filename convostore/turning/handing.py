@@ -1,0 +1,95 @@
+"""The attachments of a question: taken in before it is stored, and refused where nobody takes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from convostore.carrying import checked, give_out, take_in
+from convostore.errors import AttachmentRefusedError
+from convostore.parts import AttachmentPart
+from convostore.providers.provider import TakesAttachments
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from convostore.carrying import Source
+    from convostore.providers.provider import ChatRequest, Provider
+    from convostore.records import Message
+    from convostore.turning.place import Place
+
+
+async def handed_in(
+    place: Place, provider: Provider, given: Sequence[Source | AttachmentPart]
+) -> tuple[AttachmentPart, ...]:
+    """Return what is attached to a question, its bytes on disk.
+
+    Raises:
+        AttachmentRefusedError: the provider takes none; nothing was taken in.
+        AttachmentError: one cannot be read, or is too large.
+        StoreError: the store cannot be written.
+    """
+    if given and not isinstance(provider, TakesAttachments):
+        raise takes_none(provider)
+    return tuple([await _handed_in(place, one) for one in given])
+
+
+async def _handed_in(place: Place, one: Source | AttachmentPart) -> AttachmentPart:
+    if isinstance(one, AttachmentPart):
+        return checked(one, "what is attached")
+    return await take_in(
+        place.database,
+        place.owner_id,
+        one,
+        name=None,
+        media_type=None,
+        most_bytes=place.opened.most_attachment_bytes,
+    )
+
+
+async def checked_request(provider: Provider, request: ChatRequest) -> None:
+    """Let the provider refuse what cannot work, before anything of the turn is stored.
+
+    Raises:
+        ProviderError: with a hint; permanent.
+    """
+    provider.check(request)
+    if any(one.attachments for one in request.messages) and isinstance(provider, TakesAttachments):
+        await provider.check_attachments(request)
+
+
+def for_provider(
+    place: Place, provider: Provider, request: ChatRequest, new: Sequence[AttachmentPart]
+) -> ChatRequest:
+    """Return a request with a way to its attachments; without them, where nobody takes them.
+
+    Raises:
+        AttachmentRefusedError: the question itself has some, and the provider takes none.
+    """
+    if not any(one.attachments for one in request.messages):
+        return request
+    if isinstance(provider, TakesAttachments):
+        return msgspec.structs.replace(request, reader=_reader(place))
+    if new:
+        raise takes_none(provider)
+    without = tuple(msgspec.structs.replace(one, attachments=()) for one in request.messages)
+    return msgspec.structs.replace(request, messages=tuple(one for one in without if one.text))
+
+
+def attachments_of(message: Message) -> tuple[AttachmentPart, ...]:
+    """Return what is attached to a stored message."""
+    return tuple(part for part in message.parts if isinstance(part, AttachmentPart))
+
+
+def _reader(place: Place) -> Callable[[AttachmentPart], AsyncGenerator[bytes]]:
+    return lambda part: give_out(place.database, place.owner_id, part)
+
+
+def takes_none(provider: Provider) -> AttachmentRefusedError:
+    """Return the error of a provider that takes no attachments at all."""
+    return AttachmentRefusedError(
+        f"{provider.name} takes no attachments",
+        provider=provider.name,
+        hint="ask a provider that does, or leave the attachments out",
+    )
