@@ -83,6 +83,7 @@ def test_kills_while_indexing_leave_an_index_that_is_made_whole(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("what", ["search", "reindex"])
 def test_many_kills_while_indexing_leave_an_index_that_is_made_whole(
     child: Any, path: Where, chance: random.Random, what: str
