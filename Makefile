@@ -19,7 +19,7 @@ help:
 	@echo "make bench-server the part of it about PostgreSQL alone, a minute"
 	@echo "make bench-full   the same with more of everything, an hour"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
-	@echo "make picture      docs/terminal.svg, from a real run of the demo"
+	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
 	@echo "make fastread     the statements of the quick reading, from those of the full one"
 	@echo "make clean        remove what was made, the virtual environment too"
 
@@ -62,6 +62,7 @@ bench-peers: $(BIN)/.dev
 
 picture: $(BIN)/.demo
 	$(BIN)/python examples/demo.py --picture docs/terminal.svg
+	$(BIN)/python examples/history.py --picture docs/history.svg
 
 fastread: $(BIN)/.dev
 	$(BIN)/python -m convostore.storage.generate_fastread

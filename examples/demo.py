@@ -8,18 +8,13 @@ Every command that is shown is really run, each in a process of its own, on a ne
 
 from __future__ import annotations
 
-import codecs
 import json
-import os
-import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
+from showing import Show  # type: ignore[import-not-found] # beside this file
 
 from convostore.errors import ConvostoreError
 from convostore.providers.local_model import fetch_model
@@ -35,8 +30,8 @@ QUESTIONS = (
     "Which language do people speak there?",
 )
 QUIET_MODEL = ("-o", "temperature=0", "-o", "max_tokens=48")
-WIDTH = 112  # the picture shows no more of a line
-CONSOLE = Console(record=True, width=WIDTH, highlight=False, soft_wrap=True)
+SHOW = Show(STORE)
+say, run = SHOW.say, SHOW.run
 
 
 def main() -> int:
@@ -83,55 +78,11 @@ def usage(line: dict[str, Any]) -> dict[str, int]:
     return counts
 
 
-def run(*arguments: str, shown: bool = True) -> str:
-    """Run `convostore` with *arguments* in a new process, and return what it printed.
-
-    Args:
-        arguments: as typed.
-        shown: print the command, and its output as it comes; else only what goes wrong.
-    """
-    if shown:
-        CONSOLE.print(Text(f"\n$ {shlex.join(['convostore', *arguments])}", style="bold green"))
-    with subprocess.Popen(  # noqa: S603 - our own program, and constants
-        [sys.executable, "-m", "convostore", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if shown else None,
-        env=environment(),
-    ) as process:
-        printed = "".join(pieces(process, shown=shown))
-    if process.returncode:
-        raise SystemExit(f"that ended with exit code {process.returncode}")
-    return printed
-
-
-def pieces(process: subprocess.Popen[bytes], *, shown: bool) -> Iterator[str]:
-    """Yield what *process* prints, as soon as it prints it."""
-    if process.stdout is None:
-        return
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    while data := os.read(process.stdout.fileno(), 4096):
-        text = decoder.decode(data)
-        if shown:
-            CONSOLE.print(Text(text), end="")
-        yield text
-
-
-def environment() -> dict[str, str]:
-    """Return the environment for the commands: nothing configured but the store."""
-    kept = {name: value for name, value in os.environ.items() if "CONVOSTORE_" not in name}
-    return {**kept, "CONVOSTORE_DB": str(STORE), "PYTHONUNBUFFERED": "1"}
-
-
-def say(text: str) -> None:
-    """Print what the demonstration itself has to say."""
-    CONSOLE.print(Text(text, style="dim"))
-
-
 if __name__ == "__main__":
     try:
         CODE = main()
     except ConvostoreError as error:
         raise SystemExit(f"error: {error}\nhint: {error.hint}") from None
     if "--picture" in sys.argv[1:-1]:
-        CONSOLE.save_svg(sys.argv[sys.argv.index("--picture") + 1], title="make demo")
+        SHOW.save(sys.argv[sys.argv.index("--picture") + 1], "make demo")
     raise SystemExit(CODE)

@@ -1,4 +1,4 @@
-"""The demonstration that `make demo` runs."""
+"""The demonstrations whose pictures are in the docs."""
 
 from __future__ import annotations
 
@@ -10,22 +10,39 @@ import pytest
 
 from convostore.providers.local_model import fetch_model
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.timeout(300)
-def test_demo_proves_that_the_second_request_carried_the_first_turn(tmp_path: Path) -> None:
-    """Two processes chat with a real model on a new store, and the record shows what was sent."""
-    fetch_model()
+def demonstrated(name: str, folder: Path) -> str:
+    """Run a demonstration in *folder*, which gets its picture, and return what it printed."""
     done = subprocess.run(
-        [sys.executable, str(DEMO), "--picture", str(tmp_path / "demo.svg")],
-        cwd=tmp_path,
+        [sys.executable, str(EXAMPLES / name), "--picture", str(folder / "picture.svg")],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "so it carried the first turn" in done.stdout
+    assert (folder / "picture.svg").read_text().startswith("<svg")
+    return done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_demo_proves_that_the_second_request_carried_the_first_turn(tmp_path: Path) -> None:
+    """Two processes chat with a real model on a new store, and the record shows what was sent."""
+    fetch_model()
+    assert "so it carried the first turn" in demonstrated("demo.py", tmp_path)
     assert (tmp_path / ".demo" / "chats.db").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "demo.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.timeout(300)
+def test_history_is_lived_in_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+    """Each command ends well, and every branch, filter and find shows what it is for."""
+    shown = demonstrated("history.py", tmp_path)
+    for line in (
+        "[2 of 2] Plan two days",
+        "* Kyoto in autumn  #travel",
+        "1 conversation brought back",
+    ):
+        assert line in shown

@@ -1,0 +1,88 @@
+"""Live in a history: ask, ask again, branch, order, find, count and delete, each as typed.
+
+    python examples/history.py [--picture FILE.svg]
+
+Every command that is shown is really run, each in a process of its own, on a new store in
+`.demo/`. The answers are the echo provider's, so it needs no model and no network.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from showing import Show  # type: ignore[import-not-found] # beside this file
+
+FOLDER = Path(".demo")
+SHOW = Show(FOLDER / "history.db", width=100, terminal=True)
+say, run = SHOW.say, SHOW.run
+
+
+def main() -> None:
+    """Run the demonstration."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    handle = talked()
+    branched(handle)
+    ordered(handle)
+    found()
+    counted()
+    deleted(handle)
+
+
+def talked() -> str:
+    """Fill the store, and return the handle of the conversation to live in."""
+    say("Three conversations; in one another answer and another question: nothing is overwritten.")
+    for text in ("Feeding sourdough", "A name for a grey cat", "Plan three days in Kyoto"):
+        run("chat", text, "-p", "echo")
+    return str(json.loads(run("list", "--json", shown=False))[0]["handle"])
+
+
+def branched(handle: str) -> None:
+    """Regenerate, edit, switch, fork."""
+    run("regenerate", handle)
+    run("edit", handle, "1", "Plan two days in Kyoto, by rail pass")
+    run("tree", handle)
+    run("switch", handle, "2")
+    run("fork", handle)
+
+
+def ordered(handle: str) -> None:
+    """Title, tag, pin, move, archive, list."""
+    say("\nOrder, and a list that is filtered.")
+    run("title", handle, "Kyoto in autumn")
+    run("tag", "travel", handle)
+    run("move", handle, "--to", "Japan")
+    run("pin", handle)
+    run("archive", "@4")
+    run("list")
+    run("list", "--tag", "travel", "--since", "7d")
+
+
+def found() -> None:
+    """Search."""
+    say("\nEverything that was said is found, in every branch.")
+    run("search", "rail pass", "--all-branches")
+    run("search", "role:title kyoto")
+
+
+def counted() -> None:
+    """Count what it cost."""
+    say("\nWhat the model calls cost, as reported.")
+    run("stats", "--by", "model")
+
+
+def deleted(handle: str) -> None:
+    """Delete, look into the bin, bring back."""
+    say("\nThe bin, and back.")
+    run("delete", handle)
+    run("list", "--bin")
+    run("restore", handle)
+
+
+if __name__ == "__main__":
+    main()
+    if "--picture" in sys.argv[1:-1]:
+        SHOW.save(sys.argv[sys.argv.index("--picture") + 1], "examples/history.py")
