@@ -349,7 +349,8 @@ class Turn:
                 )
                 write = asyncio.ensure_future(self._write_end(job))
                 self._place.pulse.see_through(write)
-                await in_spite_of_cancel(write, LAST_WRITE_S)
+                late = self._place.pulse.waits_no_more
+                await in_spite_of_cancel(write, LAST_WRITE_S, late=late)
             finally:
                 self._listener.close()
                 self._place.pulse.remove(self)
@@ -387,7 +388,7 @@ class Turn:
             place.pulse.write_later(job.token, lambda: write_end(place, job), why=error)
             raise
         except BaseException:  # the store is closed, or the event loop ends
-            leases.abandon(job.token)
+            self._journal.abandon()
             raise
         leases.let_go(job.token)
         if ended.sibling:

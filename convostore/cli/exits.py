@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Final
 
@@ -41,6 +42,9 @@ CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (errors.FormatError, 1),
     (errors.ConvostoreError, 1),
 )
+
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 class SignalledError(Exception):
@@ -106,7 +110,8 @@ def report(error: BaseException) -> None:
             say(line)
         return
     if isinstance(error, OSError):
-        say(f"convostore: {error.strerror or error}")
+        for line in system_lines(error):
+            say(line)
         return
     say(f"convostore: unexpected {type(error).__name__}: {error}")
     say("hint: this is a fault in convostore; CONVOSTORE_DEBUG=1 shows where")
@@ -120,6 +125,19 @@ def error_lines(error: errors.ConvostoreError) -> list[str]:
     if error.hint:
         lines.append(f"hint: {error.hint}")
     return lines
+
+
+def system_lines(error: OSError) -> list[str]:
+    """Return what is said about an error of the system's that belongs to no file of ours.
+
+    Without a name it is standard output that takes no more. Not escaped.
+    """
+    if error.errno not in _NO_ROOM or error.filename is not None:
+        return [f"convostore: {error.strerror or error}"]
+    return [
+        f"convostore: standard output failed: {error.strerror}",
+        "hint: make room where it goes to, or send it elsewhere",
+    ]
 
 
 def _report_click(error: click.ClickException) -> None:

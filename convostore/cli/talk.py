@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from convostore.cli import farside
-from convostore.cli.exits import SignalledError, exit_code
+from convostore.cli.exits import SignalledError, exit_code, system_lines
 from convostore.cli.signals import stoppable
 from convostore.cli.terminal import counted, say
 from convostore.errors import ConvostoreError, TurnStateError
@@ -207,7 +207,8 @@ class Talk:
             await showing
         except OSError as error:
             if self._lost is None and not isinstance(error, BrokenPipeError):
-                say(f"convostore: standard output failed: {error.strerror}")
+                for line in system_lines(error):
+                    say(line)
             self._lost = error
 
     def _say_how_it_went(self) -> None:

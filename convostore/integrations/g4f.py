@@ -171,7 +171,7 @@ class AllenAI:
         model: str | None,
         messages: Iterable[Mapping[str, Any]],
         proxy: str | None = None,
-        host: str | None = None,
+        host: str | None = "inferd",
         private: bool = True,  # noqa: ARG003 - gpt4free's signature; the server decides by itself
         top_p: float | None = None,
         temperature: float | None = None,
@@ -192,7 +192,7 @@ class AllenAI:
                 the prompt: what a tool said is told as `Tool: ...`, and after a beginning of the
                 answer the model is asked to go on. With one the last user message is the prompt.
             proxy: an http proxy.
-            host: where to ask for a model whose host is not known.
+            host: where to ask for a model whose host is not known; its own host wins.
             private: accepted for the signature's sake.
             top_p: 0 to 1.
             temperature: 0 to 1.

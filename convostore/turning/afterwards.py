@@ -24,7 +24,7 @@ from convostore.storage.rows import encode_parts, to_json
 from convostore.turning.reply import storable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from convostore.events import Event
     from convostore.parts import Part
@@ -140,7 +140,11 @@ async def write_end(place: Place, job: FinishTurn, *, met_busy: bool = False) ->
         ended = await place.database.write(finish_turns, place.owner_id, job)
         return ended
     write = place.database.submit(finish_turns, place.owner_id, job)
-    await asyncio.wait({write.future}, timeout=AGAIN_S)
+    try:
+        await asyncio.wait({write.future}, timeout=AGAIN_S)
+    except asyncio.CancelledError:
+        write.let_go()
+        raise
     write.withdraw(lambda: _still_busy(place.database))
     if not write.future.done():  # taken, by a server that does not answer
         place.pulse.see_through(write.future)
@@ -190,10 +194,15 @@ async def close_provider(provider: Provider) -> None:
             await provider.aclose()
 
 
-async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:
+async def in_spite_of_cancel(
+    work: Awaitable[None],
+    bound_s: float,
+    *,
+    late: Callable[[asyncio.Future[None]], None] | None = None,
+) -> None:
     """Wait for *work* even while being cancelled, but then for *bound_s* at most.
 
-    Work that takes longer goes on by itself.
+    Work that takes longer goes on by itself; *late* is told of it.
 
     Raises:
         CancelledError: the caller was cancelled, once or more; after the wait.
@@ -215,6 +224,8 @@ async def in_spite_of_cancel(work: Awaitable[None], bound_s: float) -> None:
         except asyncio.CancelledError as error:
             cancelled = error
         except TimeoutError:
+            if late is not None:
+                late(task)
             break
     if cancelled is not None:
         raise cancelled

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from convostore import clock
 from convostore.errors import IncompleteReplyError, StoreBusyError, StoreClosedError
+from convostore.storage import leases
 from convostore.storage.journal import Flush, flush_journals
 from convostore.storage.leases import RENEW_AFTER_MS, new_lease
 
 if TYPE_CHECKING:
     from convostore.records import RemoteThread
+    from convostore.storage.waiting import Waiting
     from convostore.turning.place import Place
     from convostore.turning.reply import ReplyBuffer
 
@@ -33,6 +35,7 @@ class Journaling:
         self._seq = 0
         self._lease = ""
         self._lease_ms = 0
+        self._waiting: Waiting | None = None
         self._flush: asyncio.Future[bool] | None = None
         self._flying_bytes = 0
         self._flying_since_s = 0.0
@@ -84,6 +87,12 @@ class Journaling:
         while not self._is_idle():
             await self._landed()
 
+    def abandon(self) -> None:
+        """Let the reply go, and a flush that is not taken yet: nobody will end the reply."""
+        leases.abandon(self._token)
+        if self._waiting is not None:
+            self._waiting.withdraw(_closed_meanwhile)
+
     def _is_idle(self) -> bool:
         return self._flush is None
 
@@ -109,12 +118,12 @@ class Journaling:
             remote=remote,
         )
         try:
-            flush = self._place.database.submit(flush_journals, self._place.owner_id, job).future
+            waiting = self._place.database.submit(flush_journals, self._place.owner_id, job)
         except StoreClosedError as error:
             self._error, self._flying_bytes = error, 0
             return
-        self._flush = flush
-        flush.add_done_callback(self._flushed)
+        self._waiting, self._flush = waiting, waiting.future
+        self._flush.add_done_callback(self._flushed)
 
     def _flushed(self, flush: asyncio.Future[bool]) -> None:
         """Note how a flush went; the turn raises what went wrong where its caller sees it."""
@@ -125,6 +134,14 @@ class Journaling:
             self._error = error if isinstance(error, Exception) else StoreClosedError(str(error))
         elif not flush.result():
             self._error = _taken_for_dead(self._place.record.provider or "")
+
+
+def _closed_meanwhile() -> StoreBusyError:
+    """Return the error for a flush that others held up until its store was closed."""
+    return StoreBusyError(
+        "the store was closed while another program held it; the last of the answer is not stored",
+        hint="what is stored of it is shown as interrupted; ask again",
+    )
 
 
 def _taken_for_dead(provider: str) -> IncompleteReplyError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TICK_S: Final = 0.2  # so that a flush begun at a tick is on disk within the promised 250 ms
 RETRY_TICKS: Final = 5  # an ending that could not be written is tried again each second
 CLOSE_S: Final = 5.0  # how long closing waits for turns to end, and for what was not written yet
-STILL_BUSY_S: Final = 0.3  # and for the latter, where others hold the store for long already
+STILL_BUSY_S: Final = 0.3  # the same where all that is left has had its time already
 LAST_S: Final = 1.0  # and then for its own tasks, which have been cancelled
 
 
@@ -64,6 +64,7 @@ class Pulse:
         self._held_up: set[str] = set()  # of these, what waited for others the whole time
         self._retry: asyncio.Task[None] | None = None
         self._writes: set[asyncio.Future[Any]] = set()
+        self._late: set[asyncio.Future[Any]] = set()  # of these, what nobody waits for any more
         self._closed = False
         self._task: asyncio.Task[None] | None = None
         self._doors: dict[tuple[str, str], _Door] = {}
@@ -116,8 +117,13 @@ class Pulse:
         self._writes.add(write)
         write.add_done_callback(self._seen_through)
 
+    def waits_no_more(self, write: asyncio.Future[Any]) -> None:
+        """Note that whoever waited for *write* has gone: it had its time."""
+        self._late.add(write)
+
     def _seen_through(self, write: asyncio.Future[Any]) -> None:
         self._writes.discard(write)
+        self._late.discard(write)
         if not write.cancelled():
             write.exception()  # its caller has it, or is gone
 
@@ -139,10 +145,12 @@ class Pulse:
         self._let_go_of_the_dead()
         loop = asyncio.get_running_loop()
         await _done({loop.create_task(_ended(turn)) for turn in self._turns}, deadline_s)
+        if self._writes <= self._late and self._unwritten.keys() <= self._held_up:
+            deadline_s = min(deadline_s, clock.monotonic_s() + STILL_BUSY_S)
         while self._writes and clock.monotonic_s() < deadline_s:
             await _done(self._writes, deadline_s)
-        if self._unwritten.keys() <= self._held_up:  # who had time enough gets a moment more
-            deadline_s = min(deadline_s, clock.monotonic_s() + STILL_BUSY_S)
+        for write in self._late:  # else the writer would wait for it too
+            write.cancel()
         await _done([self._retried()], deadline_s)  # a try that was on its way
         await _done([self._retried()], deadline_s)
 

@@ -12,6 +12,7 @@ import pytest
 from watching import until  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
+from convostore import turn as turn_module
 from convostore.errors import ConversationBusyError, StoreBusyError, StoreClosedError, StoreError
 from convostore.events import Finished
 from convostore.storage import group_writer, sqlite
@@ -124,6 +125,36 @@ async def test_closing_does_not_wait_for_a_foreign_program_without_end(
         provider.script("ok", Finished())
         reply = await (await again.resume("@")).send("And?", wait_s=60)
     assert (reply.status, reply.text) == ("completed", "ok")
+
+
+@pytest.mark.asyncio
+async def test_closing_does_not_wait_again_for_an_end_that_a_cancelled_caller_waited_for(
+    path: Where, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C at a store that is held, the last write has its bound once; the text is kept."""
+    monkeypatch.setattr(turn_module, "LAST_WRITE_S", 0.1)
+    monkeypatch.setattr(pulse_module, "CLOSE_S", 3600)
+    monkeypatch.setattr(sqlite, "CLOSE_S", 3600)
+    monkeypatch.setattr(group_writer, "CLOSE_S", 0.1)  # a server has taken the write already
+    store = convostore.open(path, provider=provider, busy_timeout_s=3600)
+    turn = await streaming(store, provider)
+    await turn._journal.catch_up()
+    reading = asyncio.create_task(turn.drain())
+    with held(path):
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            ending = asyncio.create_task(turn.__aexit__(None, None, None))
+            await asyncio.sleep(0)
+            ending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await ending
+            await store.aclose()
+    async with convostore.open(path) as again:
+        *_, reply = await (await again.resume("@")).history()
+    assert (reply.status, reply.text) == ("interrupted", "Hel")
 
 
 @pytest.mark.asyncio
