@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,3 +46,18 @@ def child() -> Child:
                     process.send_signal(signal.SIGKILL)
 
     return start
+
+
+def kill_in_the_middle(
+    child: Any, program: str, *arguments: object, within_s: float, chance: random.Random
+) -> list[list[Any]]:
+    """Run a child, kill it at a random instant after its first word; return what it told."""
+    with child(program, *arguments) as process:
+        told = [json.loads(process.stdout.readline())]
+        wait_s = chance.uniform(0, within_s)
+        killer = threading.Timer(wait_s, process.send_signal, [signal.SIGKILL])
+        killer.start()
+        told += [json.loads(line) for line in process.stdout]
+        killer.join()
+    assert process.returncode == -signal.SIGKILL
+    return told

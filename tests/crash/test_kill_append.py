@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import convostore
+from tests.crash.conftest import kill_in_the_middle
 
 if TYPE_CHECKING:
     import random
@@ -19,20 +17,6 @@ if TYPE_CHECKING:
     from tests.engines import Where
 
 TIMES = 12
-
-
-def kill_in_the_middle(
-    child: Any, path: Where, run: int, what: str, chance: random.Random
-) -> list[list[Any]]:
-    """Run a child, kill it at a random instant after its first word; return what it told."""
-    with child("appending.py", path, run, what) as process:
-        told = [json.loads(process.stdout.readline())]
-        killer = threading.Timer(chance.uniform(0, 0.15), process.send_signal, [signal.SIGKILL])
-        killer.start()
-        told += [json.loads(line) for line in process.stdout]
-        killer.join()
-    assert process.returncode == -signal.SIGKILL
-    return told
 
 
 async def appended(path: Where) -> list[tuple[int, str, str]]:
@@ -70,7 +54,9 @@ def test_kills_while_appending_and_closing_lose_no_acknowledged_pair(
     """Pairs are whole, in order and at the place that was told, after each of twelve kills."""
     told: list[list[Any]] = []
     for run in range(TIMES):
-        told += kill_in_the_middle(child, path, run, what, chance)
+        told += kill_in_the_middle(
+            child, "appending.py", path, run, what, within_s=0.15, chance=chance
+        )
         kept = asyncio.run(appended(path))
         assert [seq for seq, _, _ in kept] == list(range(1, len(kept) + 1))
         for (_, role, text), (_, next_role, answer) in zip(kept[::2], kept[1::2], strict=True):
@@ -91,7 +77,9 @@ def test_kills_while_creating_leave_no_half_made_conversation(
     """A conversation is there with its system text or not at all; an acknowledged one is there."""
     told: list[list[Any]] = []
     for run in range(TIMES):
-        told += kill_in_the_middle(child, path, run, "create", chance)
+        told += kill_in_the_middle(
+            child, "appending.py", path, run, "create", within_s=0.15, chance=chance
+        )
     kept = asyncio.run(created(path))
     assert {title for _, title, _ in told} <= kept.keys()
     assert all(texts == ["be " + title] for title, texts in kept.items())

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import convostore
+from tests.crash.conftest import kill_in_the_middle
 
 if TYPE_CHECKING:
     import random
@@ -20,20 +18,6 @@ if TYPE_CHECKING:
 
 TIMES = 5
 MANY_TIMES = 40
-
-
-def kill_in_the_middle(
-    child: Any, path: Where, run: int, what: str, chance: random.Random
-) -> list[list[Any]]:
-    """Run a child, kill it at a random instant after it began to write; return what it told."""
-    with child("indexing.py", path, run, what) as process:
-        told = [json.loads(process.stdout.readline())]
-        killer = threading.Timer(chance.uniform(0, 0.4), process.send_signal, [signal.SIGKILL])
-        killer.start()
-        told += [json.loads(line) for line in process.stdout]
-        killer.join()
-    assert process.returncode == -signal.SIGKILL
-    return told
 
 
 async def found(store: Store, word: str) -> int:
@@ -69,7 +53,9 @@ def hold_out(child: Any, path: Where, chance: random.Random, what: str, times: i
     """Kill again and again, and look each time."""
     told: list[list[Any]] = []
     for run in range(times):
-        told += kill_in_the_middle(child, path, run, what, chance)
+        told += kill_in_the_middle(
+            child, "indexing.py", path, run, what, within_s=0.4, chance=chance
+        )
         asyncio.run(look(path, told))
     assert any(kind == "removed" for kind, *_ in told)
 
