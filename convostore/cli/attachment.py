@@ -65,7 +65,7 @@ def attachment(
     When the output is no terminal: one a line, with tabs between its number, the message's number,
     name, media type, size in bytes, and sha256.
     """
-    wanted = needed_ref(ref, "attachment")
+    wanted = needed_ref(ref, "attachment", picking=invocation)
     if which is None and to is not None:
         raise UsageError(
             "-o needs to know which", hint=f"list them: convostore attachment {wanted}"

@@ -43,7 +43,7 @@ def tree_command(invocation: Invocation, ref: str | None, as_json: bool) -> None
     """
     from convostore.cli import drawn_tree, shapes
 
-    record, tree = run(_tree(invocation, needed_ref(ref, "tree")))
+    record, tree = run(_tree(invocation, needed_ref(ref, "tree", picking=invocation)))
     if as_json:
         sys.stdout.write(shapes.to_text(drawn_tree.document(record, tree)))
     else:
@@ -72,7 +72,7 @@ def regenerate(
     MESSAGE is the number or id of the question, or of one of its answers; without it, the
     question asked last is answered again.
     """
-    wish = wish_of(needed_ref(ref, "regenerate"), **who)
+    wish = wish_of(needed_ref(ref, "regenerate", picking=invocation), **who)
     at = None if message is None else _named(message)
     answer(invocation, wish, lambda talk: talk.regenerate(at), as_json=as_json)
 
@@ -191,7 +191,7 @@ def fork(invocation: Invocation, ref: str | None, message: str | None, title: st
         click.echo(made.handle)
         say(f"go on with: {invocation.command('chat', '--resume', made.handle)}")
 
-    run(_with(invocation, needed_ref(ref, "fork"), go))
+    run(_with(invocation, needed_ref(ref, "fork", picking=invocation), go))
 
 
 @click.command(

@@ -6,6 +6,7 @@ HOMES = {
     "archive": ("convostore.cli.order", "archive"),
     "attachment": ("convostore.cli.attachment", "attachment"),
     "chat": ("convostore.cli.chat", "chat"),
+    "completion": ("convostore.cli.completion", "completion"),
     "db": ("convostore.cli.db", "db"),
     "delete": ("convostore.cli.bin", "delete"),
     "delete-branch": ("convostore.cli.branches", "delete_branch"),

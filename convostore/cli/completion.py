@@ -1,18 +1,43 @@
-"""What the shell offers where a conversation is to be named."""
+"""What the shell offers where a conversation is to be named, and the scripts that let it ask."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from convostore.cli import quick
-from convostore.cli.invocation import Invocation
+from convostore.cli.invocation import Invocation, examples
 from convostore.cli.terminal import one_line
 
 if TYPE_CHECKING:
-    import click
     from click.shell_completion import CompletionItem
 
 OFFERED = 200  # conversations that are looked through: what is older is not typed from memory
+VARIABLE = "_CONVOSTORE_COMPLETE"
+
+# As click's own, but with the titles beside the handles; none where what is shown is put in.
+# Source: bash, "Shell Variables", COMP_TYPE: 37 is menu completion, 42 inserts all.
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' response type value
+    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD %(complete_var)s=bash_complete $1)
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        case $type in
+        dir) compopt -o dirnames ;;
+        file) compopt -o default ;;
+        plain)
+            if ((COMP_TYPE == 37 || COMP_TYPE == 42)); then value=${value%%%%  (*}; fi
+            COMPREPLY+=("$value") ;;
+        esac
+    done <<< "$response"
+}
+%(complete_func)s_setup() {
+    complete -o nosort -F %(complete_func)s %(prog_name)s
+}
+%(complete_func)s_setup;
+"""
 
 
 def conversations(
@@ -32,7 +57,50 @@ def conversations(
     typed = fold_handle(incomplete)
     found = quick.newest(invocation.db, invocation.owner, OFFERED) or []
     return [
-        CompletionItem(record.handle, help=one_line(record.title or ""))
+        CompletionItem(record.handle, help=one_line(record.title or ""), titled=True)
         for record in found
         if record.handle.startswith(typed)
     ]
+
+
+def register() -> None:
+    """Let bash see titles, too: click's own script for it shows words alone."""
+    from click.shell_completion import BashComplete, add_completion_class
+
+    class TitledBash(BashComplete):
+        source_template = _BASH
+
+        def complete(self) -> str:
+            offered = self.get_completions(*self.get_completion_args())
+            alone = len(offered) == 1  # is put in as it stands
+            return "\n".join(
+                f"{item.type},{item.value}"
+                + (f"  ({item.help})" if item.titled and item.help and not alone else "")
+                for item in offered
+            )
+
+    add_completion_class(TitledBash)
+
+
+@click.command(
+    short_help="Print the script that lets your shell complete.",
+    epilog=examples(
+        'eval "$(convostore completion bash)"      in ~/.bashrc; and so zsh, in ~/.zshrc',
+        "convostore completion fish | source       in ~/.config/fish/config.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the script that lets your shell complete commands, options and conversations.
+
+    Conversations are offered by their handles, with their titles, the newest activity first.
+    """
+    from click.shell_completion import get_completion_class
+
+    register()
+    found = get_completion_class(shell)
+    if found is not None:
+        program = ctx.find_root()
+        maker = found(program.command, {}, program.info_name or "convostore", VARIABLE)
+        click.echo(maker.source(), nl=False)

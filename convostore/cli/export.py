@@ -59,7 +59,7 @@ def export(
         raise UsageError(
             "export takes a conversation or --all, not both", hint="leave one of them out"
         )
-    wanted = None if everything else needed_ref(ref, "export")
+    wanted = None if everything else needed_ref(ref, "export", picking=invocation)
     run(_export(invocation, wanted, format_name, None if _is_stdout(to) else to))
 
 

@@ -166,12 +166,23 @@ def run(work: Coroutine[None, None, ResultT], *, patient: bool = False) -> Resul
         work.close()  # where Ctrl-C came before it began
 
 
-def needed_ref(ref: str | None, command: str) -> str:
-    """Return *ref*, or say how to find one.
+def needed_ref(ref: str | None, command: str, *, picking: Invocation | None = None) -> str:
+    """Return *ref*; where it was left out, let a person pick one, or say how to find one.
+
+    Args:
+        ref: as typed; None is left out.
+        command: which needs it.
+        picking: from which store it may be picked, where one name is all that *command* needs.
 
     Raises:
-        UsageError: none was given.
+        UsageError: none was given, and nobody can be asked.
+        EndedError: the person left.
+        StoreError: the store cannot be opened or read.
     """
+    if ref is None and picking is not None:
+        from convostore.cli import picker
+
+        ref = run(picker.pick(picking)) if picker.can_pick() else None
     if not ref or not ref.strip():
         raise UsageError(
             f"{command} needs a conversation: its handle, id or key, or @ for the newest",

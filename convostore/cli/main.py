@@ -43,11 +43,14 @@ def _run_command() -> int:
     import threading
     import warnings
 
+    from convostore.cli import completion
     from convostore.cli.exits import debugging
     from convostore.cli.invocation import Invocation
     from convostore.cli.program import program
     from convostore.errors import ConvostoreError
 
+    if completion.VARIABLE in os.environ:
+        completion.register()
     if not debugging():
         sys.unraisablehook = _say_nothing
         threading.excepthook = _say_nothing

@@ -145,7 +145,7 @@ def title(
     A title that you gave is yours: no generated one takes its place. What is asked for a title is
     no part of the conversation.
     """
-    wanted = needed_ref(ref, "title")
+    wanted = needed_ref(ref, "title", picking=invocation)
     if generate and text is not None:
         raise UsageError("--generate makes the title that TEXT gives", hint="leave one of them out")
     if not generate and (provider or model):
@@ -200,7 +200,7 @@ def metadata(invocation: Invocation, ref: str | None, pairs: tuple[str, ...]) ->
     """
     from convostore.cli import shapes, typed
 
-    wanted = needed_ref(ref, "metadata")
+    wanted = needed_ref(ref, "metadata", picking=invocation)
     changes = typed.values(pairs)
     kept = run(_metadata(invocation, wanted, changes))
     click.echo(shapes.to_text(kept), nl=False)

@@ -85,5 +85,5 @@ def program() -> None:
     4 conflict, 5 store, 6 provider, 130 Ctrl-C (128 + the number of any other signal),
     141 the reader of the output left.
 
-    Shell completion: eval "$(_CONVOSTORE_COMPLETE=bash_source convostore)"
+    Shell completion: eval "$(convostore completion bash)", and so for zsh
     """

@@ -123,7 +123,7 @@ def show(
     from convostore.cli import page, quick
     from convostore.errors import UsageError
 
-    wanted = needed_ref(ref, "show")
+    wanted = needed_ref(ref, "show", picking=invocation)
     if reply_only and (as_json or secrets):
         raise UsageError("-r goes with neither --json nor --secrets", hint="choose one of them")
     shown: Shown | None = quick.path(invocation.db, invocation.owner, wanted)

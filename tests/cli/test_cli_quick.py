@@ -345,6 +345,19 @@ def test_completion_offers_commands_and_handles_quickly(program: Program, varied
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_titles_in_bash_load_no_more(program: Program, varied: Path) -> None:
+    """Bash is answered as quickly, with the titles beside the handles."""
+    program.extra |= {
+        "CONVOSTORE_DB": str(varied),
+        "_CONVOSTORE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "convostore attachment ",
+        "COMP_CWORD": "2",
+    }
+    loaded, text = _loaded(program)
+    assert f"plain,{_ref(varied, 'pinned')}  (pinned)" in text.splitlines()
+    assert not (FORBIDDEN - {"typing"}) & loaded
+
+
 def test_completion_of_a_store_that_is_not_there_is_silent(program: Program, shell: str) -> None:
     """Pressing Tab makes no store and prints no error."""
     program.extra |= {

@@ -1,0 +1,122 @@
+"""Completion in the shells themselves: commands, and conversations with their titles."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.filling import fill
+from tests.cli.program import LIMIT_S, Program
+from tests.cli.screen import Screen
+
+if TYPE_CHECKING:
+    from typing import Any
+
+pytestmark = pytest.mark.only("sqlite", reason="a shell waits for no server: it is offered nothing")
+needs = {
+    name: pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed here")
+    for name in ("bash", "zsh", "fish")
+}
+SHELLS = [pytest.param(name, marks=mark) for name, mark in needs.items()]
+
+
+@dataclass
+class Shell(Program):
+    """A shell with the program on its path."""
+
+    shell: tuple[str, ...] = ()
+
+    @property
+    def argv(self) -> list[str]:
+        """What starts the shell."""
+        return list(self.shell)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The program's, with the program first on the path."""
+        path = f"{Path(sys.executable).parent}:{super().environment['PATH']}"
+        return super().environment | {"PATH": path, "PS1": "ready> "}
+
+
+def in_shell(program: Program, *shell: str) -> Shell:
+    """Return a shell in the program's home."""
+    return Shell(program.home, program.extra, shell)
+
+
+def ask_bash(program: Program, words: str, kind: int) -> list[str]:
+    """Return what bash is offered for *words*, the last of which is being typed."""
+    script = (
+        'eval "$(convostore completion bash)"; '
+        f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMP_TYPE={kind}; "
+        "_convostore_completion convostore; printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    shell = in_shell(program, "bash", "--norc", "-c", script)
+    ended: subprocess.CompletedProcess[Any] = subprocess.run(
+        shell.argv,
+        env=shell.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    return [line for line in ended.stdout.decode().splitlines() if line]
+
+
+@needs["bash"]
+def test_bash_offers_handles_with_titles_and_puts_in_handles_alone(program: Program) -> None:
+    """Titles are shown beside several, and no title can run or match anything."""
+    old, star, new = fill(program, "old, older", "* $(touch x) `y` (z)", "new")
+    assert ask_bash(program, 'convostore show ""', 9) == [
+        f"{new}  (new)",
+        f"{star}  (* $(touch x) `y` (z))",
+        f"{old}  (old, older)",
+    ]
+    assert ask_bash(program, 'convostore export ""', 37) == [new, star, old]
+    assert ask_bash(program, f"convostore show {old[:7].upper()}", 9) == [old]
+    assert ask_bash(program, "convostore completion z", 9) == ["zsh"]
+    assert ask_bash(program, "convostore stat", 9) == ["stats"]
+    assert not (program.home / "x").exists()
+
+
+@needs["bash"]
+def test_tab_in_a_real_bash_completes_the_line(program: Program) -> None:
+    """Pressed in a terminal: the command, then the one conversation there is."""
+    (handle,) = fill(program, "Kyoto")
+    with Screen(in_shell(program, "bash", "--norc", "-i")) as screen:
+        screen.expect("ready> ")
+        screen.type('eval "$(convostore completion bash)"; echo $((40 + 2))\r')
+        screen.expect("42")
+        screen.type("convostore sho\t")
+        screen.expect("convostore show ")
+        screen.type("\t")
+        screen.expect(handle)
+        screen.type("\r")
+        screen.expect("about Kyoto")
+        screen.type("exit\r")
+        assert screen.end() == 0
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_script_is_one_that_the_shell_takes(program: Program, shell: str) -> None:
+    """It is read without a word of complaint."""
+    script = program("completion", shell)
+    assert (script.code, script.err) == (0, "")
+    given = program.home / "script"
+    given.write_bytes(script.out)
+    ended = subprocess.run([shell, "-n", given], capture_output=True, timeout=LIMIT_S, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_script_calls_the_program_by_its_variable(program: Program, shell: str) -> None:
+    """Whatever shells are here: the script asks the program in the way that it answers."""
+    text = program("completion", shell).text
+    assert f"_CONVOSTORE_COMPLETE={shell}_complete" in text
+    assert program("completion", "tcsh").code == 2
