@@ -85,7 +85,7 @@ def register() -> None:
 @click.command(
     short_help="Print the script that lets your shell complete.",
     epilog=examples(
-        'eval "$(convostore completion bash)"      in ~/.bashrc; and so zsh, in ~/.zshrc',
+        'eval "$(convostore completion bash)"      in ~/.bashrc; so zsh',
         "convostore completion fish | source       in ~/.config/fish/config.fish",
     ),
 )

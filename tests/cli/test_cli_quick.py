@@ -344,7 +344,6 @@ def test_completion_offers_commands_and_handles_quickly(program: Program, varied
     assert handle in _loaded(program)[1].splitlines()
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_titles_in_bash_load_no_more(program: Program, varied: Path) -> None:
     """Bash is answered as quickly, with the titles beside the handles."""
     program.extra |= {
@@ -358,6 +357,7 @@ def test_titles_in_bash_load_no_more(program: Program, varied: Path) -> None:
     assert not (FORBIDDEN - {"typing"}) & loaded
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_of_a_store_that_is_not_there_is_silent(program: Program, shell: str) -> None:
     """Pressing Tab makes no store and prints no error."""
     program.extra |= {
