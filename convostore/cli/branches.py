@@ -108,7 +108,7 @@ def edit(
 
     wish = wish_of(needed_ref(ref, "edit"), **who)
     at = _needed_message(message, "edit")
-    words = typed.text_to_send(text)
+    words = typed.text_to_send(text, f"convostore edit {wish.ref} {at}")
     if words is None:
         words = _edited(run(_text_of(invocation, wish.ref or "", at)))
     answer(invocation, wish, lambda talk: talk.edit(at, words), as_json=as_json)

@@ -35,8 +35,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
 
 
-def text_to_send(typed: str | None) -> str | None:
+def text_to_send(typed: str | None, example: str = "convostore chat") -> str | None:
     """Return the text: *typed*, then a blank line and what is piped in; None on a bare terminal.
+
+    Args:
+        typed: on the command line.
+        example: the command, for the hint where nothing is there.
 
     Raises:
         UsageError: there is no text at all.
@@ -48,7 +52,7 @@ def text_to_send(typed: str | None) -> str | None:
         return "\n\n".join(texts)
     if typed is None and is_terminal(sys.stdin):
         return None
-    raise UsageError("there is no text to send", hint='convostore chat "Hello"')
+    raise UsageError("there is no text to send", hint=f'{example} "Hello"')
 
 
 def _read_stdin() -> str:

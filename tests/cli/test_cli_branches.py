@@ -146,7 +146,7 @@ def test_edit_opens_the_editor_with_the_question(
         ("regenerate @ 99", 3, "no message 99"),
         ("edit @", 2, "edit needs a message"),
         ("edit @ 2 words", 3, "its role is assistant"),
-        ("edit @ 1", 2, "there is no text to send"),
+        ("edit @ 1", 2, 'convostore edit @ 1 "Hello"'),
         ("switch @", 2, "switch needs a message"),
         ("switch @ 0", 3, "no message 0"),
         ("switch @ 99999999999999999999", 3, "no message 99999999999999999999"),
