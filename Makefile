@@ -17,7 +17,7 @@ help:
 	@echo "make test-compat  other frameworks"
 	@echo "make bench        measure convostore, sqlite3 and PostgreSQL by hand and the peers, minutes"
 	@echo "make bench-server the part of it about PostgreSQL alone, a minute"
-	@echo "make bench-full   the same with more of everything, an hour"
+	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
 	@echo "make fastread     the statements of the quick reading, from those of the full one"

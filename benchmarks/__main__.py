@@ -56,7 +56,7 @@ def _copy(run: Recording) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="more of everything; takes an hour")
+    parser.add_argument("--full", action="store_true", help="more of everything; takes hours")
     parser.add_argument("--seed", type=int, help="of the random order; printed")
     parser.add_argument("--only", action="append", default=[], help="workloads that begin so")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where they are written")

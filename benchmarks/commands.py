@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,13 @@ class Typed:
 
     Attributes:
         every: run in each so manyth round: a slow one is known well enough from fewer runs.
+        environ: more of the environment.
     """
 
     name: str
     argv: tuple[str, ...]
     every: int = 1
+    environ: dict[str, str] = field(default_factory=dict)
 
 
 def typed(chats: Path) -> list[Typed]:
@@ -39,11 +41,23 @@ def typed(chats: Path) -> list[Typed]:
         Typed(BARE, (sys.executable, "-c", "pass")),
         Typed("convostore list", (str(program), "list", "--db", str(chats))),
         Typed("convostore show @", (str(program), "show", "@", "--db", str(chats))),
+        Typed("convostore search", (str(program), "search", "xx*", "--db", str(chats))),
+        Typed("convostore, Tab", (str(program),), environ=_tab(chats)),
     ]
     python = python_of("llm_logs")
     if python is not None and (llm := python.parent / "llm").exists():
         found.append(Typed("llm logs -n 1", (str(llm), "logs", "-n", "1"), every=4))
     return found
+
+
+def _tab(chats: Path) -> dict[str, str]:
+    """Return the environment in which bash asks for the names of conversations."""
+    return {
+        "CONVOSTORE_DB": str(chats),
+        "_CONVOSTORE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "convostore show ",
+        "COMP_CWORD": "2",
+    }
 
 
 def measure(commands: list[Typed], runs: int, home: Path, random: Random) -> list[dict[str, Any]]:
@@ -71,7 +85,10 @@ def measure(commands: list[Typed], runs: int, home: Path, random: Random) -> lis
 def _run(command: Typed, environ: dict[str, str]) -> dict[str, Any]:
     began_s = time.perf_counter()
     process = subprocess.Popen(
-        command.argv, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command.argv,
+        env=environ | command.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)  # else Popen would wait for it, too

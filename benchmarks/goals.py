@@ -58,6 +58,7 @@ def goals() -> list[Goal]:
         *_growth(),
         *_streams(),
         *_reads(),
+        *_libraries(),
         *_commands(),
         *_on_a_server(),
     ]
@@ -286,6 +287,85 @@ def _reads() -> list[Goal]:
     ]
 
 
+def _libraries() -> list[Goal]:
+    names = (
+        ("library", "chats"),
+        ("ones", "conversations of one message"),
+        ("huge", "a huge store"),
+    )
+    found = [goal for name, of in names for goal in _lists_and_searches(name, of)]
+    p50 = field("p50_ms")
+    found += [
+        Goal(
+            what="resume and load 100 messages among many",
+            against="raw rows",
+            value=lambda run: run.ratio(("library-resume", OURS), ("library-raw", OURS), p50),
+            must=2.0,
+        ),
+        Goal(
+            what="append among many messages",
+            against="an empty store",
+            value=lambda run: run.ratio(("library-append", OURS), ("grow-10", OURS), p50),
+            must=1.15,
+        ),
+        Goal(
+            what="found right after its commit",
+            against="",
+            value=_median("library-at-once", "found"),
+            must=1.0,
+            better="more",
+            unit="",
+        ),
+        Goal(
+            what="bytes on disk for a character, without search",
+            against="",
+            value=_median("library-facts", "plain"),
+            must=1.6,
+            unit="",
+        ),
+        Goal(
+            what="bytes on disk for a character, with search",
+            against="",
+            value=_median("library-facts", "indexed"),
+            must=2.3,
+            unit="",
+        ),
+    ]
+    return found
+
+
+def _lists_and_searches(name: str, of: str) -> list[Goal]:
+    p50 = field("p50_ms")
+    searches = (("rare", "a rare word", 1.0), ("common", "a common word, ranked", 8.0))
+    return [
+        Goal(
+            what=f"first page of the list, {of}",
+            against="of 1,000",
+            value=lambda run: run.ratio((f"{name}-first", OURS), ("newest-few", OURS), p50),
+            must=2.0,
+        ),
+        Goal(
+            what=f"a far page of the list, {of}",
+            against="the first",
+            value=lambda run: run.ratio((f"{name}-far", OURS), (f"{name}-first", OURS), p50),
+            must=1.5,
+        ),
+        *(
+            Goal(
+                what=f"search for {what}, {of}",
+                against="",
+                value=_median(f"{name}-{verb}", "p50_ms"),
+                must=must_ms,
+                unit="ms",
+            )
+            for verb, what, must_ms in (
+                *searches,
+                ("common-newest", "a common word, newest first", 1.0),
+            )
+        ),
+    ]
+
+
 def _commands() -> list[Goal]:
     def of_bare(name: str) -> Callable[[Recording], float | None]:
         return lambda run: run.ratio(("commands", name), ("commands", BARE), field("cpu_s"))
@@ -298,7 +378,10 @@ def _commands() -> list[Goal]:
             must=None if name.startswith("llm") else 6.0,
             aim=None if name.startswith("llm") else 5.0,
         )
-        for name in ("convostore list", "convostore show @", "llm logs -n 1")
+        for name in (
+            *("convostore list", "convostore show @", "convostore search", "convostore, Tab"),
+            "llm logs -n 1",
+        )
     ]
 
 

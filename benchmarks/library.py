@@ -52,12 +52,12 @@ class Library:
 class Texts:
     """Makes texts of words that come as often as words do."""
 
-    def __init__(self, random: Random) -> None:
-        self._random = random
+    def __init__(self, random: Random, rare_every: int) -> None:
+        self._random, self._rare_every = random, rare_every
         letters = "etaoinshrdlucmfwypvbgkjqxz"
         weights = [1 / (rank + 2) for rank in range(len(letters))]
-        made = {COMMON, "of", "and", "to", "in", "is", "that", "it", "for", "you"}
-        words = list(made)
+        words = [COMMON, "of", "and", "to", "in", "is", "that", "it", "for", "you"]
+        made = set(words)
         while len(words) < _WORDS:
             length = min(2 + int(random.expovariate(0.18)), 16)
             word = "".join(random.choices(letters, weights, k=length))
@@ -73,7 +73,7 @@ class Texts:
         wanted = self._random.expovariate(1 / MEAN_CHARACTERS)
         count = max(1, int(wanted / self._mean))
         words = self._random.choices(self._words, cum_weights=self._weights, k=count)
-        if number % RARE_EVERY == RARE_EVERY // 2:
+        if number % self._rare_every == self._rare_every // 2:
             words.append(RARE)
         return " ".join(words)
 
@@ -104,7 +104,7 @@ def fill(
         seed: the same makes the same texts.
     """
     random = Random(seed)
-    texts = Texts(random)
+    texts = Texts(random, min(RARE_EVERY, messages))
     now_ms = time.time_ns() // 1_000_000 - messages * _SECOND_MS
     number = characters = count = 0
     rows: list[dict[str, Any]] = []

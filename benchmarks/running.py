@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MEMORY = Path("/dev/shm")  # a file system in memory is what is wanted
 FORMAT = 1  # of the recording
+FILL_S = 6 * 3600.0  # ten million messages are stored and indexed within it
 
 
 class Bench:
@@ -201,7 +202,7 @@ class Bench:
             on = {"on": workload.shelf}
             child.ask({"do": "open", "path": str(path), **on}, within_s=START_S)
             for command in workload.prepare:
-                child.ask({**command, **on}, within_s=3600.0)
+                child.ask({**command, **on}, within_s=FILL_S)
             self._shelves.add(key)
 
     def _together(self, workload: Workload, system: System) -> dict[str, Any]:

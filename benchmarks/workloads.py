@@ -13,6 +13,7 @@ Command: TypeAlias = dict[str, Any]
 SERVER = "@server"  # in a command: the paced server's URL
 RATE = 50  # deltas a second
 FAR_PAGE = 1_000
+SEED = 1  # of the libraries: every run makes the same texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,9 @@ class Scale:
         stored: conversations in the big store of the list.
         messages_each: in each of them.
         peers_long: peers too are tried on long conversations and in several processes.
+        library: messages of the library, of conversations as long as chats are.
+        ones: conversations of one message each, of another library.
+        huge: messages of a third, on the disk; 0 is none.
     """
 
     name: str
@@ -68,6 +72,9 @@ class Scale:
     commands: int
     server_s: float
     peers_long: bool
+    library: int
+    ones: int
+    huge: int
     lengths: tuple[int, ...] = field(default=(10, 1_000, 10_000))
 
 
@@ -85,6 +92,9 @@ QUICK = Scale(
     commands=20,
     server_s=0.6,
     peers_long=False,
+    library=4_000,
+    ones=4_000,
+    huge=0,
 )
 FULL = Scale(
     name="full",
@@ -100,6 +110,9 @@ FULL = Scale(
     commands=40,
     server_s=3.0,
     peers_long=True,
+    library=1_000_000,
+    ones=1_000_000,
+    huge=10_000_000,
 )
 _OWN = (OURS, SAME, LIMIT)
 
@@ -111,6 +124,7 @@ def workloads(scale: Scale) -> tuple[Workload, ...]:
         *_together(scale),
         *_growth(scale),
         *_reads(scale),
+        *_libraries(scale),
         *_streams(scale),
         *_on_a_server(scale),
     )
@@ -232,6 +246,76 @@ def _reads(scale: Scale) -> list[Workload]:
         )
     )
     return found
+
+
+def _libraries(scale: Scale) -> list[Workload]:
+    """Return what is measured on libraries: (A) chats, (B) one message each, and a huge (A)."""
+    found = _library("library", scale.library, one_each=False)
+    found += _library("ones", scale.ones, one_each=True)
+    if scale.huge:
+        found += _library("huge", scale.huge, one_each=False, place="disk")
+    return found
+
+
+def _library(
+    name: str, messages: int, *, one_each: bool, place: Place = "memory"
+) -> list[Workload]:
+    far = min(FAR_PAGE, (messages if one_each else messages // 20) // 50 - 2)
+    what = f"{messages:,} messages" + (", each a conversation" if one_each else "")
+    common: dict[str, Any] = {
+        "place": place,
+        "systems": (OURS,),
+        "shelf": f"{name}-{messages}",
+        "prepare": (
+            {"do": "once", "verb": "library", "arguments": [messages, one_each, SEED, far]},
+            {"do": "fill", "chat": "short", "arguments": [10]},
+            {"do": "fill", "chat": "hundred", "arguments": [100]},
+        ),
+        "within_s": 120.0,
+    }
+    repeated: dict[str, tuple[str, Command]] = {
+        "first": (f"the newest 50 of {what}", {"verb": "newest"}),
+        "far": (f"page {far:,} of {what}, by key", {"verb": "far"}),
+        "rare": (f"search for a rare word in {what}", {"verb": "rare"}),
+        "common": (f"search for a common word in {what}, ranked", {"verb": "common"}),
+        "common-newest": (
+            f"search for a common word in {what}, newest first",
+            {"verb": "common_newest"},
+        ),
+        "resume": (
+            f"resume and load 100 messages among {what}",
+            {"verb": "resume", "chat": "hundred"},
+        ),
+        "raw": (
+            f"the raw rows of 100 messages among {what}",
+            {"verb": "raw_rows", "chat": "hundred"},
+        ),
+        "append": (f"append among {what}", {"verb": "append", "chat": "short", "texts": True}),
+    }
+    once = {
+        "facts": (f"bytes of {what}", "facts", []),
+        "at-once": (f"search for what was just committed among {what}", "found_at_once", [20]),
+    }
+    return [
+        *(
+            Workload(
+                id=f"{name}-{id_}",
+                title=title,
+                measure={"do": "repeat", "seconds": 0.1, **measure},
+                **common,
+            )
+            for id_, (title, measure) in repeated.items()
+        ),
+        *(
+            Workload(
+                id=f"{name}-{id_}",
+                title=title,
+                measure={"do": "once", "verb": verb, "arguments": arguments},
+                **common,
+            )
+            for id_, (title, verb, arguments) in once.items()
+        ),
+    ]
 
 
 def _shelf(stored: int, messages_each: int) -> tuple[Command, ...]:

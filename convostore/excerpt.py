@@ -55,18 +55,47 @@ def excerpt(text: str, terms: Sequence[Term]) -> tuple[str, tuple[Mark, ...], bo
 
 
 def _found(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
-    """Return where terms stand in *text*: start, end, and which of them."""
+    """Return where terms stand in *text*: start, end, and which of them.
+
+    It looks no further than the end of the first excerpt that would have them all: none is better.
+    """
+    start = _skipped(text, terms)
+    return _scanned(text, start, terms) or (_scanned(text, 0, terms) if start else [])
+
+
+def _skipped(text: str, terms: Sequence[Term]) -> int:
+    """Return from where on a lone word is looked for: where a word begins as its stem does.
+
+    Most words do; for one that does not the whole text is gone through. Only ASCII has small
+    letters in the same places.
+    """
+    if len(terms) != 1 or len(terms[0].stems) != 1 or not text.isascii():
+        return 0
+    found = re.search(rf"\b{re.escape(terms[0].stems[0])}", text.lower())
+    return 0 if found is None else text.rfind(" ", 0, found.start()) + 1
+
+
+def _scanned(text: str, start: int, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
     longest = max((len(term.stems) for term in terms), default=0)
     if not longest:
         return []
     last: deque[Piece] = deque(maxlen=longest)
     found: list[tuple[int, int, int]] = []
-    for piece in pieces(text):
+    newest: dict[int, int] = {}  # of each term, where it began last
+    stop = len(text)
+    for piece in pieces(text[start:]):
+        piece.start, piece.end = piece.start + start, piece.end + start
         last.append(piece)
         for number, term in enumerate(terms):
             count = _ends_here(term, last)
             if count:
-                found.append((last[-count].start, piece.end, number))
+                newest[number] = last[-count].start
+                found.append((newest[number], piece.end, number))
+                begin = min(newest.values())
+                if len(newest) == len(terms) and newest[number] <= begin + WIDTH - _LEAD:
+                    stop = min(stop, begin + WIDTH)
+        if piece.start > stop:
+            break
         if found and (len(found) > _MOST_FOUND or piece.start > found[0][0] + _FAR):
             break
     return found

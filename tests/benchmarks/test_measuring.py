@@ -6,13 +6,14 @@ import compileall
 import re
 import sys
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
 import convostore
-from benchmarks import environments, machine
+from benchmarks import environments, library, machine
 from benchmarks.byhand.same import Same
 from benchmarks.byhand.shelf import handle
 from benchmarks.child import Child, ChildError
@@ -130,7 +131,9 @@ def test_every_adapter_compiles_and_stands_in_the_registry() -> None:
 def test_workloads_have_a_name_each_and_systems_that_exist() -> None:
     """Quick and full measure the same things, each under one name."""
     quick, full = workloads(QUICK), workloads(FULL)
-    assert [one.id for one in quick] == [one.id for one in full]
+    huge = [one.id for one in full if one.id.startswith("huge-")]
+    assert [one.id for one in quick] == [one.id for one in full if one.id not in huge]
+    assert len(huge) == 10
     assert len({one.id for one in quick}) == len(quick)
     assert all(named(system) for one in quick for system in one.systems)
     assert {OURS, SAME} <= {system for one in quick for system in one.systems}
@@ -220,3 +223,41 @@ async def test_same_by_hand_leaves_a_store_that_is_sound(tmp_path: Path) -> None
     same.close()
     async with convostore.open(tmp_path / "same.db") as store:
         assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_library_is_made_as_it_is_said_to_be(tmp_path: Path) -> None:
+    """Many lengths, or one each; what is planted is found, and each verb measures something."""
+    for one_each in (False, True):
+        adapter = Convostore()
+        await adapter.open(str(tmp_path / f"{one_each}.db"))
+        await adapter.library(600, one_each, 1, 0)
+        facts = await adapter.facts()
+        assert facts["messages"] == 600
+        assert (facts["conversations"] == 600) is one_each
+        assert 900 < facts["characters"] / 600 < 1_600
+        assert 1 < facts["plain"] < facts["indexed"] < 5
+        assert await adapter.rare() == 1
+        assert await adapter.common() == await adapter.common_newest() == 20
+        assert (await adapter.found_at_once(3))["found"] == 1
+        chat = await adapter.fill(100)
+        assert await adapter.resume(chat) == await adapter.raw_rows(chat) == 100
+        assert (await adapter.store.check(deep=True)).problems == ()
+        await adapter.close()
+
+
+def test_seed_makes_the_same_library_again() -> None:
+    """The lengths of conversations and all texts, up to the last word."""
+    made = [
+        (
+            list(library.lengths(Random(7), 5_000, one_each=False)),
+            [library.Texts(Random(7), 100).text(number) for number in range(200)],
+        )
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    lengths, texts = made[0]
+    assert sum(lengths) == 5_000
+    assert max(lengths) > 100
+    assert sorted(lengths)[len(lengths) // 2] < 20
+    assert [number for number, text in enumerate(texts) if library.RARE in text] == [50, 150]

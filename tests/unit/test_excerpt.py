@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convostore import excerpt as module
 from convostore.excerpt import CUT, WIDTH, excerpt
 from convostore.query import parse
+from convostore.words import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def marked(text: str, typed: str) -> list[str]:
@@ -58,6 +65,32 @@ def test_excerpt_shows_the_place_with_most_of_the_words() -> None:
     """Where two words stand together is worth more than where one of them comes first."""
     text = "rail " + "x " * 300 + "the rail pass is here"
     assert marked(text, "rail pass") == ["rail", "pass"]
+
+
+def test_no_more_is_read_once_all_words_stand_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long text with a common word costs no more than its beginning; rarer ones are gone for."""
+    read: list[object] = []
+
+    def counting(text: str) -> Iterator[object]:
+        for piece in pieces(text):
+            read.append(piece)
+            yield piece
+
+    monkeypatch.setattr(module, "pieces", counting)
+    text = "the rail " + "x " * 200 + "pass the rail " + "and on " * 1000
+    assert marked(text, "the") == ["the"]
+    assert len(read) < 100
+    read.clear()
+    assert marked("on " * 1000 + "to Databases", "database") == ["Databases"]
+    assert len(read) == 1
+    assert marked("x " * 90 + "callSomeFunction", "function") == ["Function"]
+    assert marked("x " * 90 + "\nskies", "sky") == ["skies"]
+    read.clear()
+    assert marked(text, "the rail pass") == ["pass", "the", "rail"]
+    assert 200 < len(read) < 300
+    read.clear()
+    assert marked(text, "the nothing")[0] == "the"
+    assert len(read) > 1000
 
 
 def test_text_without_a_match_shows_its_beginning() -> None:
