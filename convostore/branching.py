@@ -11,6 +11,7 @@ from convostore.revising import Editing, Regenerating, path_to
 from convostore.storage import lookup, reads
 from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
 from convostore.storage.forks import Fork, fork_conversations
+from convostore.storage.scrub_note import scrub_after
 from convostore.text import gate
 from convostore.tree import Tree
 from convostore.turn import Turn
@@ -215,7 +216,7 @@ class Branching:
         record = await lookup.conversation_by_id(place.database, place.owner_id, id_)
         return type(self)(Place(place.opened, place.owner_id, record, None, None), self._provider)
 
-    async def delete_branch(self, message: str | int) -> int:
+    async def delete_branch(self, message: str | int, *, scrub: bool | None = None) -> int:
         """Remove a message and all that follows it, for good; return how many messages went.
 
         There is no way back: only whole conversations have a bin. Where the conversation stood on
@@ -224,10 +225,14 @@ class Branching:
 
         Args:
             message: the uppermost message to go.
+            scrub: get it out of the store's files too, as `Store.scrub` does; by default for a
+                file, and not on a server.
 
         Raises:
             MessageNotFoundError: the conversation has no such message.
             ConversationBusyError: a reply of that branch is still running.
+            StoreBusyError: from scrubbing: the branch is gone, but others kept traces of it in the
+                file.
             StoreError: the store cannot be read or written.
             StoreClosedError: the store is closed.
         """
@@ -245,4 +250,5 @@ class Branching:
         if stood is not None and stood not in removed.seqs:
             place.head_seq = stood
         place.remote, place.home_url = await reads.far_side(*where, place.head_seq)
+        await scrub_after(place.database, scrub)
         return len(removed.seqs)

@@ -8,6 +8,8 @@ import msgspec
 
 from convostore import clock
 from convostore.storage.deleting import Binned, MoveBin, move_bins
+from convostore.storage.purging import Purge, Purged, purge_conversations
+from convostore.storage.scrub_note import scrub_after
 
 if TYPE_CHECKING:
     from convostore.records import ConversationRecord
@@ -40,6 +42,29 @@ class Deleting:
             StoreError: the store cannot be written.
         """
         return await self._bin(None)
+
+    async def purge(self, *, scrub: bool | None = None) -> int:
+        """Remove it for good, from the bin or from where it is; return how many messages went.
+
+        No verb of this object works afterwards. What the model calls cost stays counted.
+
+        Args:
+            scrub: get it out of the store's files too, as `Store.scrub` does; by default for a
+                file, and not on a server.
+
+        Raises:
+            ConversationNotFoundError: the conversation is gone already.
+            ConversationBusyError: a reply of it is still being written.
+            StoreBusyError: from scrubbing: everything is out of reach, but others kept traces of it
+                in the file.
+            StoreError: the store cannot be written.
+        """
+        place = self._place
+        await place.settled()
+        job = Purge(conversation_id=place.record.id, only_binned=False, now_ms=clock.now_ms())
+        purged: Purged = await place.database.write(purge_conversations, place.owner_id, job)
+        await scrub_after(place.database, scrub)
+        return purged.messages
 
     async def _bin(self, deleted_at_ms: int | None) -> ConversationRecord:
         place = self._place

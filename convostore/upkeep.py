@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from convostore import clock
+from convostore.errors import ConversationBusyError, ConversationNotFoundError
 from convostore.lists import Lists, UpdateReport, in_parts
 from convostore.records import Filter
 from convostore.storage import lookup
 from convostore.storage.deleting import MoveBin, move_bins
+from convostore.storage.own_copies import own_copies, remove_copies
+from convostore.storage.purging import Purge, purge_conversations
+from convostore.storage.scrub_note import scrub_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from convostore.opener import Opener
     from convostore.records import ConversationRecord
+    from convostore.storage.scrub_note import ScrubReport
+
+_PURGED_AT_ONCE: Final = 20  # conversations to a commit: each may have thousands of messages
+
+
+class PurgeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a purge came to.
+
+    Attributes:
+        found: conversations that were meant.
+        changed: those that are gone for good now.
+        gone: those that were purged, or brought back from the bin, meanwhile.
+        busy: those that stay, for a reply of theirs is still being written.
+        messages: how many went with them.
+    """
+
+    found: int
+    changed: int = 0
+    gone: int = 0
+    busy: int = 0
+    messages: int = 0
 
 
 class Upkeep(Lists):
@@ -23,6 +53,8 @@ class Upkeep(Lists):
     gives. It commits 200 at a time; a failure leaves those that were committed, and may be run
     again.
     """
+
+    _opener: Opener
 
     async def delete(self, which: str | Filter | Iterable[str]) -> UpdateReport:
         """Move conversations to the bin; see `Conversation.delete`.
@@ -54,6 +86,77 @@ class Upkeep(Lists):
         """
         return await self._bin(await self._meant(which, deleted=True), None)
 
+    async def purge(
+        self, which: str | Filter | Iterable[str], *, scrub: bool | None = None
+    ) -> PurgeReport:
+        """Remove conversations that are in the bin for good: texts, search terms, everything.
+
+        Each goes whole or not at all. What the model calls cost stays counted. Copies of the store
+        are not touched: see `copies`.
+
+        Args:
+            which: as in `undelete`; `Filter()` is the whole bin.
+            scrub: see `scrub`; by default it is done for a file, and not on a server, where it
+                would keep others waiting.
+
+        Raises:
+            ConversationNotFoundError: the one that is named is not in the bin.
+            AmbiguousHandleError: the beginning fits several.
+            InvalidTextError: a text of the filter can be in no store.
+            StoreBusyError: from scrubbing: everything is out of reach, but others kept traces of it
+                in the file; `scrub` again.
+            StoreError: the store cannot be opened, read or written.
+        """
+        ids = await self._meant(which, deleted=True)
+        report = await self._purge(ids)
+        await scrub_after((await self._opener.opened()).database, scrub)
+        return report
+
+    async def scrub(self) -> ScrubReport:
+        """Get what was removed out of every byte of the store's files, where that is owed.
+
+        A purge, a removed branch and a forgotten message each owe it. A file is written anew: it
+        takes about as long as copying it, as much room again, and whoever writes waits. On a server
+        each table is written anew (VACUUM FULL), and nobody can use it meanwhile.
+
+        Raises:
+            StoreBusyError: others stood in the way; it is owed as before.
+            StoreFullError: no room to write it anew; it is owed as before.
+            StoreError: the store cannot be opened, or whatever else the database says.
+            StoreClosedError: the store is closed.
+        """
+        return await (await self._opener.opened()).database.scrub()
+
+    def copies(self) -> tuple[Path, ...]:
+        """Name the copies of this store that convostore has left beside its file.
+
+        They were made before an upgrade or a restore, and have what was removed since. Backups that
+        somebody asked for are not among them.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        where = self._opener.where
+        return own_copies(where.resolve()) if isinstance(where, Path) else ()
+
+    @property
+    def is_on_server(self) -> bool:
+        """Tell whether the store is in a database of a server, and not in a file."""
+        return not isinstance(self._opener.where, Path)
+
+    async def remove_copies(self, copies: Iterable[Path]) -> None:
+        """Remove copies that `copies` has named.
+
+        Raises:
+            ValueError: it has not named one of them.
+            StoreError: one cannot be removed; those before it are.
+        """
+        chosen, where = tuple(copies), self._opener.where
+        if not set(chosen) <= set(self.copies()):
+            raise ValueError("only what copies() names can be removed")
+        if chosen and isinstance(where, Path):
+            await asyncio.to_thread(remove_copies, where.resolve(), chosen)
+
     async def find_deleted(self, ref: str) -> ConversationRecord:
         """Look a conversation up in the bin; `@` is what went there last.
 
@@ -76,6 +179,26 @@ class Upkeep(Lists):
         if isinstance(which, Filter):
             return await self.matching(which, deleted=deleted)
         return tuple(which)
+
+    async def _purge(self, ids: tuple[str, ...]) -> PurgeReport:
+        at, now_ms = await self._owned.for_reading(), clock.now_ms()
+        jobs = [Purge(conversation_id=id_, only_binned=True, now_ms=now_ms) for id_ in ids]
+        found, changed, gone, busy, messages = len(jobs), 0, 0, 0, 0
+        while at is not None and jobs:
+            database, owner_id = at
+            part, jobs = jobs[:_PURGED_AT_ONCE], jobs[_PURGED_AT_ONCE:]
+            writes = [database.write(purge_conversations, owner_id, job) for job in part]
+            for outcome in await asyncio.gather(*writes, return_exceptions=True):
+                if isinstance(outcome, ConversationNotFoundError):
+                    gone += 1
+                elif isinstance(outcome, ConversationBusyError):
+                    busy += 1
+                elif isinstance(outcome, BaseException):
+                    raise outcome
+                else:
+                    changed += 1
+                    messages += outcome.messages
+        return PurgeReport(found=found, changed=changed, gone=gone, busy=busy, messages=messages)
 
     async def _bin(self, ids: tuple[str, ...], deleted_at_ms: int | None) -> UpdateReport:
         at = await self._owned.for_reading()

@@ -17,6 +17,7 @@ from convostore.cli.invocation import (
     run,
     store_options,
 )
+from convostore.cli.purge import copies_option, finish
 from convostore.cli.terminal import is_terminal, one_line, say
 from convostore.errors import UsageError
 
@@ -202,27 +203,39 @@ def fork(invocation: Invocation, ref: str | None, message: str | None, title: st
 @_ref
 @click.argument("message", required=False)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@copies_option
 @store_options
 @pass_invocation
-def delete_branch(invocation: Invocation, ref: str | None, message: str | None, yes: bool) -> None:
+def delete_branch(
+    invocation: Invocation, ref: str | None, message: str | None, yes: bool, copies: bool
+) -> None:
     """Remove a message and all that follows it, for good, after a question.
 
     There is no way back. MESSAGE is the number or id of the uppermost message to go.
     """
     at = _needed_message(message, "delete-branch")
+    run(
+        _delete_branch(invocation, needed_ref(ref, "delete-branch"), at, (yes, copies)),
+        patient=True,
+    )
 
-    async def go(conversation: Conversation) -> None:
+
+async def _delete_branch(
+    invocation: Invocation, ref: str, at: str | int, typed: tuple[bool, bool]
+) -> None:
+    yes, copies = typed
+    async with invocation.open() as store:
+        conversation = await store.resume(ref)
         tree = await conversation.tree()
         top = next((one for one in tree.messages if at in {one.seq, one.id}), None)
         if top is not None and not yes:
             _confirm(tree, top)
-        gone = await conversation.delete_branch(at)
+        gone = await conversation.delete_branch(at, scrub=False)
         say(f"convostore: {gone} {'message is' if gone == 1 else 'messages are'} gone for good")
         history = await conversation.history(1)
         if history:
             _say_where(invocation, conversation.record, history[-1])
-
-    run(_with(invocation, needed_ref(ref, "delete-branch"), go))
+        await finish(invocation, store, copies=copies)
 
 
 def _confirm(tree: Tree, top: Message) -> None:

@@ -19,6 +19,7 @@ HOMES = {
     "move": ("convostore.cli.order", "move"),
     "path": ("convostore.cli.read", "path"),
     "pin": ("convostore.cli.order", "pin"),
+    "purge": ("convostore.cli.purge", "purge"),
     "regenerate": ("convostore.cli.branches", "regenerate"),
     "restore": ("convostore.cli.bin", "restore"),
     "search": ("convostore.cli.search", "search"),

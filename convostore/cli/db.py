@@ -1,4 +1,4 @@
-"""Care of the store itself: upgrade, check, reindex, backup, restore."""
+"""Care of the store itself: upgrade, check, reindex, scrub, backup, restore."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from convostore.cli.invocation import (
     run,
     store_options,
 )
+from convostore.cli.purge import copies_option, remove_copies
 from convostore.cli.terminal import counted, one_line, say
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.group()
 @store_options
 def db() -> None:
-    """Upgrade, check, reindex, back up and restore the store."""
+    """Upgrade, check, scrub, back up and restore the store."""
 
 
 @db.command(epilog=examples("convostore db upgrade"))
@@ -85,6 +86,34 @@ def reindex(invocation: Invocation) -> None:
 async def _reindex(invocation: Invocation) -> int:
     async with invocation.open() as store:
         return await store.reindex()
+
+
+@db.command(
+    short_help="Get what was removed out of the store's files.",
+    epilog=examples("convostore db scrub", "convostore db scrub --copies"),
+)
+@copies_option
+@store_options
+@pass_invocation
+def scrub(invocation: Invocation, copies: bool) -> None:
+    """Get what was removed for good out of the store's files, where that is still owed.
+
+    The commands that remove do it themselves on a file, and leave it to this one where another
+    program stood in the way, and on a server: there every table is written anew (VACUUM FULL), and
+    nobody can use it meanwhile. The server's write-ahead log and archives are its operator's.
+    """
+    run(_scrub(invocation, copies), patient=True)
+
+
+async def _scrub(invocation: Invocation, copies: bool) -> None:
+    async with invocation.open() as store:
+        report = await store.scrub()
+        for remark in report.remarks:
+            say(f"note: {remark}")
+        say(
+            "what was removed is out of the store's files" if report.was_owed else "nothing is owed"
+        )
+        await remove_copies(invocation, store, copies=copies)
 
 
 @db.command(epilog=examples("convostore db backup chats-backup.db"))

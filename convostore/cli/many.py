@@ -120,14 +120,14 @@ async def work_on(
         StoreError: as `change`.
     """
     async with invocation.open() as store:
-        ids = await _chosen(store, wish, deleted=deleted)
+        ids = await chosen(store, wish, deleted=deleted)
         number = counted(len(ids), "conversation")
         if wish.dry_run:
-            await _show(store, ids, deleted=deleted)
+            await show(store, ids, deleted=deleted)
             say(f"{number} would be {what}; nothing was changed")
             return []
         if wish.words and ids and not wish.yes:
-            _ask(f"{number} will be {what}")
+            ask(f"{number} will be {what}")
         say(_told(await work(store, ids), what))
         return ids
 
@@ -141,8 +141,12 @@ def _told(report: UpdateReport, what: str) -> str:
     return f"{counted(there, 'conversation')} {what}{so}{gone}"
 
 
-async def _chosen(store: Store, wish: Which, *, deleted: bool) -> list[str]:
-    """Return the ids; a name that fits nothing is told before anything changes."""
+async def chosen(store: Store, wish: Which, *, deleted: bool) -> list[str]:
+    """Return the ids that are meant; a name that fits nothing is told before anything changes.
+
+    Raises:
+        StoreError: a name fits nothing, or the store cannot be read.
+    """
     if wish.words:
         wish.words["deleted"] = deleted
         return list(await store.matching(**wish.words))
@@ -150,7 +154,8 @@ async def _chosen(store: Store, wish: Which, *, deleted: bool) -> list[str]:
     return list(dict.fromkeys([(await find(ref)).id for ref in wish.refs]))
 
 
-async def _show(store: Store, ids: Sequence[str], *, deleted: bool) -> None:
+async def show(store: Store, ids: Sequence[str], *, deleted: bool) -> None:
+    """List conversations, as `list` does."""
     from convostore.cli import page
 
     found = [record async for record in store.records(ids, deleted=deleted)]
@@ -158,7 +163,7 @@ async def _show(store: Store, ids: Sequence[str], *, deleted: bool) -> None:
         page.print_list(found, as_json=False)
 
 
-def _ask(what: str) -> None:
+def ask(what: str) -> None:
     """Ask whether many are to be changed.
 
     Raises:

@@ -27,7 +27,14 @@ def conversation(record: Record) -> dict[str, Any]:
         "message_count": record.message_count,
         "created_at_ms": record.created_at_ms,
         "updated_at_ms": record.updated_at_ms,
+        **_binned(record),
     }
+
+
+def _binned(record: Record) -> dict[str, Any]:
+    """Return since when a conversation is in the bin; nothing of one that is not."""
+    at_ms = getattr(record, "deleted_at_ms", None)  # the quick reading never looks into the bin
+    return {} if at_ms is None else {"deleted_at_ms": at_ms}
 
 
 def _order(record: Record) -> dict[str, Any]:

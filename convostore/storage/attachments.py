@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, exists, select, update
 
 from convostore.errors import AttachmentNotFoundError
 from convostore.storage.rows import to_json
+from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.statements import Hot, one_of, upsert
 from convostore.storage.tables import attachment, attachment_chunk, message_attachment
 
@@ -175,6 +176,8 @@ def remove_forsaken(tx: Tx, owner_id: str, jobs: Sequence[RemoveForsaken]) -> li
 
 def _remove_forsaken(tx: Tx, owner_id: str, job: RemoveForsaken) -> int:
     held = tx.rows(_FORSAKEN, owner_id=owner_id, before_ms=job.before_ms, most=_AT_ONCE)
+    if held:
+        owe_scrub(tx)
     return _remove_unused(tx, owner_id, [id_ for (id_,) in held])
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, select, update
 
 from convostore.errors import ConversationBusyError, ConvostoreError, MessageNotFoundError
-from convostore.storage.attachments import let_go
 from convostore.storage.exchanges import Change
-from convostore.storage.journal import clear_journals
 from convostore.storage.leases import is_dead
-from convostore.storage.search_shelf import take_out
+from convostore.storage.removal import remove_messages
 from convostore.storage.standing import Standing, keep_standings, no_conversation, standings
 from convostore.storage.statements import Hot
-from convostore.storage.tables import conversation, message, remote_thread
+from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,14 +67,6 @@ _FROM = Hot(
     .where(*_IN_CONVERSATION, message.c.seq >= bindparam("seq"))
     .order_by(message.c.seq)
 )
-_GONE_REMOTE = Hot(
-    delete(remote_thread).where(
-        remote_thread.c.owner_id == bindparam("owner_id"),
-        remote_thread.c.conversation_id == bindparam("conversation_id"),
-        remote_thread.c.message_seq == bindparam("seq"),
-    )
-)
-_GONE = Hot(delete(message).where(*_IN_CONVERSATION, message.c.seq == bindparam("seq")))
 _COUNT = Hot(
     update(conversation)
     .where(
@@ -137,12 +127,7 @@ def _remove(tx: Tx, owner_id: str, job: RemoveBranch) -> Removed | ConvostoreErr
         return ConversationBusyError(
             "a reply of this branch is still running", hint="wait until it has ended, or stop it"
         )
-    places = [{**at, "seq": seq} for seq in sorted(doomed, reverse=True)]
-    take_out(tx, owner_id, [(job.conversation_id, seq) for seq in doomed])
-    clear_journals(tx, owner_id, [(job.conversation_id, seq) for seq in doomed])
-    let_go(tx, owner_id, job.conversation_id, sorted(doomed))
-    tx.many(_GONE_REMOTE, places)
-    tx.many(_GONE, places)
+    remove_messages(tx, owner_id, job.conversation_id, doomed)
     _leave(tx, owner_id, stands, gone)
     return Removed(seqs=frozenset(doomed), change=stands.change())
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convostore.errors import StoreError
+    from convostore.storage.scrub_note import ScrubReport
     from convostore.storage.statements import Hot, Row
     from convostore.storage.waiting import GroupFunction
 
@@ -105,6 +106,19 @@ class Database(ABC):
             StoreError: whatever the database says.
             StoreClosedError: the store is closed or was inherited by a fork.
             ConvostoreError: whatever *make* says.
+        """
+
+    @abstractmethod
+    async def scrub(self) -> ScrubReport:
+        """Get what was removed out of the engine's files, where that is owed.
+
+        Others wait meanwhile: on SQLite who writes, on a server everybody, table by table.
+
+        Raises:
+            StoreBusyError: others stood in the way; it is owed as before.
+            StoreFullError: no room to write it anew; it is owed as before.
+            StoreError: whatever else the database says.
+            StoreClosedError: the store is closed or was inherited by a fork.
         """
 
     @abstractmethod

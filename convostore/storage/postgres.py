@@ -16,6 +16,7 @@ from convostore.storage.database import Database, ResultT
 from convostore.storage.drivers import driver_of
 from convostore.storage.group_writer import FIRST_PAUSE_S, LONGEST_PAUSE_S, GroupWriter
 from convostore.storage.postgres_faults import is_again, is_lost, translate
+from convostore.storage.scrub_note import Scrubbed, ScrubReport, forget_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,18 @@ class PostgresDatabase(Database):
                 raise
             raise ours from error
         return make(rows)
+
+    async def scrub(self) -> ScrubReport:
+        """Write every table anew where something was removed; what is left is the operator's."""
+        self._guard()
+        from convostore.storage import postgres_scrub
+
+        noted = await postgres_scrub.owed(self.server, busy_timeout_s=self.busy_timeout_s)
+        if noted is None:
+            return ScrubReport(was_owed=False)
+        remarks = await postgres_scrub.rewrite(self.server, busy_timeout_s=self.busy_timeout_s)
+        await self.write(forget_notes, "", Scrubbed(noted=noted))
+        return ScrubReport(was_owed=True, remarks=remarks)
 
     async def aclose(self) -> None:
         """Finish the queued writes and close every connection. Idempotent.

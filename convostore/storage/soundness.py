@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, select, tuple_
 
 from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
-from convostore.storage import search_check
+from convostore.storage import scrub_note, search_check
 from convostore.storage.rows import (
     RECORD_COLUMNS,
     RECORD_NAMES,
@@ -69,6 +69,7 @@ class Findings:
         self.messages = 0
         self.journal_rows = 0
         self.unindexed = 0
+        self.scrub_owed = False
         self._problems: list[str] = []
         self._more = 0
 
@@ -91,7 +92,11 @@ class Findings:
         """Return what was found, as the caller gets it."""
         return CheckReport(
             problems=self.problems,
-            remarks=(*remarks, *search_check.remark(self.unindexed)),
+            remarks=(
+                *remarks,
+                *search_check.remark(self.unindexed),
+                *((scrub_note.REMARK,) if self.scrub_owed else ()),
+            ),
             deep=self.deep,
             conversations=self.conversations,
             messages=self.messages,
@@ -186,6 +191,7 @@ def look_at_records(
     tx: Tx, findings: Findings, *, begin: Callable[[], object], end: Callable[[], object]
 ) -> None:
     """Look at every conversation, each in a read transaction of its own."""
+    findings.scrub_owed = bool(tx.rows(scrub_note.OWED))
     for owner_id, conversation_id in _conversations(tx):
         begin()
         try:

@@ -19,6 +19,7 @@ from convostore.storage.faults import DRIVERS, primary_code, translate
 from convostore.storage.files import FileLock
 from convostore.storage.readers import Readers
 from convostore.storage.reading import NO_PLACE, read_apart
+from convostore.storage.scrub_note import ScrubReport
 from convostore.storage.writer import Writer
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
             )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what goes is overwritten, on any build
     except BaseException:
         connection.close()
         raise
@@ -114,6 +116,16 @@ class SqliteDatabase(Database):
             return await asyncio.to_thread(read_apart, self.path, self.busy_timeout_s, sql, values)
         except DRIVERS as error:
             raise translate(error, self.path) from error
+
+    async def scrub(self) -> ScrubReport:
+        """Get what was removed out of the file and its log, where that is owed."""
+        self._guard()
+        from convostore.storage import scrubbing
+
+        done = await asyncio.to_thread(
+            scrubbing.scrub, self.path, busy_timeout_s=self.busy_timeout_s
+        )
+        return ScrubReport(was_owed=done)
 
     async def aclose(self) -> None:
         """Finish the queued writes and close every connection. Idempotent."""

@@ -354,6 +354,19 @@ async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) ->
 
 
 @pytest.mark.asyncio
+async def test_purge_whose_answer_was_lost_is_a_purge(patient: Store) -> None:
+    """It counts as made, and so does the note of a scrub that is taken away."""
+    chat = await patient.create(title="one")
+    await chat.delete()
+    async with answers_lost(patient):
+        report = await patient.purge("@")
+    assert (report.found, report.changed) == (1, 1)
+    async with answers_lost(patient):
+        assert (await patient.scrub()).was_owed
+    assert not (await patient.scrub()).was_owed
+
+
+@pytest.mark.asyncio
 async def test_late_sibling_whose_answer_was_lost_is_made_once(patient: Store, path: Where) -> None:
     """A writer that was taken for dead keeps its words beside the interrupted reply, once."""
     provider = ScriptedProvider()

@@ -1,0 +1,133 @@
+"""Getting removed text out of the files of a database's tables and indexes.
+
+Each table is written anew with its indexes, and so is the planner's own table of samples, which
+holds titles and short texts. The old files go with the next checkpoint. What the server keeps
+elsewhere, its write-ahead log, archives and replicas, is its operator's.
+Source: PostgreSQL, "VACUUM", FULL; "pg_statistic"; "CHECKPOINT".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Text, column, false, func, literal, or_, select, table
+
+from convostore.errors import StoreBusyError
+from convostore.storage.drivers import driver_of
+from convostore.storage.postgres_faults import is_drivers, state_of, translate
+from convostore.storage.scrub_note import OWED
+from convostore.storage.search_tables import on_postgresql
+from convostore.storage.tables import metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+    from convostore.storage.address import Server
+    from convostore.storage.drivers import Driver
+
+_NOT_ALLOWED: Final = "42501"
+_CLEARS_SAMPLES: Final = 180_000  # the version that has pg_clear_attribute_stats
+_TABLES: Final = (*metadata.tables.values(), *on_postgresql.tables.values())
+_samples = table("pg_statistic", schema="pg_catalog")
+_base = table("pg_database", column("datname"), column("datdba"), schema="pg_catalog")
+_role = table("pg_roles", column("rolname"), column("rolsuper"), schema="pg_catalog")
+_MAY_REWRITE_SAMPLES: Final = select(
+    or_(
+        func.pg_has_role(
+            select(_base.c.datdba)
+            .where(_base.c.datname == func.current_database())
+            .scalar_subquery(),
+            literal("USAGE", Text()),
+        ),
+        select(_role.c.rolsuper).where(_role.c.rolname == func.current_user()).scalar_subquery(),
+    ),
+    func.current_setting("server_version_num"),
+)
+
+
+async def owed(server: Server, *, busy_timeout_s: float) -> str | None:
+    """Return the note that scrubbing is owed, if there is one.
+
+    Raises:
+        StoreError: the server cannot be reached.
+    """
+    found: str | None = await _run(server, _owed, busy_timeout_s)
+    return found
+
+
+async def rewrite(server: Server, *, busy_timeout_s: float) -> tuple[str, ...]:
+    """Write every table of the store anew, with its indexes; return what is left to the operator.
+
+    While a table is written, nobody reads or writes it. It needs room for the greatest one again.
+
+    Raises:
+        StoreBusyError: others held a table all the time; scrub again.
+        StoreError: whatever else the server says.
+    """
+    try:
+        remarks: tuple[str, ...] = await _run(server, _rewrite, busy_timeout_s)
+    except StoreBusyError as error:
+        raise StoreBusyError(
+            f"what was removed is out of reach, but traces of it are still in the files of {server}:"
+            " others held a table all the time",
+            hint="try again when fewer use it: convostore db scrub",
+        ) from error
+    return remarks
+
+
+async def _run(server: Server, work: Any, busy_timeout_s: float) -> Any:
+    driver = driver_of(server, busy_timeout_s=busy_timeout_s)
+    try:
+        connection = await driver.connect(reading=True)
+        try:
+            return await work(driver, connection)
+        finally:
+            await driver.close(connection)
+    except Exception as error:
+        if not is_drivers(error):
+            raise
+        raise translate(error, server) from error
+
+
+async def _owed(driver: Driver, connection: Any) -> str | None:
+    sql, pick = OWED.on(driver.dialect)
+    rows = await driver.fetch(connection, sql, pick({}))
+    return str(rows[0][0]) if rows else None
+
+
+async def _rewrite(driver: Driver, connection: Any) -> tuple[str, ...]:
+    compiled = _MAY_REWRITE_SAMPLES.compile(
+        dialect=driver.dialect, compile_kwargs={"literal_binds": True}
+    )
+    may_rewrite, version = (await driver.fetch(connection, str(compiled), ()))[0]
+    names = driver.dialect.identifier_preparer
+    for one in _TABLES:
+        if int(version) >= _CLEARS_SAMPLES:  # ANALYZE keeps those of a table that is empty now
+            await _clear_samples(driver, connection, one)
+        name = names.format_table(one)
+        await connection.execute(f"VACUUM (FULL, ANALYZE) {name}")  # Core has no VACUUM
+    remarks = []
+    if may_rewrite:
+        name = names.format_table(_samples)
+        await connection.execute(f"VACUUM (FULL) {name}")  # Core has no VACUUM
+    else:
+        remarks.append(
+            "only the database's owner can write the planner's samples anew: VACUUM FULL pg_statistic"
+        )
+    try:
+        await connection.execute("CHECKPOINT")
+    except Exception as error:
+        if state_of(error) != _NOT_ALLOWED:
+            raise
+        remarks.append("the old files go with the server's next checkpoint, within minutes")
+    return tuple(remarks)
+
+
+async def _clear_samples(driver: Driver, connection: Any, one: Table) -> None:
+    for each in one.columns:
+        named = (literal(one.name, Text()), literal(each.name, Text()))
+        clear = select(
+            func.pg_clear_attribute_stats(func.current_schema(), *named, false(), type_=Text())
+        )
+        compiled = clear.compile(dialect=driver.dialect, compile_kwargs={"literal_binds": True})
+        await driver.fetch(connection, str(compiled), ())

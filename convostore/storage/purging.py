@@ -1,0 +1,123 @@
+"""Removing whole conversations for good."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import and_, bindparam, select
+
+from convostore.errors import ConversationBusyError
+from convostore.storage.leases import is_dead
+from convostore.storage.removal import remove_conversations
+from convostore.storage.rows import to_json
+from convostore.storage.standing import no_conversation
+from convostore.storage.statements import Hot, one_of
+from convostore.storage.tables import IS_RUNNING, conversation, message
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore.errors import ConvostoreError
+    from convostore.storage.statements import Tx
+
+
+class Purge(msgspec.Struct, frozen=True, kw_only=True):
+    """Remove a conversation for good.
+
+    Attributes:
+        only_binned: leave it where it is not in the bin any more.
+        now_ms: to tell which running replies are dead.
+    """
+
+    conversation_id: str
+    only_binned: bool
+    now_ms: int
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation is gone for good.
+
+    Attributes:
+        messages: how many went with it.
+        changed: it went; always.
+    """
+
+    messages: int
+    changed: bool = True
+
+
+_STANDS = Hot(
+    select(
+        conversation.c.id,
+        conversation.c.handle,
+        conversation.c.deleted_at_ms,
+        conversation.c.message_count,
+        message.c.lease,
+        message.c.seq,
+    )
+    .select_from(
+        conversation.outerjoin(
+            message,
+            and_(
+                message.c.owner_id == conversation.c.owner_id,
+                message.c.conversation_id == conversation.c.id,
+                IS_RUNNING,
+            ),
+        )
+    )
+    .where(conversation.c.owner_id == bindparam("owner_id"), one_of(conversation.c.id, "ids"))
+)
+
+
+class _Stands:
+    """How a conversation stands: its handle, since when it is in the bin, and whether it is busy."""
+
+    def __init__(self, handle: str, deleted_at_ms: int | None, messages: int) -> None:
+        self.handle, self.deleted_at_ms, self.messages = handle, deleted_at_ms, messages
+        self.leases: list[str | None] = []
+
+
+def purge_conversations(
+    tx: Tx, owner_id: str, jobs: Sequence[Purge]
+) -> list[Purged | ConvostoreError]:
+    """Remove each conversation with everything that is kept of it, but for what was paid.
+
+    One whose reply is being written stays as it is.
+    """
+    stands = _standings(tx, owner_id, jobs)
+    outcomes: list[Purged | ConvostoreError] = []
+    gone: dict[str, Purged] = {}
+    for job in jobs:
+        id_ = job.conversation_id
+        found = stands.get(id_)
+        if found is None:
+            # Gone by an earlier try of this same write, most likely.
+            again = Purged(messages=0) if tx.again else None
+            outcomes.append(again or no_conversation(tx, owner_id, id_))
+        elif job.only_binned and found.deleted_at_ms is None:
+            outcomes.append(no_conversation(tx, owner_id, id_))
+        elif any(not is_dead(lease, job.now_ms) for lease in found.leases):
+            outcomes.append(_busy(found.handle))
+        else:
+            gone[id_] = Purged(messages=found.messages)
+            outcomes.append(gone[id_])
+    remove_conversations(tx, owner_id, list(gone))
+    return outcomes
+
+
+def _standings(tx: Tx, owner_id: str, jobs: Sequence[Purge]) -> dict[str, _Stands]:
+    ids = to_json(sorted({job.conversation_id for job in jobs}))
+    stands: dict[str, _Stands] = {}
+    for id_, handle, since, messages, lease, seq in tx.rows(_STANDS, owner_id=owner_id, ids=ids):
+        one = stands.setdefault(id_, _Stands(handle, since, messages))
+        if seq is not None:
+            one.leases.append(lease)
+    return stands
+
+
+def _busy(handle: str) -> ConversationBusyError:
+    return ConversationBusyError(
+        f"a reply of {handle} is still being written",
+        hint="wait until it has ended, or stop it; then try again",
+    )

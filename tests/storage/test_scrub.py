@@ -1,0 +1,166 @@
+"""Deleted means gone: no word of what was removed is in any byte of the store's files."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+import convostore
+from convostore import Message
+from convostore.errors import ConversationBusyError, StoreBusyError
+from convostore.records import Filter
+from convostore.storage.scrub_note import NOTE, REMARK
+from convostore.testing import ScriptedProvider
+from tests import canaries
+from tests.engines import change, connect, rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from convostore import Store
+    from tests.engines import Where
+    from tests.postgres_server import OwnServer
+
+
+@pytest.fixture
+def where(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Where]:
+    """Name a place for a store whose files can be looked into."""
+    if engine == "sqlite":
+        yield tmp_path / "chats.db"
+        return
+    server: OwnServer = request.getfixturevalue("fragile_postgres")
+    if not server.is_running:
+        server.start()
+    name = server.make()
+    yield server.of(name)
+    server.drop(name)
+
+
+@pytest.fixture
+def provider() -> ScriptedProvider:
+    """Give a provider that plays what the test writes."""
+    return ScriptedProvider()
+
+
+@pytest_asyncio.fixture
+async def store(where: Where, provider: ScriptedProvider) -> AsyncIterator[Store]:
+    """Open a new store with some conversations that stay."""
+    async with convostore.open(where, provider=provider) as opened:
+        for number in range(5):
+            chat = await opened.create(title=f"stays {number}")
+            pairs = [Message.user(f"keep {number} {at} " + "ballast " * 90) for at in range(20)]
+            await chat.append(*pairs)
+        yield opened
+
+
+@contextmanager
+def read_without_end(where: Where) -> Iterator[None]:
+    """Read as a program that does not end its transaction."""
+    with connect(where) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT count(*) FROM conversation").fetchall()
+        yield
+        connection.execute("ROLLBACK")
+
+
+def is_owed(where: Where) -> bool:
+    """Tell whether the note is there."""
+    return bool(rows(where, "SELECT value FROM store_meta WHERE name = ?", NOTE))
+
+
+@pytest.mark.asyncio
+async def test_no_word_of_a_purged_conversation_is_in_any_byte(
+    store: Store, provider: ScriptedProvider, where: Where
+) -> None:
+    """Title, texts, reasoning, journal, tag, key, settings, index, samples, log: all of it goes."""
+    chat = await canaries.spread(store, provider)
+    async with canaries.running_reply(chat, provider, where):
+        if isinstance(where, str):
+            change(where, "ANALYZE")  # the planner's samples have titles and tags
+        assert canaries.found(where) == set(canaries.PLACES)
+        with pytest.raises(ConversationBusyError, match="is still being written"):
+            await chat.purge()
+        canaries.strand(where)
+        await store.delete(chat.id)
+        report = await store.purge(chat.handle, scrub=True)
+    assert (report.found, report.changed, report.messages) == (1, 1, 7)
+    assert canaries.found(where) == set()
+    assert not is_owed(where)
+    assert (await store.check(deep=True)).problems == ()
+    assert len((await store.search("keep", limit=200)).items) == 100
+
+
+@pytest.mark.asyncio
+async def test_no_word_of_a_removed_branch_is_in_any_byte(store: Store, where: Where) -> None:
+    """The same of messages that go alone; the conversation around them stays."""
+    chat = await store.create(title="stays too")
+    await chat.append(Message.user("q"), Message.assistant("a"))
+    texts = (f"about {canaries.word('question')}", f"saying {canaries.word('answer')}")
+    await chat.append(Message.user(texts[0]), Message.assistant(texts[1]))
+    await store.search("saying")
+    assert canaries.found(where) == {"question", "answer"}
+    assert await chat.delete_branch(3, scrub=True) == 2
+    assert canaries.found(where) == set()
+    assert [one.text for one in await chat.history()] == ["q", "a"]
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_reader_in_the_way_is_told_of_and_the_rest_is_done_later(
+    store: Store, provider: ScriptedProvider, where: Where
+) -> None:
+    """What was purged is out of reach at once; the error says what to close, and what to type."""
+    chat = await canaries.spread(store, provider)
+    await chat.delete()
+    async with convostore.open(where, busy_timeout_s=0.3) as hasty:
+        with read_without_end(where):
+            with pytest.raises(StoreBusyError, match="out of reach, but traces") as caught:
+                await hasty.purge(Filter(), scrub=True)
+            assert caught.value.hint.endswith("convostore db scrub")
+            assert await store.matching(deleted=True) == ()
+            assert is_owed(where)
+            assert REMARK in (await store.check()).remarks
+            if isinstance(where, Path):
+                assert canaries.found(where)
+        report = await hasty.scrub()
+        assert (report.was_owed, report.remarks) == (True, ())
+        assert canaries.found(where) == set()
+        assert not (await hasty.scrub()).was_owed
+        assert REMARK not in (await store.check()).remarks
+
+
+@pytest.mark.asyncio
+async def test_removal_during_a_scrub_is_owed_after_it(store: Store, where: Where) -> None:
+    """The note is taken away only as it was read: what was removed meanwhile is not forgotten."""
+    first, second = [await store.create(title=canaries.word(one)) for one in ("title", "tag")]
+    await first.purge(scrub=False)
+    (noted,) = rows(where, "SELECT value FROM store_meta WHERE name = ?", NOTE)
+    await second.purge(scrub=False)
+    assert rows(where, "SELECT value FROM store_meta WHERE name = ?", NOTE) != [noted]
+    await store.scrub()
+    assert canaries.found(where) == set()
+
+
+@pytest.mark.only("postgres", reason="it is about who may do what on a server")
+@pytest.mark.asyncio
+async def test_what_only_the_operator_may_do_is_said(
+    store: Store, where: Where, fragile_postgres: OwnServer
+) -> None:
+    """Whoever owns the tables alone is told what is left: the samples, and the checkpoint."""
+    ((name,),) = rows(where, "SELECT current_database()")
+    role = f"tables_of_{name}"
+    change(where, f"CREATE ROLE {role} LOGIN")
+    for (table,) in rows(where, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        change(where, f"ALTER TABLE {table} OWNER TO {role}")
+    await (await store.create(title=canaries.word("title"))).purge()
+    async with convostore.open(fragile_postgres.of(name, role=role)) as other:
+        report = await other.scrub()
+    assert [line.partition(":")[0] for line in report.remarks] == [
+        "only the database's owner can write the planner's samples anew",
+        "the old files go with the server's next checkpoint, within minutes",
+    ]
+    assert canaries.found(where) == set()
