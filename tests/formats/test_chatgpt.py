@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,12 +11,12 @@ import pytest
 from convostore.errors import FormatError
 from convostore.formats import chatgpt
 from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from tests.formats.counting import conversations, counted, path_of, shape
 from tests.formats.samples import HERE, samples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convostore.formats.foreign import ForeignConversation
 
 FILES = samples(
     "chatgpt",
@@ -26,34 +25,6 @@ FILES = samples(
     "librechat.chatgpt-citations.json",
     "librechat.chatgpt-modern-export.json",
 )
-
-
-def conversations(file: Path) -> list[dict[str, Any]]:
-    """Return the conversations of a file."""
-    found = json.loads(file.read_text(encoding="utf-8-sig"))
-    return list(found["conversations"] if isinstance(found, dict) else found)
-
-
-def path_of(one: ForeignConversation) -> list[str]:
-    """Return the ids from the root to the head."""
-    above = {message.source_id: message.parent for message in one.messages}
-    way, at = [], one.head
-    while at is not None:
-        way.append(at)
-        at = above[at]
-    return way[::-1]
-
-
-def counted(one: ForeignConversation) -> dict[str, Any]:
-    """Count what the expected counts name."""
-    children = Counter(message.parent for message in one.messages if message.parent)
-    return {
-        "messages": len(one.messages),
-        "message_roots": sum(message.parent is None for message in one.messages),
-        "message_leaves": sum(message.source_id not in children for message in one.messages),
-        "message_branch_points": sum(count > 1 for count in children.values()),
-        "roles": dict(Counter(message.role for message in one.messages)),
-    }
 
 
 @pytest.mark.parametrize(("file", "expected"), FILES)
@@ -92,14 +63,6 @@ def test_order_and_children_do_not_matter(file: Path, expected: dict[str, Any]) 
             }
             one, other = chatgpt.read(value), chatgpt.read({**value, "mapping": mapping})
             assert shape(one) == shape(other)
-
-
-def shape(one: ForeignConversation) -> list[Any]:
-    """Return all that is read of a conversation but what the origin wrote."""
-    return [
-        one.head,
-        *((m.source_id, m.parent, m.role, m.parts, m.created_at_ms) for m in one.messages),
-    ]
 
 
 def test_each_kind_of_content_becomes_a_part_of_ours() -> None:

@@ -1,0 +1,168 @@
+"""Open WebUI's export: rows whose inner chat has a history of messages by id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from convostore.formats.foreign import (
+    ForeignConversation,
+    ForeignMessage,
+    in_order,
+    known,
+    newest_end,
+    refused,
+    time_ms,
+)
+from convostore.parts import (
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+
+if TYPE_CHECKING:
+    from convostore.records import Role
+
+SOURCE: Final = "openwebui"
+_ROLES: Final[dict[str, Role]] = {"user": "user", "assistant": "assistant", "system": "system"}
+_IN_MS: Final = (
+    10**11
+)  # from here on a time in this format is in milliseconds: its programs mix both
+
+
+def is_one(value: object) -> bool:
+    """Tell whether a parsed value is a conversation of this format, in a row or bare."""
+    return isinstance(value, dict) and _history(value) is not None
+
+
+def read(value: dict[str, Any]) -> ForeignConversation:
+    """Return a conversation of an export.
+
+    Raises:
+        FormatError: it has no history, or no id.
+    """
+    history = _history(value)
+    if history is None:
+        raise refused(SOURCE, "the conversation has no history of messages")
+    chat = known(value.get("chat"), dict) or value
+    source_id = known(value.get("id"), str) or known(chat.get("id"), str)
+    if not source_id:
+        raise refused(SOURCE, "the conversation has no id")
+    found = {id_: one for id_, one in history["messages"].items() if isinstance(one, dict)}
+    messages, remarks = in_order([_message(id_, one) for id_, one in found.items()])
+    head = known(history.get("currentId"), str)
+    if head not in found:
+        head = newest_end(messages)
+        if head is not None:
+            remarks.append("where it stood is not in the export: it goes on at its newest message")
+    models = known(chat.get("models"), list) or []
+    return ForeignConversation(
+        source=SOURCE,
+        source_id=source_id,
+        messages=messages,
+        head=head,
+        title=known(value.get("title"), str) or known(chat.get("title"), str),
+        model=next((one for one in models if isinstance(one, str) and one), None),
+        created_at_ms=_time_ms(value.get("created_at")) or _time_ms(chat.get("timestamp")),
+        updated_at_ms=_time_ms(value.get("updated_at")),
+        pinned=value.get("pinned") is True,
+        archived=value.get("archived") is True,
+        folder=known(value.get("folder_id"), str),
+        tags=_tags(value, chat),
+        remarks=tuple(remarks),
+        raw=_raw(value, chat, history),
+    )
+
+
+def _history(value: dict[str, Any]) -> dict[str, Any] | None:
+    chat = known(value.get("chat"), dict) or value
+    history = known(chat.get("history"), dict)
+    return history if history and isinstance(history.get("messages"), dict) else None
+
+
+def _raw(value: dict[str, Any], chat: dict[str, Any], history: dict[str, Any]) -> bytes:
+    """Return all that stands beside the messages, and their order."""
+    bare = {**chat, "history": {**history, "messages": [*history["messages"]]}}
+    return msgspec.json.encode(bare if chat is value else {**value, "chat": bare})
+
+
+def _tags(value: dict[str, Any], chat: dict[str, Any]) -> tuple[str, ...]:
+    meta = known(value.get("meta"), dict) or {}
+    found = known(meta.get("tags"), list) or known(chat.get("tags"), list) or []
+    return tuple(dict.fromkeys(one for one in found if isinstance(one, str) and one))
+
+
+def _time_ms(number: object) -> int | None:
+    """Return a time in milliseconds, which this format has in seconds or in milliseconds."""
+    if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) >= _IN_MS:
+        return time_ms(number / 1000)
+    return time_ms(number)
+
+
+def _message(id_: str, one: dict[str, Any]) -> ForeignMessage:
+    role_there = known(one.get("role"), str) or ""
+    failed = bool(one.get("error"))
+    return ForeignMessage(
+        source_id=id_,
+        parent=known(one.get("parentId"), str),
+        role=_ROLES.get(role_there, "tool"),
+        author=None if role_there in _ROLES else role_there or None,
+        parts=(
+            *_content(one),
+            *(OpaquePart("file", f) for f in known(one.get("files"), list) or []),
+        ),
+        status="failed" if failed else "interrupted" if one.get("done") is False else "completed",
+        model=known(one.get("model"), str),
+        created_at_ms=_time_ms(one.get("timestamp")),
+        raw=msgspec.json.encode(one),
+    )
+
+
+def _content(one: dict[str, Any]) -> list[Part]:
+    """Return the items of the answer, which are better where there are any; else the content."""
+    output = known(one.get("output"), list)
+    if output:
+        return [part for item in output for part in _item(item)]
+    content = one.get("content")
+    if isinstance(content, str):
+        return [TextPart(content)] if content else []
+    return [OpaquePart("content", content)] if content is not None else []
+
+
+def _item(item: object) -> list[Part]:
+    if not isinstance(item, dict):
+        return [OpaquePart("item", item)]
+    match item.get("type"):
+        case "message":
+            return [TextPart(text)] if (text := _texts(item.get("content"))) else []
+        case "reasoning":
+            text = _texts(item.get("summary")) or _texts(item.get("content"))
+            return [ReasoningPart(text)] if text else []
+        case "function_call":
+            return [
+                ToolCallPart(
+                    str(item.get("call_id") or item.get("id") or ""),
+                    str(item.get("name") or ""),
+                    _text(item.get("arguments")),
+                )
+            ]
+        case "function_call_output":
+            output = item.get("output")
+            said = _texts(output) or _text(output)
+            return [ToolResultPart(str(item.get("call_id") or ""), "", said)]
+    return [OpaquePart(str(item.get("type") or "item"), item)]
+
+
+def _texts(content: object) -> str:
+    """Return the joined texts of a list of typed pieces."""
+    pieces = content if isinstance(content, list) else []
+    found = [one.get("text") for one in pieces if isinstance(one, dict)]
+    return "".join(text for text in found if isinstance(text, str))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
