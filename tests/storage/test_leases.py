@@ -127,6 +127,29 @@ async def test_a_reply_whose_writer_was_only_slow_is_finished_once(path: Where) 
 
 
 @pytest.mark.asyncio
+async def test_a_closed_reply_takes_nothing_more_into_its_journal(path: Where) -> None:
+    """Not from its own writer either: what it has is in the record, and the journal is cleared."""
+    store, provider = begun(path)
+    async with store:
+        chat = await store.create()
+        with ManualClock():  # as above
+            turn = await chat.stream("go").__aenter__()
+            await anext(turn)
+            bury(path)
+            assert await close_dead(chat) == 1
+            await anext(turn)
+            assert turn._buffer.unsaved_bytes
+            turn.tick()
+            await turn._journal.settled()
+            assert rows(path, "SELECT count(*) FROM journal") == [(0,)]
+            provider.gate("half").open()
+            await turn.__aexit__(None, None, None)
+        assert turn.reply.text.startswith("first second ")
+        assert (await chat.history())[-1].text == turn.reply.text
+        assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
 async def test_a_late_reply_that_was_gone_on_from_becomes_a_sibling(path: Where) -> None:
     """Its words are kept beside the interrupted one, and what came after stays where it is."""
     store, provider = begun(path)

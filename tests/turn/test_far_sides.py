@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 import convostore
-from convostore.errors import ContextLengthError, ConvostoreError, ProviderConnectError
+from convostore.errors import (
+    ContextLengthError,
+    ConvostoreError,
+    IncompleteReplyError,
+    ProviderConnectError,
+)
 from convostore.providers import Playground
-from convostore.testing import PlaygroundServer, ScriptedProvider
+from convostore.testing import PlaygroundServer, ScriptedProvider, Silence
 from convostore.testing.playground_replies import Cut
 from convostore.turning.place import Limits
 
 if TYPE_CHECKING:
+    from convostore.testing.playground import ReceivedRequest
     from tests.engines import Where
 
 MODEL = "qwen3-openai"
@@ -25,9 +31,57 @@ def identities(server: PlaygroundServer) -> set[str | None]:
     return {one.headers.get("x-anonymous-user-id") for one in told}
 
 
+def posts(server: PlaygroundServer) -> list[ReceivedRequest]:
+    """Return the turns that a server was asked for."""
+    return [one for one in server.requests if one.method == "POST"]
+
+
 def sent(server: PlaygroundServer) -> list[str]:
     """Return the methods of what concerned messages."""
     return [one.method for one in server.requests if "models" not in one.path]
+
+
+@pytest.mark.asyncio
+async def test_a_stopped_answer_is_told_to_the_server_again(path: Where) -> None:
+    """It keeps none of a reply whose reader left: a new remote thread is told what was shown."""
+    async with (
+        PlaygroundServer("threads") as server,
+        convostore.open(path, provider=Playground(server.url)) as store,
+    ):
+        chat = await store.create(model=MODEL)
+        await chat.send("My name is Ada.")
+        server.script("as shown", Silence())
+        async with chat.stream("Go on") as turn:
+            async for delta in turn:
+                if delta.text == "as shown":  # the first piece is empty
+                    break
+        assert posts(server)[-1].fields["parent"] in server.messages
+        async with chat.stream("What is my name?") as turn:
+            await turn.drain()
+        assert turn.rehydrated
+        fields = posts(server)[-1].fields
+        assert "parent" not in fields
+        assert '{"role":"assistant","content":"as shown"}' in fields["content"]
+        assert "My name is Ada." in fields["content"]
+
+
+@pytest.mark.asyncio
+async def test_a_failed_answer_that_the_server_has_as_shown_is_continued(path: Where) -> None:
+    """The older server stores what was cut off: its id is the next parent, and nothing is told again."""
+    async with (
+        PlaygroundServer("stream") as server,
+        convostore.open(path, provider=Playground(server.url)) as store,
+    ):
+        chat = await store.create(model="tulu3-405b")
+        with pytest.raises(IncompleteReplyError):
+            await chat.send("script=length")
+        cut = (await chat.history())[-1]
+        async with chat.stream("go on") as turn:
+            await turn.drain()
+        assert not turn.rehydrated
+        fields = posts(server)[-1].fields
+        assert server.messages[str(fields["parent"])].content == cut.text
+        assert fields["content"] == "go on"
 
 
 @pytest.mark.asyncio

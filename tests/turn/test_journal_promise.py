@@ -6,15 +6,22 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from watching import until  # type: ignore[import-not-found] # pytest puts this folder on the path
 
+import convostore
 from convostore.events import Finished, ReasoningDelta, TextDelta, ToolCallDelta
-from convostore.testing import ScriptedProvider, Silence, temporary_store
+from convostore.storage.leases import RENEW_AFTER_MS, token_of
+from convostore.testing import ManualClock, ScriptedProvider, Silence, temporary_store
 from convostore.turning.following import deltas_after
+from convostore.turning.pulse import TICK_S
 from tests.engines import place
 from tests.turn.reading import journaled
 
 if TYPE_CHECKING:
+    from watching import Watch
+
     from convostore.testing.scripted_provider import Step
+    from tests.engines import Where
 
 
 @pytest.mark.asyncio
@@ -38,17 +45,49 @@ async def test_disk_is_never_more_than_4_kib_behind_what_was_shown() -> None:
 
 
 @pytest.mark.asyncio
-async def test_text_is_flushed_while_provider_and_caller_are_silent() -> None:
-    """The tick alone puts what was shown on disk; no further delta is needed."""
-    provider = ScriptedProvider()
+async def test_text_is_flushed_while_provider_and_caller_are_silent(
+    path: Where, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """The next tick puts what was shown on disk; no further delta is needed, nor any more time."""
     provider.script("one ", Silence())
-    async with temporary_store(provider) as store:
-        chat = await store.create()
-        async with chat.stream("count") as turn:
-            await anext(turn)
-            async with asyncio.timeout(10):
-                while journaled(place(store)) != "one ":
-                    await asyncio.sleep(0.02)  # the tick is real: every 200 ms
+    with ManualClock() as clock:
+        async with convostore.open(path, provider=provider) as store:
+            chat = await store.create()
+            async with chat.stream("count") as turn:
+                await anext(turn)
+                assert watch.journal_text() == ""
+                await clock.advance(TICK_S)
+                await until(lambda: watch.journal_text() == "one ")
+
+
+@pytest.mark.asyncio
+async def test_lease_is_renewed_while_provider_and_caller_are_silent(
+    path: Where, provider: ScriptedProvider, watch: Watch
+) -> None:
+    """Every five seconds, so that no other machine takes a writer that only waits for dead."""
+
+    def renewed_ms() -> int:
+        ((lease,),) = watch.rows("select lease from message where status = 'streaming'")
+        assert token_of(lease) == token
+        return int(lease.rpartition("|")[2])
+
+    provider.script("one ", Silence())
+    with ManualClock() as clock:
+        async with convostore.open(path, provider=provider) as store:
+            chat = await store.create()
+            async with chat.stream("count") as turn:
+                await anext(turn)
+                token = turn._opening.token
+                begun_ms = renewed_ms()
+                await clock.advance(TICK_S)
+                await until(lambda: watch.journal_text() == "one ")
+                for _ in range(3):
+                    due_s = (begun_ms + RENEW_AFTER_MS - clock.now_ms()) / 1000
+                    await clock.advance(due_s - 2 * TICK_S)
+                    assert renewed_ms() == begun_ms
+                    await clock.advance(4 * TICK_S)
+                    await until(lambda: renewed_ms() > begun_ms)  # noqa: B023 - it is awaited here
+                    begun_ms = renewed_ms()
 
 
 @pytest.mark.asyncio
