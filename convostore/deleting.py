@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore import clock
+from convostore.storage import reads
 from convostore.storage.deleting import Binned, MoveBin, move_bins
+from convostore.storage.forgetting import Forget, Forgotten, forget_messages
 from convostore.storage.purging import Purge, Purged, purge_conversations
 from convostore.storage.scrub_note import scrub_after
 
@@ -65,6 +67,43 @@ class Deleting:
         purged: Purged = await place.database.write(purge_conversations, place.owner_id, job)
         await scrub_after(place.database, scrub)
         return purged.messages
+
+    async def forget(self, message: str | int, *, scrub: bool | None = None) -> bool:
+        """Empty one message for good: text, parts, author, attachments, search words.
+
+        It stays in the tree, with the status `erased`; what hangs below it stays too, and so does
+        its idempotency key. Models are not told it any more: what the far side keeps of this branch
+        is not gone on with. A title that was made of it goes; one that somebody chose, or a model
+        made, stays. Copies in forks stay.
+
+        Args:
+            message: its id or number.
+            scrub: get it out of the store's files too, as `Store.scrub` does; by default for a
+                file, and not on a server.
+
+        Returns:
+            Whether there was anything to forget.
+
+        Raises:
+            MessageNotFoundError: the conversation has no such message.
+            ConversationNotFoundError: the conversation is gone, or in the bin.
+            ConversationBusyError: it is a reply that is still being written.
+            StoreBusyError: from scrubbing: it is forgotten, but others kept traces of it in the
+                file.
+            StoreError: the store cannot be read or written.
+        """
+        place = self._place
+        await place.settled()
+        where = (place.database, place.owner_id, place.record.id)
+        seq = await reads.number_of(*where, message)
+        job = Forget(conversation_id=place.record.id, message_seq=seq, now_ms=clock.now_ms())
+        forgotten: Forgotten = await place.database.write(forget_messages, place.owner_id, job)
+        stood = place.head_seq
+        place.changed(forgotten.change)
+        place.head_seq, place.said = stood, None
+        place.remote, place.home_url = await reads.far_side(*where, stood)
+        await scrub_after(place.database, scrub)
+        return forgotten.changed
 
     async def _bin(self, deleted_at_ms: int | None) -> ConversationRecord:
         place = self._place

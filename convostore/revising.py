@@ -92,6 +92,11 @@ class Regenerating(Opening):
             path = path[:-1]
         if not path:
             raise MessageNotFoundError("there is no question to answer again", hint="ask one first")
+        if path[-1].status == "erased":
+            raise MessageNotFoundError(
+                f"message {path[-1].seq}, the question, was erased on request",
+                hint=f"ask in other words: convostore edit REF {path[-1].seq}",
+            )
         return path
 
 

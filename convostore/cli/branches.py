@@ -108,7 +108,7 @@ def edit(
     from convostore.cli import typed
 
     wish = wish_of(needed_ref(ref, "edit"), **who)
-    at = _needed_message(message, "edit")
+    at = needed_message(message, "edit")
     words = typed.text_to_send(text, f"convostore edit {wish.ref} {at}")
     if words is None:
         words = _edited(run(_text_of(invocation, wish.ref or "", at)))
@@ -160,7 +160,7 @@ def switch(invocation: Invocation, ref: str | None, message: str | None, exactly
 
     MESSAGE is the number or id of any message of that branch.
     """
-    at = _needed_message(message, "switch")
+    at = needed_message(message, "switch")
 
     async def go(conversation: Conversation) -> None:
         head = await conversation.switch(at, exactly=exactly)
@@ -213,7 +213,7 @@ def delete_branch(
 
     There is no way back. MESSAGE is the number or id of the uppermost message to go.
     """
-    at = _needed_message(message, "delete-branch")
+    at = needed_message(message, "delete-branch")
     run(
         _delete_branch(invocation, needed_ref(ref, "delete-branch"), at, (yes, copies)),
         patient=True,
@@ -245,7 +245,7 @@ def _confirm(tree: Tree, top: Message) -> None:
         UsageError: there is nobody to ask, or the answer is no.
     """
     below = sum(top in tree.path(one) for one in tree.messages)
-    what = f'message {top.seq} ("{_first_line(top)}")'
+    what = f'message {top.seq} ("{first_line(top)}")'
     if below > 1:
         what += f" and {below - 1} below it"
     if not is_terminal(sys.stdin):
@@ -255,11 +255,12 @@ def _confirm(tree: Tree, top: Message) -> None:
 
 
 def _say_where(invocation: Invocation, record: ConversationRecord, head: Message) -> None:
-    say(f'{record.handle} stands at message {head.seq}: {head.role}, "{_first_line(head)}"')
+    say(f'{record.handle} stands at message {head.seq}: {head.role}, "{first_line(head)}"')
     say(f"go on with: {invocation.command('chat', '--resume', record.handle)}")
 
 
-def _first_line(message: Message) -> str:
+def first_line(message: Message) -> str:
+    """Return the beginning of what a message says, fit for one line."""
     words = " ".join(message.text.split())
     return one_line(words if len(words) <= 50 else f"{words[:49]}…")  # noqa: PLR2004 - fits a line
 
@@ -269,7 +270,12 @@ def _named(word: str) -> str | int:
     return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else word.lower()  # noqa: PLR2004 - more digits are no number of a message
 
 
-def _needed_message(word: str | None, command: str) -> str | int:
+def needed_message(word: str | None, command: str) -> str | int:
+    """Return the number or id that was typed.
+
+    Raises:
+        UsageError: none was.
+    """
     if not word:
         raise UsageError(
             f"{command} needs a message: its number or id",

@@ -12,6 +12,7 @@ HOMES = {
     "delete-branch": ("convostore.cli.branches", "delete_branch"),
     "edit": ("convostore.cli.branches", "edit"),
     "export": ("convostore.cli.export", "export"),
+    "forget": ("convostore.cli.forget", "forget"),
     "fork": ("convostore.cli.branches", "fork"),
     "list": ("convostore.cli.read", "list_command"),
     "metadata": ("convostore.cli.order", "metadata"),

@@ -77,10 +77,12 @@ def stored_revision(connection: sqlite3.Connection, path: Path) -> str:
 
     Raises:
         StoreOpenError: it is the database of another program.
-        StoreCorruptError: the row that says the revision is gone.
+        StoreCorruptError: the row that says the revision is gone, or the schema is broken.
     """
     try:
         found = connection.execute(REVISION_QUERY).fetchone()
+    except UnicodeDecodeError as error:  # SQLite quotes the broken schema in what it says
+        raise StoreCorruptError(f"{path} is damaged: its schema", hint=DAMAGED_HINT) from error
     except sqlite3.OperationalError as error:
         if primary_code(error) != _NO_SUCH_TABLE:
             raise

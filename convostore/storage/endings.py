@@ -145,6 +145,8 @@ def _finish(
 ) -> Ended | ConvostoreError:
     if reply is None:
         return MessageNotFoundError("the reply was removed while it ran")
+    if reply.status == "erased":
+        return MessageNotFoundError("the reply was forgotten while it ran")
     seq = job.message_seq
     ours = token_of(reply.lease) == job.token
     if ours and reply.status not in {"streaming", "interrupted"}:

@@ -18,6 +18,7 @@ _MISSING = Hot(
         message.c.owner_id == bindparam("owner_id"),
         message.c.conversation_id == bindparam("conversation_id"),
         message.c.status != "streaming",
+        message.c.status != "erased",
         ~exists().where(
             indexed.c.owner_id == message.c.owner_id,
             indexed.c.conversation_id == message.c.conversation_id,

@@ -97,7 +97,12 @@ _MISSING = Hot(
     .select_from(
         _from.table.outerjoin(
             message,
-            and_(_message_of, message.c.seq >= _from.second, message.c.status != "streaming"),
+            and_(
+                _message_of,
+                message.c.seq >= _from.second,
+                message.c.status != "streaming",
+                message.c.status != "erased",
+            ),
         )
     )
     .where(~_is_indexed)

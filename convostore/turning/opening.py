@@ -37,6 +37,7 @@ from convostore.turning.recovery import adopt, close_dead_replies, is_answer, is
 if TYPE_CHECKING:
     from convostore.parts import Part
     from convostore.providers.provider import ChatRequest, Provider
+    from convostore.records import RemoteThread
     from convostore.turning.place import Place
 
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
@@ -160,7 +161,7 @@ class Opening:
         try:
             outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
         except _OutdatedError:
-            place.said = None
+            place.said, place.remote = None, await self._remote(place)
             return await self._begin(place)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
@@ -179,10 +180,13 @@ class Opening:
                 place.database, place.owner_id, place.record.id
             )
             place.head_seq = place.record.head_seq
-            place.remote = await reads.remote_of(
-                place.database, place.owner_id, place.record.id, place.head_seq
-            )
+            place.remote = await self._remote(place)
         return on_moved
+
+    async def _remote(self, place: Place) -> RemoteThread | None:
+        """Read what the far side keeps of the message at the head, as it is known now."""
+        at = (place.database, place.owner_id, place.record.id, place.head_seq)
+        return await reads.remote_of(*at)
 
     def _question(self, place: Place) -> NewMessage:
         _, shape = encode_parts(self._parts())
@@ -218,6 +222,8 @@ class Opening:
     async def _path(self, place: Place) -> tuple[Message, ...]:
         """Read what was said so far; of a broken reply, first what the far side kept of it."""
         path = await reads.path(place.database, place.owner_id, place.record.id, place.head_seq)
+        if any(one.status == "erased" for one in path):  # what the far side keeps may be outdated
+            place.remote = await self._remote(place)
         if path and is_unsettled(path[-1]):
             seq = await adopt(place, path[-1], self.provider)
             if seq is not None:

@@ -143,3 +143,28 @@ def test_bin_says_since_when_each_is_there(program: Program) -> None:
     assert isinstance(found["deleted_at_ms"], int)
     (kept,) = program("list", "--json").json
     assert "deleted_at_ms" not in kept
+
+
+def test_forgotten_message_is_shown_as_erased(program: Program) -> None:
+    """After a question; with the message's number or id; what cannot be meant is refused."""
+    fill(program, "one")
+    refused = program("forget", "@", "1")
+    assert (refused.code, refused.err) == (
+        2,
+        'convostore: this would empty message 1 ("about one") for good\nhint: add --yes to do it\n',
+    )
+    run = program("forget", "@", "1", "--yes")
+    assert (run.code, run.err.splitlines()) == (0, ["the message is empty now", *scrubs(program)])
+    shown = program("show", "@")
+    assert "about one" not in shown.text
+    assert "[erased on request]" in shown.text
+    assert program("search", "about").text == ""
+    again = program("forget", "@", "1", "--yes")
+    assert (again.code, again.err.splitlines()[0]) == (0, "the message was empty already")
+    missing = program("forget", "@", "9", "--yes")
+    assert (missing.code, missing.err.splitlines()[1][:6]) == (3, "hint: ")
+    nothing = program("forget", "@")
+    assert (nothing.code, nothing.err.splitlines()[0]) == (
+        2,
+        "convostore: forget needs a message: its number or id",
+    )

@@ -14,7 +14,7 @@ from filled_store import (  # type: ignore[import-not-found] # pytest puts this 
 )
 
 import convostore
-from convostore.errors import StoreError, StoreOpenError
+from convostore.errors import StoreCorruptError, StoreError, StoreOpenError
 from convostore.providers.echo import Echo
 from convostore.storage import soundness as check_module
 from convostore.storage.check import check
@@ -298,3 +298,11 @@ def test_check_of_a_very_long_conversation_keeps_its_memory(filled: Path) -> Non
     tracemalloc.stop()
     assert (report.problems, report.messages) == ((), 10_015)
     assert peak < 4_000_000, f"{peak} bytes for 20 MB of text"
+
+
+def test_schema_that_is_no_text_any_more_is_damage(filled: Path) -> None:
+    """A flipped byte in the schema, which SQLite itself quotes, is an error of ours."""
+    broken = filled.read_bytes().replace(b"CREATE TABLE tag", b"CREATE T\xe1BLE tag")
+    filled.write_bytes(broken)
+    with pytest.raises(StoreCorruptError, match="its schema"):
+        check(filled, deep=True)

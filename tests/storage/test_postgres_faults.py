@@ -357,6 +357,9 @@ async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) ->
 async def test_purge_whose_answer_was_lost_is_a_purge(patient: Store) -> None:
     """It counts as made, and so does the note of a scrub that is taken away."""
     chat = await patient.create(title="one")
+    await chat.append(Message.user("q"))
+    async with answers_lost(patient):
+        assert await chat.forget(1)
     await chat.delete()
     async with answers_lost(patient):
         report = await patient.purge("@")

@@ -110,6 +110,20 @@ async def test_no_word_of_a_removed_branch_is_in_any_byte(store: Store, where: W
 
 
 @pytest.mark.asyncio
+async def test_no_word_of_a_forgotten_message_is_in_any_byte(
+    store: Store, provider: ScriptedProvider, where: Where
+) -> None:
+    """Of the messages emptied one by one all goes but the key of their exchange."""
+    chat = await canaries.spread(store, provider)
+    for seq in range(1, 6):
+        assert await chat.forget(seq, scrub=seq == 5)
+    messages = {"system", "question", "answer", "reasoning", "author", "error", "partial"}
+    gone = {*messages, "remote", "attached", "filename"}
+    assert canaries.found(where) == set(canaries.PLACES) - gone - {"journal"}
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
 async def test_reader_in_the_way_is_told_of_and_the_rest_is_done_later(
     store: Store, provider: ScriptedProvider, where: Where
 ) -> None:

@@ -1,0 +1,79 @@
+"""The command that empties one message for good."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from convostore.cli.branches import first_line, needed_message
+from convostore.cli.completion import conversations
+from convostore.cli.invocation import (
+    Invocation,
+    examples,
+    needed_ref,
+    pass_invocation,
+    run,
+    store_options,
+)
+from convostore.cli.purge import copies_option, finish
+from convostore.cli.terminal import is_terminal, say
+from convostore.errors import UsageError
+
+if TYPE_CHECKING:
+    from convostore.conversation import Conversation
+
+
+@click.command(
+    short_help="Empty one message for good.",
+    epilog=examples("convostore forget @ 4", "convostore forget 7k3m 4 --yes"),
+)
+@click.argument("ref", metavar="REF", required=False, shell_complete=conversations)
+@click.argument("message", required=False)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@copies_option
+@store_options
+@pass_invocation
+def forget(
+    invocation: Invocation, ref: str | None, message: str | None, yes: bool, copies: bool
+) -> None:
+    """Empty one message for good, after a question; what follows it stays.
+
+    Text, attachments and search terms go, and no model is told it again. MESSAGE is its number or
+    id. There is no way back. Copies in forks, and a title that somebody chose, stay.
+    """
+    at = needed_message(message, "forget")
+    run(
+        _forget(invocation, needed_ref(ref, "forget", picking=invocation), at, (yes, copies)),
+        patient=True,
+    )
+
+
+async def _forget(
+    invocation: Invocation, ref: str, at: str | int, typed: tuple[bool, bool]
+) -> None:
+    yes, copies = typed
+    async with invocation.open() as store:
+        conversation = await store.resume(ref)
+        if not yes:
+            await _confirm(conversation, at)
+        done = await conversation.forget(at, scrub=False)
+        say("the message is empty now" if done else "the message was empty already")
+        if conversation.record.title_source == "generated":
+            say(f"its title may tell of it: {invocation.command('title', ref, 'NEW')}")
+        await finish(invocation, store, copies=copies)
+
+
+async def _confirm(conversation: Conversation, at: str | int) -> None:
+    """Ask whether a message is to go.
+
+    Raises:
+        UsageError: there is nobody to ask, or the answer is no.
+    """
+    found = [one for one in await conversation.messages() if at in {one.seq, one.id}]
+    what = f'message {found[0].seq} ("{first_line(found[0])}")' if found else f"message {at}"
+    if not is_terminal(sys.stdin):
+        raise UsageError(f"this would empty {what} for good", hint="add --yes to do it")
+    if not click.confirm(f"Empty {what} for good?", err=True):
+        raise UsageError("nothing was changed")
