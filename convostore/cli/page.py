@@ -213,7 +213,7 @@ def _print_message(message: Message) -> None:
     head = one_line("  ".join(fact for fact in facts if fact))
     sys.stdout.write(f"{styled(one_line(who), sys.stdout, BOLD)}  {head}\n")
     for part in message.parts:
-        line = _part_line(*_plain(part))
+        line = _part_line(*plain_part(part))
         if line:
             sys.stdout.write(f"{styled(one_line(line), sys.stdout, DIM)}\n")
     if message.text:
@@ -240,7 +240,7 @@ def _part_line(tag: str, part: Mapping[str, Any]) -> str:
     return ""
 
 
-def _plain(part: parts.Part | fastread.Part) -> tuple[str, Mapping[str, Any]]:
+def plain_part(part: parts.Part | fastread.Part) -> tuple[str, Mapping[str, Any]]:
     """Return the tag of *part* and its values by name, whichever way it was read."""
     from convostore.storage.fastread import Part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any, TypeAlias
 
     from convostore import records
@@ -55,11 +55,26 @@ def message(message: Message) -> dict[str, Any]:
         "role": message.role,
         "status": message.status,
         "text": message.text,
+        "attachments": [_attachment(part) for part in attached(message)],
         "model": message.model,
         "finish_reason": message.finish_reason,
         "error": _why(message.error),
         "created_at_ms": message.created_at_ms,
     }
+
+
+def attached(message: Message) -> Iterator[Mapping[str, Any]]:
+    """Yield what is attached to *message*, each part's values by name."""
+    from convostore.cli.page import plain_part
+
+    for part in message.parts:
+        tag, values = plain_part(part)
+        if tag == "attachment":
+            yield values
+
+
+def _attachment(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in ("name", "media_type", "size", "sha256")}
 
 
 def _why(error: records.ErrorRecord | fastread.Error | None) -> dict[str, Any] | None:

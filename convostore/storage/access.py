@@ -52,6 +52,8 @@ def our_errors(path: Path) -> Iterator[None]:
         raise translate(error.orig or error, path) from error
     except (sqlite3.Error, OSError) as error:
         raise translate(error, path) from error
+    except UnicodeDecodeError as error:  # the driver's, of a damaged name or of its own message
+        raise StoreCorruptError(f"{path} is damaged ({error.reason})", hint=DAMAGED_HINT) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Whether what a store says agrees with itself: trees, counts, hashes, journals.
+"""Whether what a store says agrees with itself: trees, counts, hashes, journals, attachments.
 
 Reads only, conversation by conversation, so that nobody has to wait and memory stays small. The
 same for both engines.
@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func, select, tuple_
 from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
 from convostore.storage import scrub_note, search_check
+from convostore.storage.attachment_check import look_at_attachments
 from convostore.storage.rows import (
     RECORD_COLUMNS,
     RECORD_NAMES,
@@ -70,6 +71,7 @@ class Findings:
         self.journal_rows = 0
         self.unindexed = 0
         self.scrub_owed = False
+        self.attachments: set[str] = set()  # whose bytes were looked at
         self._problems: list[str] = []
         self._more = 0
 
@@ -225,6 +227,8 @@ def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: Finding
             findings.add(f"{name}: {error}")
     _counts(_tree(tx, at, name, findings), record, name, findings)
     findings.unindexed += search_check.look_at_index(tx, at)
+    for problem in look_at_attachments(tx, at, findings.attachments, deep=findings.deep):
+        findings.add(f"{name}, {problem}")
     for seq, rows, status in tx.rows(_JOURNALS, **at):
         findings.journal_rows += rows
         if status != "streaming":

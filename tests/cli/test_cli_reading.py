@@ -33,6 +33,7 @@ MESSAGE_KEYS = [
     "role",
     "status",
     "text",
+    "attachments",
     "model",
     "finish_reason",
     "error",

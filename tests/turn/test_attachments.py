@@ -242,6 +242,36 @@ async def test_damage_is_noticed_when_the_bytes_are_read(
 
 
 @pytest.mark.asyncio
+async def test_check_finds_what_is_wrong_with_attachments(
+    store: Store, chat: Conversation, path: Where
+) -> None:
+    """Other bytes only when it looks deep, once however many refer to them; a lost one always."""
+    parts = [await store.attach(data) for data in (b"one", b"two", BIG)]
+    await chat.append(Message.user("q", attachments=parts), Message.user("r", attachments=parts))
+    assert (await store.check(deep=True)).problems == ()
+    change(path, "UPDATE attachment_chunk SET data = ? WHERE number = 2", b"End")
+    change(
+        path,
+        "DELETE FROM attachment_chunk WHERE attachment_id = (SELECT id FROM attachment"
+        " WHERE sha256 = ?)",
+        parts[0].sha256,
+    )
+    change(path, "DELETE FROM attachment WHERE sha256 = ?", parts[0].sha256)
+    lost = [
+        f"conversation {chat.handle}, message {seq}: its attachment {parts[0].sha256[:12]} is gone"
+        for seq in (1, 2)
+    ]
+    assert list((await store.check()).problems) == lost
+    deep = (await store.check(deep=True)).problems
+    assert [problem for problem in deep if problem not in lost] == [
+        (
+            f"conversation {chat.handle}, message 1: its attachment {parts[2].sha256[:12]} "
+            "is not as it was stored: its bytes differ"
+        )
+    ]
+
+
+@pytest.mark.asyncio
 async def test_two_at_once_of_one_content_are_kept_once(store: Store, watch: Watch) -> None:
     """Whichever ends first stays, and both callers can refer to it."""
     parts = await asyncio.gather(*(store.attach(in_bits(BIG, 5000 + n)) for n in range(8)))
