@@ -85,6 +85,8 @@ async def take_in(
         )
         await database.write(finish_attachments, owner_id, end)
     except BaseException:
+        if not number:
+            raise  # nothing of it was stored
         with suppress(ConvostoreError):  # the error itself tells more; what stays is forsaken
             await asyncio.shield(
                 database.write(drop_attachments, owner_id, DropAttachment(attachment_id=id_))

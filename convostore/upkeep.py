@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from convostore import clock
+from convostore.carrying import GRACE_S, forget_forsaken
 from convostore.errors import ConversationBusyError, ConversationNotFoundError
 from convostore.lists import Lists, UpdateReport, in_parts
 from convostore.records import Filter
@@ -91,7 +92,8 @@ class Upkeep(Lists):
     ) -> PurgeReport:
         """Remove conversations that are in the bin for good: texts, search terms, everything.
 
-        Each goes whole or not at all. What the model calls cost stays counted. Copies of the store
+        Each goes whole or not at all; attachments that no message refers to go, too. What the model
+        calls cost stays counted. Copies of the store
         are not touched: see `copies`.
 
         Args:
@@ -109,6 +111,8 @@ class Upkeep(Lists):
         """
         ids = await self._meant(which, deleted=True)
         report = await self._purge(ids)
+        if (at := await self._owned.for_reading()) is not None:
+            await forget_forsaken(*at, GRACE_S)
         await scrub_after((await self._opener.opened()).database, scrub)
         return report
 

@@ -166,6 +166,7 @@ def finish_attachments(tx: Tx, owner_id: str, jobs: Sequence[FinishAttachment]) 
 def drop_attachments(tx: Tx, owner_id: str, jobs: Sequence[DropAttachment]) -> list[None]:
     """Remove what had come of attachments whose way in was broken off."""
     _remove(tx, owner_id, [job.attachment_id for job in jobs])
+    owe_scrub(tx)
     return [None for _ in jobs]
 
 
@@ -178,7 +179,10 @@ def _remove_forsaken(tx: Tx, owner_id: str, job: RemoveForsaken) -> int:
     held = tx.rows(_FORSAKEN, owner_id=owner_id, before_ms=job.before_ms, most=_AT_ONCE)
     if held:
         owe_scrub(tx)
-    return _remove_unused(tx, owner_id, [id_ for (id_,) in held])
+    removed = _remove_unused(tx, owner_id, [id_ for (id_,) in held])
+    if removed:
+        owe_scrub(tx)
+    return removed
 
 
 def refuse_missing(tx: Tx, owner_id: str, wanted: Iterable[str]) -> AttachmentNotFoundError | None:

@@ -216,6 +216,7 @@ async def test_forsaken_attachments_are_removed_once_they_are_old(
     await manual.advance(700.0)
     assert await store.remove_forsaken_attachments() == 44
     assert counts(path) == [2, 2, 1]
+    assert rows(path, "SELECT name FROM store_meta WHERE name = 'scrub_owed'") == [("scrub_owed",)]
     change(path, "UPDATE attachment SET sha256 = NULL WHERE sha256 <> ?", used.sha256)
     assert await store.remove_forsaken_attachments(older_than_s=-1) == 1
     assert await whole(store.attachment(used)) == b"used"
@@ -303,3 +304,21 @@ async def test_export_carries_each_attachment_once(
         f"*(attached: big.bin, application/octet-stream, {len(BIG)} bytes)*"
         in (tmp_path / "chat.md").read_text()
     )
+
+
+@pytest.mark.asyncio
+async def test_purge_takes_what_was_forsaken_with_it(
+    store: Store, chat: Conversation, manual: ManualClock, path: Where
+) -> None:
+    """And what only the purged conversation had; what another one has stays."""
+    shared, own = await store.attach(b"shared"), await store.attach(b"own")
+    await chat.append(Message.user("q", attachments=[shared, own]))
+    other = await store.create()
+    await other.append(Message.user("q", attachments=[shared]))
+    await store.attach(b"forsaken")
+    await manual.advance(4000.0)
+    await store.attach(b"just handed in")
+    await chat.delete()
+    assert (await store.purge(chat.id)).changed == 1
+    assert counts(path) == [2, 2, 1]
+    assert await whole(store.attachment(shared)) == b"shared"
