@@ -28,7 +28,7 @@ _BY_NAME = "Named ones at once; all that fit a filter after a question, with the
 @pass_invocation
 def delete(invocation: Invocation, wish: Which) -> None:
     """Move conversations to the bin."""
-    many.check("delete", wish)
+    many.check("delete", wish, invocation)
     work = many.work_on(
         invocation,
         "moved to the bin",
@@ -55,7 +55,7 @@ def delete(invocation: Invocation, wish: Which) -> None:
 @pass_invocation
 def restore(invocation: Invocation, wish: Which) -> None:
     """Bring conversations back from the bin."""
-    many.check("restore", wish)
+    many.check("restore", wish, invocation, deleted=True)
     run(
         many.work_on(
             invocation,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convostore.cli import picker
 from convostore.cli.completion import conversations
 from convostore.cli.filtering import filter_options
+from convostore.cli.invocation import run
 from convostore.cli.terminal import counted, is_terminal, say
 from convostore.errors import UsageError
 
@@ -62,16 +64,27 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return named(filter_options(asking(trying(chosen))))
 
 
-def check(verb: str, wish: Which) -> None:
-    """Refuse what names no conversations, or names them twice.
+def check(verb: str, wish: Which, invocation: Invocation, *, deleted: bool = False) -> None:
+    """Refuse what names no conversations, or names them twice; on a terminal one may be picked.
+
+    Args:
+        verb: what is typed.
+        wish: what was typed after it; gets what is picked.
+        invocation: from which store.
+        deleted: those of the bin are meant.
 
     Raises:
-        UsageError: it does.
+        UsageError: none is named, or they are named twice.
+        EndedError: the person left without picking one.
+        StoreError: the store cannot be opened or read.
     """
     if wish.refs and wish.words:
         raise UsageError(
             f"{verb} takes conversations or a filter, not both", hint="leave one of them out"
         )
+    if not wish.refs and not wish.words and picker.can_pick():
+        picked = run(picker.pick(invocation, deleted=deleted))
+        wish.refs = () if picked is None else (picked,)
     if not wish.refs and not wish.words:
         raise UsageError(
             f"{verb} needs conversations: handles, ids, keys, @ for the newest, or a filter",

@@ -46,7 +46,7 @@ def _plain_verb(name: str) -> click.Command:
     def verb(invocation: Invocation, wish: many.Which) -> None:
         if name == "unarchive" and wish.words:
             wish.words.setdefault("archived", True)
-        many.check(name, wish)
+        many.check(name, wish, invocation)
         run(many.change(invocation, what, wish, **changes))
 
     return verb
@@ -71,7 +71,7 @@ def tag(invocation: Invocation, name: str, wish: many.Which) -> None:
     Tags are kept in small letters. Named conversations at once; all that fit a filter after a
     question, with their number.
     """
-    many.check("tag", wish)
+    many.check("tag", wish, invocation)
     run(many.change(invocation, f"tagged {name}", wish, tag=name))
 
 
@@ -85,7 +85,7 @@ def untag(invocation: Invocation, name: str, wish: many.Which) -> None:
 
     Named conversations at once; all that fit a filter after a question, with their number.
     """
-    many.check("untag", wish)
+    many.check("untag", wish, invocation)
     run(many.change(invocation, f"freed of the tag {name}", wish, untag=name))
 
 
@@ -108,7 +108,7 @@ def move(invocation: Invocation, wish: many.Which, to: str | None, out: bool) ->
     A conversation is in one folder or in none, and a folder is there while something is in it.
     Named conversations at once; all that fit a filter after a question, with their number.
     """
-    many.check("move", wish)
+    many.check("move", wish, invocation)
     if out is (to is not None) or (to is not None and not to.strip()):
         raise UsageError(
             "move needs to know where to: --to FOLDER, or --out",

@@ -35,15 +35,19 @@ def can_pick() -> bool:
     return seen and os.environ.get("TERM") != "dumb" and find_spec("prompt_toolkit") is not None
 
 
-async def pick(invocation: Invocation) -> str | None:
+async def pick(invocation: Invocation, *, deleted: bool = False) -> str | None:
     """Let a person pick a conversation, and return its handle; None where there is none.
+
+    Args:
+        invocation: from which store.
+        deleted: from the bin, of which no messages are shown.
 
     Raises:
         EndedError: the person left.
         StoreError: the store cannot be opened or read.
     """
     async with invocation.open() as store:
-        records = await _newest(store)
+        records = await _newest(store, deleted=deleted)
         if not records:
             return None
         chosen = await _Picker(store, records).run()
@@ -52,11 +56,11 @@ async def pick(invocation: Invocation) -> str | None:
     return chosen.handle
 
 
-async def _newest(store: Store) -> list[ConversationRecord]:
+async def _newest(store: Store, *, deleted: bool) -> list[ConversationRecord]:
     found: list[ConversationRecord] = []
     cursor: str | None = None
     while len(found) < OFFERED:
-        page = await store.list(limit=_PAGE, cursor=cursor)
+        page = await store.list(limit=_PAGE, cursor=cursor, deleted=deleted)
         found += page.items
         if (cursor := page.next_cursor) is None:
             break
@@ -206,9 +210,11 @@ class _Picker:
     async def _read(self, record: ConversationRecord, app: Application[Any]) -> None:
         from convostore.errors import ConvostoreError
 
+        path: Sequence[Message] = ()
         try:
-            chat = await self._store.resume(record.id)
-            path = await chat.history(_SHOWN_MESSAGES)
+            if record.deleted_at_ms is None:
+                chat = await self._store.resume(record.id)
+                path = await chat.history(_SHOWN_MESSAGES)
         except ConvostoreError as error:
             self._previews[record.id] = [("", one_line(error.message))]
         else:

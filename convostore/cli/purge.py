@@ -49,7 +49,7 @@ def purge(invocation: Invocation, wish: Which, copies: bool) -> None:
     Texts, search terms and the traces in the store's file go; what the model calls cost stays
     counted. There is no way back. --all is the whole bin.
     """
-    many.check("purge", wish)
+    many.check("purge", wish, invocation, deleted=True)
     run(_purge(invocation, wish, copies), patient=True)
 
 

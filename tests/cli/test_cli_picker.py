@@ -123,3 +123,24 @@ def test_tightest_match_stands_first_and_equal_ones_keep_the_order() -> None:
     assert fitting(known, "cc33") == [three]
     assert fitting(known, "bot:7 (1)") == [three]
     assert fitting(known, ".*") == []
+
+
+def test_commands_for_many_take_the_one_that_is_picked(
+    program: Program, handles: list[str]
+) -> None:
+    """Deleting, and bringing back from the bin, whose messages are not shown."""
+    with Screen(program, "delete") as screen:
+        screen.expect("about Rail pass")
+        screen.type("bread")
+        screen.expect("about Bread")
+        screen.type(ENTER)
+        assert screen.end() == 0
+    listed = program("list", "--bin").text
+    assert listed.startswith(handles[1])
+    with Screen(program, "restore") as screen:
+        screen.expect("Bread")
+        screen.expect("2 messages")
+        screen.type(ENTER)
+        screen.expect("1 conversation brought back")
+        assert screen.end() == 0
+        assert "about Bread" not in screen.text
