@@ -28,6 +28,7 @@ def main() -> None:
     branched(handle)
     ordered(handle)
     found()
+    attached()
     counted()
     deleted(handle)
 
@@ -66,6 +67,16 @@ def found() -> None:
     say("\nEverything that was said is found, in every branch.")
     run("search", "rail pass", "--all-branches")
     run("search", "role:title kyoto")
+
+
+def attached() -> None:
+    """Send a file along, list what is attached, get it out."""
+    say("\nFiles go along with a question, are kept once, and come out again.")
+    plan = FOLDER / "plan.txt"
+    plan.write_text("Day 1: the east. Day 2: the west.\n")
+    run("chat", "Read my plan", "-p", "echo", "--attach", str(plan))
+    run("attachment", "@")
+    run("attachment", "@", "plan.txt", "-o", str(FOLDER / "copy.txt"))
 
 
 def counted() -> None:

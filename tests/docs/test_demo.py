@@ -43,6 +43,7 @@ def test_history_is_lived_in_by_the_commands_that_are_shown(tmp_path: Path) -> N
     for line in (
         "[2 of 2] Plan two days",
         "* Kyoto in autumn  #travel",
+        "34 bytes in .demo/copy.txt",
         "1 conversation brought back",
     ):
         assert line in shown
