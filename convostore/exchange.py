@@ -21,7 +21,7 @@ from convostore.targets import Target
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
 
-    from convostore.records import ConversationDossier, ConversationRecord, Message
+    from convostore.records import ConversationDossier, ConversationRecord, Message, UsageRecord
 
 Format: TypeAlias = Literal["jsonl", "markdown"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -72,6 +72,14 @@ class ExportSource(Protocol):
 
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         """Read one conversation in one transaction; None when it is gone."""
+        ...
+
+    async def orphaned_usage(
+        self, after_id: str | None, limit: int
+    ) -> tuple[tuple[str, UsageRecord], ...]:
+        """List, by id, what was paid in conversations that are gone; nothing where only some of
+        an owner's rows are wanted.
+        """
         ...
 
     async def messages_between(
@@ -218,9 +226,19 @@ async def _pieces(
     async for one in _each(source, ids):
         async for piece in _jsonl(source, one, count, told):
             yield piece
+    if ids is None:
+        async for piece in _orphaned_usage(source):
+            yield piece
     yield jsonl.end(
         conversations=count.conversations - conversations, messages=count.messages - messages
     )
+
+
+async def _orphaned_usage(source: ExportSource) -> AsyncGenerator[str]:
+    after: str | None = None
+    while page := await source.orphaned_usage(after, _IDS_PER_READ):
+        yield "".join(jsonl.usage(owner, usage) for owner, usage in page)
+        after = page[-1][1].id
 
 
 async def _jsonl(

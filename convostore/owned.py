@@ -49,3 +49,7 @@ class Owned:
         job = EnsureOwner(name=self.name, now_ms=clock.now_ms())
         self._id = str(await database.write(ensure_owners, "", job))
         return database, self._id
+
+    def forget(self) -> None:
+        """Look the owner up again: the one that was known was erased."""
+        self._id = None

@@ -5,26 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convostore.carrying import give_out
-from convostore.storage import reads
+from convostore.storage import dossiers, reads
 from convostore.storage.attachments import no_attachment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from convostore.records import ConversationDossier, ConversationRecord, Message
+    from convostore.records import ConversationDossier, ConversationRecord, Message, UsageRecord
     from convostore.storage.database import Database
 
 
 class StoredSource:
-    """One owner's rows, as `exchange.ExportSource` asks for them."""
+    """One owner's rows, as `exchange.ExportSource` asks for them.
+
+    Args:
+        at: finds the rows.
+        find: looks a reference up.
+        binned: give what is in the bin too.
+    """
 
     def __init__(
         self,
         at: Callable[[], Awaitable[tuple[Database, str] | None]],
         find: Callable[[str], Awaitable[ConversationRecord]],
+        *,
+        binned: bool = False,
     ) -> None:
         self._at = at
         self._find = find
+        self._binned = binned
 
     async def find(self, ref: str) -> ConversationRecord:
         """Look a reference up, as the store does.
@@ -38,12 +47,23 @@ class StoredSource:
     async def conversation_ids(self, after_id: str | None, limit: int) -> tuple[str, ...]:
         """List the ids after *after_id*, ascending."""
         at = await self._at()
-        return () if at is None else await reads.conversation_ids(*at, after_id, limit)
+        if at is None:
+            return ()
+        return await dossiers.conversation_ids(*at, after_id, limit, binned=self._binned)
 
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         """Read one conversation with what hangs on it; None when it is gone."""
         at = await self._at()
-        return None if at is None else await reads.dossier(*at, conversation_id)
+        if at is None:
+            return None
+        return await dossiers.dossier(*at, conversation_id, binned=self._binned)
+
+    async def orphaned_usage(
+        self, after_id: str | None, limit: int
+    ) -> tuple[tuple[str, UsageRecord], ...]:
+        """List what was paid in conversations that are gone, with the bin; else nothing."""
+        at = await self._at() if self._binned else None
+        return () if at is None else await dossiers.orphaned_usage(*at, after_id, limit)
 
     async def messages_between(
         self, conversation_id: str, after_seq: int, last_seq: int, limit: int

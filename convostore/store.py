@@ -13,15 +13,13 @@ from convostore.errors import StoreError
 from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
+from convostore.owners import Owners
 from convostore.seeking import Seeking
 from convostore.source import StoredSource
 from convostore.storage import engines, lookup, reads
-from convostore.storage.conversations import (
-    create_conversations,
-)
+from convostore.storage.conversations import OwnerGone, create_conversations
 from convostore.text import gate_owner
 from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience, Place
-from convostore.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -112,7 +110,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Upkeep, Counting, Seeking, Attaching):
+class Store(Owners, Counting, Seeking, Attaching):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a
@@ -265,9 +263,13 @@ class Store(Upkeep, Counting, Seeking, Attaching):
     async def _create(self, *, reuse: bool, **wish: Any) -> Conversation:
         far = self._opener.provider
         job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
-        database, owner_id = await self._owned.for_writing()
-        id_ = await database.write(create_conversations, owner_id, job)
-        return await self._conversation(await lookup.conversation_by_id(database, owner_id, id_))
+        while True:
+            database, owner_id = await self._owned.for_writing()
+            id_ = await database.write(create_conversations, owner_id, job)
+            if not isinstance(id_, OwnerGone):
+                record = await lookup.conversation_by_id(database, owner_id, id_)
+                return await self._conversation(record)
+            self._owned.forget()  # erased by somebody else: one of that name is made anew
 
     async def resume(self, ref: str) -> Conversation:
         """Return a conversation to go on with.
@@ -286,7 +288,12 @@ class Store(Upkeep, Counting, Seeking, Attaching):
         return await self._conversation(await self.find(ref))
 
     async def export(
-        self, ref: str | None = None, *, format: str = "jsonl", to: Path | str | None = None
+        self,
+        ref: str | None = None,
+        *,
+        format: str = "jsonl",
+        to: Path | str | None = None,
+        deleted: bool = False,
     ) -> exchange.ExportReport | AsyncGenerator[str]:
         """Write a conversation, or all of this owner's, as JSON lines or Markdown.
 
@@ -294,6 +301,8 @@ class Store(Upkeep, Counting, Seeking, Attaching):
             ref: which; None is all.
             format: "jsonl" loses nothing but secrets; "markdown" is for reading.
             to: a file, or a folder for a file each; None returns the text as it is read.
+            deleted: with all of them also those in the bin, and what was paid in those that are
+                gone: everything that is kept for this owner.
 
         Raises:
             ConversationNotFoundError: nothing fits.
@@ -304,7 +313,7 @@ class Store(Upkeep, Counting, Seeking, Attaching):
             StoreError: the store cannot be opened or read; of a text, on the way.
             StoreClosedError: the store is closed.
         """
-        source = StoredSource(self.rows_of, self.find)
+        source = StoredSource(self.rows_of, self.find, binned=deleted and ref is None)
         refs = None if ref is None else [ref]
         if to is None:
             return exchange.export_text(source, refs, format=format)

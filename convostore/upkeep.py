@@ -110,7 +110,7 @@ class Upkeep(Lists):
             StoreError: the store cannot be opened, read or written.
         """
         ids = await self._meant(which, deleted=True)
-        report = await self._purge(ids)
+        report = await self._purge(ids, only_binned=True)
         if (at := await self._owned.for_reading()) is not None:
             await forget_forsaken(*at, GRACE_S)
         await scrub_after((await self._opener.opened()).database, scrub)
@@ -184,9 +184,9 @@ class Upkeep(Lists):
             return await self.matching(which, deleted=deleted)
         return tuple(which)
 
-    async def _purge(self, ids: tuple[str, ...]) -> PurgeReport:
+    async def _purge(self, ids: tuple[str, ...], *, only_binned: bool) -> PurgeReport:
         at, now_ms = await self._owned.for_reading(), clock.now_ms()
-        jobs = [Purge(conversation_id=id_, only_binned=True, now_ms=now_ms) for id_ in ids]
+        jobs = [Purge(conversation_id=id_, only_binned=only_binned, now_ms=now_ms) for id_ in ids]
         found, changed, gone, busy, messages = len(jobs), 0, 0, 0, 0
         while at is not None and jobs:
             database, owner_id = at

@@ -18,6 +18,7 @@ HOMES = {
     "metadata": ("convostore.cli.order", "metadata"),
     "models": ("convostore.cli.models", "models"),
     "move": ("convostore.cli.order", "move"),
+    "owner": ("convostore.cli.owner", "owner"),
     "path": ("convostore.cli.read", "path"),
     "pin": ("convostore.cli.order", "pin"),
     "purge": ("convostore.cli.purge", "purge"),

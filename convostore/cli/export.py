@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from convostore.cli.invocation import (
     store_options,
 )
 from convostore.cli.terminal import counted, say
+
+if TYPE_CHECKING:
+    from convostore.exchange import ExportReport
 
 
 @click.command(
@@ -60,27 +64,32 @@ def export(
             "export takes a conversation or --all, not both", hint="leave one of them out"
         )
     wanted = None if everything else needed_ref(ref, "export", picking=invocation)
-    run(_export(invocation, wanted, format_name, None if _is_stdout(to) else to))
+    run(_export(invocation, wanted, format_name, None if is_stdout(to) else to))
 
 
-def _is_stdout(to: str | None) -> bool:
+def is_stdout(to: str | None) -> bool:
+    """Tell whether *to* is stdout, which nothing is, too."""
     return to is None or to in {"-", "/dev/stdout", "/dev/fd/1"}
 
 
 async def _export(
     invocation: Invocation, ref: str | None, format_name: str, to: str | None
 ) -> None:
+    async with invocation.open() as store:
+        await write_out(await store.export(ref, format=format_name, to=to))
+
+
+async def write_out(exported: ExportReport | AsyncGenerator[str]) -> None:
+    """Write an export to stdout as it comes; of one that went to a file, say what is in it."""
     from convostore.cli.output import Output
 
-    async with invocation.open() as store:
-        exported = await store.export(ref, format=format_name, to=to)
-        if isinstance(exported, AsyncGenerator):
-            output = Output()
-            async with aclosing(exported) as pieces:
-                async for piece in pieces:
-                    await output.write(piece)
-        else:
-            say(
-                f"{counted(exported.conversations, 'conversation')} with "
-                f"{counted(exported.messages, 'message')} in {exported.path}"
-            )
+    if isinstance(exported, AsyncGenerator):
+        output = Output()
+        async with aclosing(exported) as pieces:
+            async for piece in pieces:
+                await output.write(piece)
+    else:
+        say(
+            f"{counted(exported.conversations, 'conversation')} with "
+            f"{counted(exported.messages, 'message')} in {exported.path}"
+        )

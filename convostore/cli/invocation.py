@@ -53,17 +53,21 @@ class Invocation:
         """Return where that is: the file of a SQLite URL, a server's URL without its password."""
         return plainconfig.location(self.url)
 
-    def open(self, *, create: bool = False) -> Store:
+    def open(
+        self, *, create: bool = False, owner: str | None = None, personal: bool = False
+    ) -> Store:
         """Return the store, upgraded when it is older; opened by `async with`.
 
         Args:
             create: make a store where there is none; else that is a StoreOpenError.
+            owner: whose part of it; by default of whom is typed or configured.
+            personal: the part of the owner without a name.
         """
         from convostore.store import open as open_store
 
         return open_store(
             self.url,
-            owner=self.owner or self.config.owner,
+            owner=None if personal else owner or self.owner or self.config.owner,
             migrate=True,
             create=create,
             busy_timeout_s=self.config.busy_timeout_s,

@@ -176,8 +176,8 @@ async def show(store: Store, ids: Sequence[str], *, deleted: bool) -> None:
         page.print_list(found, as_json=False)
 
 
-def ask(what: str) -> None:
-    """Ask whether many are to be changed.
+def ask(what: str, hint: str = "add --yes, or --dry-run to see which they are") -> None:
+    """Ask whether many are to be changed; *hint* says what to type where nobody can be asked.
 
     Raises:
         UsageError: there is nobody to ask, or the answer is no.
@@ -185,7 +185,7 @@ def ask(what: str) -> None:
     if not is_terminal(sys.stdin):
         raise UsageError(
             f"{what}, and nobody is there to be asked",
-            hint="add --yes, or --dry-run to see which they are",
+            hint=hint,
         )
     if not click.confirm(f"{what}. Go on?", err=True):
         raise UsageError("nothing was changed")

@@ -11,6 +11,8 @@ r"""Our own export: one JSON object a line, complete but for secrets.
     {"type": "usage", ...}             what its model calls cost
     {"type": "remote_thread", ...}     where the far side kept it, without the far side's ids
     ...                                the next conversation
+    {"type": "usage", ...}             of an owner's whole export: what was paid in conversations
+                                       that are gone
     {"type": "end", "conversations", "messages"}
 
 A file without its `end` is cut off. Lines end with a line feed and are UTF-8; they must be split at

@@ -51,6 +51,11 @@ class NewConversation(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
 
 
+class OwnerGone(msgspec.Struct, frozen=True):
+    """Nothing was stored: the owner was erased since the caller learned who that is."""
+
+
+_OWNER_IS_THERE = Hot(select(owner.c.id).where(owner.c.id == bindparam("owner_id")))
 OWNER_BY_NAME = Hot(select(owner.c.id).where(owner.c.name == bindparam("name")))
 PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSONAL))
 _ADD_OWNER = Hot(insert(owner))
@@ -98,11 +103,13 @@ def _ensure_owner(tx: Tx, job: EnsureOwner) -> str:
 
 def create_conversations(
     tx: Tx, owner_id: str, jobs: Sequence[NewConversation]
-) -> list[str | ConvostoreError]:
+) -> list[str | OwnerGone | ConvostoreError]:
     """Store new conversations and return their ids; for a key to be reused, the id it has.
 
     A key that only a conversation in the bin has is taken from it.
     """
+    if not tx.rows(_OWNER_IS_THERE, owner_id=owner_id):
+        return [OwnerGone()] * len(jobs)
     return [_create(tx, owner_id, job) for job in jobs]
 
 

@@ -9,22 +9,11 @@ from sqlalchemy import and_, bindparam, case, select
 
 from convostore import clock
 from convostore.errors import MessageNotFoundError, StoreCorruptError
-from convostore.records import (
-    ConversationDossier,
-    Message,
-    RemoteThread,
-    RemoteThreadNote,
-    UsageRecord,
-)
 from convostore.storage.rows import (
     MESSAGE_COLUMNS,
-    RECORD_COLUMNS,
     REMOTE_COLUMNS,
-    USAGE_COLUMNS,
-    conversation_from,
     messages_from,
     remote_from,
-    usage_from,
 )
 from convostore.storage.statements import Hot, json_rows
 from convostore.storage.tables import (
@@ -33,12 +22,14 @@ from convostore.storage.tables import (
     journal,
     message,
     remote_thread,
-    usage,
 )
 
 if TYPE_CHECKING:
+    from convostore.records import (
+        Message,
+        RemoteThread,
+    )
     from convostore.storage.database import Database
-    from convostore.storage.statements import Row
 
 MOST_SEQ = 2**31 - 1  # what an Integer of PostgreSQL holds
 
@@ -115,35 +106,9 @@ _FAR_SIDE = Hot(
     )
     .where(_OWNED, conversation.c.id == bindparam("conversation_id"))
 )
-_CONVERSATION_IDS = Hot(
-    select(conversation.c.id)
-    .where(_OWNED, _KEPT, conversation.c.id > bindparam("after"))
-    .order_by(conversation.c.id)
-    .limit(bindparam("most"))
-)
 _RUNNING = Hot(
     select(message.c.conversation_id, message.c.seq, message.c.lease).where(
         message.c.owner_id == bindparam("owner_id"), IS_RUNNING
-    )
-)
-_usages = (
-    select(json_rows(*USAGE_COLUMNS, usage.c.id))
-    .where(
-        usage.c.owner_id == conversation.c.owner_id, usage.c.conversation_id == conversation.c.id
-    )
-    .scalar_subquery()
-)
-_remotes = (
-    select(json_rows(*REMOTE_COLUMNS))
-    .where(
-        remote_thread.c.owner_id == conversation.c.owner_id,
-        remote_thread.c.conversation_id == conversation.c.id,
-    )
-    .scalar_subquery()
-)
-_DOSSIER = Hot(
-    select(*RECORD_COLUMNS, _usages, _remotes).where(
-        _OWNED, _KEPT, conversation.c.id == bindparam("id")
     )
 )
 
@@ -329,52 +294,3 @@ async def running_replies(database: Database, owner_id: str) -> list[tuple[str, 
     """List the replies stored as running: conversation id, seq, lease."""
     rows = await database.read(_RUNNING, owner_id=owner_id)
     return [(id_, seq, lease or "") for id_, seq, lease in rows]
-
-
-async def conversation_ids(
-    database: Database, owner_id: str, after_id: str | None, limit: int
-) -> tuple[str, ...]:
-    """List conversation ids after *after_id*, ascending, archived ones too, without the bin."""
-    rows = await database.read(
-        _CONVERSATION_IDS, owner_id=owner_id, after=after_id or "", most=limit
-    )
-    return tuple(row[0] for row in rows)
-
-
-async def dossier(database: Database, owner_id: str, id: str) -> ConversationDossier | None:
-    """Read a conversation with its usage and remote threads, in one statement."""
-    rows = await database.read(_DOSSIER, owner_id=owner_id, id=id)
-    if not rows:
-        return None
-    *columns, usages, remotes = rows[0]
-    return ConversationDossier(
-        record=conversation_from(tuple(columns)),
-        usage=tuple(_usage_record(row) for row in sorted(_rows(usages), key=lambda row: row[-1])),
-        remotes=tuple(_note(row) for row in sorted(_rows(remotes))),
-    )
-
-
-def _rows(text: str | None) -> list[Row]:
-    return [tuple(row) for row in msgspec.json.decode(text or "[]")]
-
-
-def _usage_record(row: Row) -> UsageRecord:
-    return UsageRecord(
-        id=row[9],
-        message_seq=row[0],
-        provider=row[1],
-        model=row[2],
-        created_at_ms=row[3],
-        usage=usage_from(row),
-    )
-
-
-def _note(row: Row) -> RemoteThreadNote:
-    remote = remote_from(row)
-    return RemoteThreadNote(
-        message_seq=row[0],
-        server_url=remote.server_url,
-        dialect=remote.dialect,
-        same_text=remote.same_text,
-        expires_at_ms=remote.expires_at_ms,
-    )

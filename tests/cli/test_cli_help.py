@@ -8,7 +8,10 @@ from click.testing import CliRunner
 from convostore.cli.commands import NAMES
 from convostore.cli.program import program
 
-GROUPS = {"db": ["backup", "check", "restore", "upgrade"]}
+GROUPS = {
+    "db": ["backup", "check", "restore", "scrub", "upgrade"],
+    "owner": ["erase", "export", "list"],
+}
 LINES = [[], *([name] for name in sorted(NAMES))]
 LINES += [[group, name] for group, names in GROUPS.items() for name in names]
 

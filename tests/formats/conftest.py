@@ -68,6 +68,13 @@ class Shelf:
         ids = sorted(key for key in self.dossiers if after_id is None or key > after_id)
         return tuple(ids[:limit])
 
+    async def orphaned_usage(
+        self, after_id: str | None, limit: int
+    ) -> tuple[tuple[str, UsageRecord], ...]:
+        """Have nothing that was paid elsewhere."""
+        del after_id, limit
+        return ()
+
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         return self.dossiers.get(conversation_id)
 

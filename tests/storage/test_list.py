@@ -15,6 +15,7 @@ from convostore.records import Message
 from convostore.storage import (
     appends,
     conversations,
+    dossiers,
     filters,
     journal,
     listing,
@@ -181,7 +182,7 @@ SERVED: dict[str, tuple[Any, str]] = {
         "autoindex_conversation_1 (owner_id=? AND id=?)",
     ),
     "a message's place": (reads._SEQ_OF, "message_id"),
-    "a dossier": (reads._DOSSIER, "usage_message"),
+    "a dossier": (dossiers._DOSSIER, "usage_message"),
     "messages by a list of ids": (appends._BY_ID, "message_id (owner_id=? AND id=?)"),
     "a list of idempotency keys": (
         turns._BY_KEY,

@@ -10,7 +10,7 @@ import pytest
 import convostore
 from convostore.errors import ConversationNotFoundError, ConvostoreError
 from convostore.records import Message
-from convostore.storage import reads
+from convostore.storage import dossiers, reads
 from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.appends import Append, append_messages
 from convostore.storage.endings import finish_turns
@@ -133,9 +133,9 @@ async def test_every_read_of_another_owners_conversation_is_empty(store: Store) 
     assert await reads.answers(*at, chat.id, 1) == ()
     assert await reads.seq_of(*at, chat.id, ids) is None
     assert await reads.remote_of(*at, chat.id, 3) is None
-    assert await reads.dossier(*at, chat.id) is None
+    assert await dossiers.dossier(*at, chat.id) is None
     assert await reads.running_replies(*at) == []
-    assert await reads.conversation_ids(*at, None, 99) == (bob.id,)
+    assert await dossiers.conversation_ids(*at, None, 99) == (bob.id,)
 
 
 @pytest.mark.asyncio

@@ -354,6 +354,18 @@ async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) ->
 
 
 @pytest.mark.asyncio
+async def test_erasing_whose_answer_was_lost_has_erased(patient: Store) -> None:
+    """Once, and what is made for that name afterwards stays."""
+    await patient.for_owner("alice").create(title="hers")
+    alice = patient.for_owner("alice")
+    async with answers_lost(patient):
+        assert (await alice.erase_owner()).conversations == 1
+    await alice.create(title="anew")
+    assert [one.name for one in await patient.owners()] == ["alice"]
+    assert len((await alice.list()).items) == 1
+
+
+@pytest.mark.asyncio
 async def test_purge_whose_answer_was_lost_is_a_purge(patient: Store) -> None:
     """It counts as made, and so does the note of a scrub that is taken away."""
     chat = await patient.create(title="one")
