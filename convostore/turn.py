@@ -20,6 +20,7 @@ from convostore.errors import (
     ConvostoreError,
     ProviderError,
     RemoteThreadGoneError,
+    StoreBusyError,
     TurnStateError,
 )
 from convostore.events import Finished, RemoteUpdate
@@ -347,7 +348,7 @@ class Turn:
                 job = self._ending(
                     status, error_record(error, self._remote), storable(finished or Finished())
                 )
-                write = asyncio.ensure_future(self._write_end(job))
+                write = asyncio.ensure_future(self._write_end(job, error))
                 self._place.pulse.see_through(write)
                 late = self._place.pulse.waits_no_more
                 await in_spite_of_cancel(write, LAST_WRITE_S, late=late)
@@ -378,14 +379,14 @@ class Turn:
             **columns_of(self.reply),
         )
 
-    async def _write_end(self, job: FinishTurn) -> None:
-        place = self._place
+    async def _write_end(self, job: FinishTurn, error: Exception | None) -> None:
+        place, met_busy = self._place, isinstance(error, StoreBusyError)
         try:
             await self._journal.settled()
-            ended = await write_end(place, job, met_busy=self._journal.met_busy)
-        except ConvostoreError as error:
-            self._unwritten = error
-            place.pulse.write_later(job.token, lambda: write_end(place, job), why=error)
+            ended = await write_end(place, job, met_busy=met_busy)
+        except ConvostoreError as why:
+            self._unwritten = why
+            place.pulse.write_later(job.token, lambda: write_end(place, job), why=why)
             raise
         except BaseException:  # the store is closed, or the event loop ends
             self._journal.abandon()

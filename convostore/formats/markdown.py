@@ -148,7 +148,8 @@ def _keeps_to_itself(text: str) -> bool:
 def _holds_html(line: str) -> bool:
     if "<" not in line:
         return False
-    shown = _CODE_SPAN.sub("", line) if len(line) <= _CODE_SPAN_LIMIT_CHARS else line
+    plain = len(line) <= _CODE_SPAN_LIMIT_CHARS and "\\`" not in line  # else no span for sure
+    shown = _CODE_SPAN.sub("", line) if plain else line
     return bool(_HTML_BLOCK.match(line) or _HTML_TAG.search(shown))
 
 

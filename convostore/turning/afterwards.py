@@ -128,8 +128,8 @@ async def write_end(place: Place, job: FinishTurn, *, met_busy: bool = False) ->
     Args:
         place: the conversation.
         job: how the reply ends.
-        met_busy: the reply has just waited for a busy store as long as it may; now it waits for
-            `AGAIN_S` more.
+        met_busy: it ends because it has waited for a busy store as long as it may; now it waits
+            for `AGAIN_S` more.
 
     Raises:
         StoreError: it could not be written, or not be known to be: it may be repeated.

@@ -42,11 +42,6 @@ class Journaling:
         self._error: Exception | None = None
         self.used = False
 
-    @property
-    def met_busy(self) -> bool:
-        """Tell whether a flush has waited for others, who held the store, as long as it may."""
-        return isinstance(self._error, StoreBusyError)
-
     def begin(self, message_seq: int, lease: str) -> None:
         """Journal the reply *message_seq*, whose row holds *lease*, from now on."""
         self._seq, self._lease, self._lease_ms = message_seq, lease, clock.now_ms()

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -51,6 +51,7 @@ def outline(text: str) -> list[tuple[str, str]]:
 
 
 @given(bodies=st.lists(PARTS, min_size=1, max_size=3))
+@example(bodies=[[TextPart("\\```<details>```")]])  # an escaped backtick begins no code
 def test_no_text_passes_itself_off_as_a_message(bodies: list[list[Part]]) -> None:
     """A CommonMark reader sees our role headings and our details, whatever the texts hold."""
     messages = [Message(role="user", text="", parts=tuple(parts)) for parts in bodies]

@@ -58,6 +58,28 @@ async def test_question_waits_for_a_running_reply_when_told_to() -> None:
         await waiting
         texts = [message.text for message in await other.history()]
         assert texts == ["first", "one", "second", "two"]
+
+
+@pytest.mark.asyncio
+async def test_questions_of_a_room_are_asked_in_the_order_in_which_they_came() -> None:
+    """Who came late does not overtake who waits for long and looks less often by now."""
+    provider = ScriptedProvider()
+    async with temporary_store(provider) as store:
+        chat = await store.create(key="room:1")
+        gate = provider.gate("running")
+        provider.script("one", gate, Finished())
+        provider.answer("two")
+        provider.answer("three")
+        asking = [asyncio.create_task(chat.send("first"))]
+        await gate.arrive()
+        for text, pause_s in (("second", 0.5), ("third", 0.03)):
+            other = await store.get_or_create("room:1")
+            asking.append(asyncio.create_task(other.send(text)))
+            await asyncio.sleep(pause_s)
+        gate.open()
+        await asyncio.gather(*asking)
+        texts = [message.text for message in await (await store.resume(chat.id)).history()]
+        assert texts == ["first", "one", "second", "two", "third", "three"]
         assert [one.text for one in provider.requests[1].messages] == ["first", "one", "second"]
 
 
