@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -11,6 +10,7 @@ from convostore.formats.foreign import (
     ForeignConversation,
     ForeignMessage,
     in_order,
+    iso_ms,
     known,
     newest_end,
     refused,
@@ -69,19 +69,6 @@ def read(value: dict[str, Any]) -> ForeignConversation:
         remarks=tuple(remarks),
         raw=_raw(value, found),
     )
-
-
-def iso_ms(text: object) -> int | None:
-    """Return an ISO 8601 time in milliseconds; one without a zone is UTC. None where it is none."""
-    if not isinstance(text, str):
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if found.tzinfo is None:
-        found = datetime.fromisoformat(f"{found.isoformat()}+00:00")
-    return round(found.timestamp() * 1000)
 
 
 def _raw(value: dict[str, Any], found: list[dict[str, Any]]) -> bytes:

@@ -7,6 +7,7 @@ alone; where those are missing or run in a circle it is mended, and a remark say
 from __future__ import annotations
 
 import heapq
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -126,6 +127,19 @@ def time_ms(seconds: object) -> int | None:
     except (ValueError, OverflowError):  # no number, not finite
         return None
     return found if abs(found) < _FAR_FUTURE_MS else None
+
+
+def iso_ms(text: object) -> int | None:
+    """Return an ISO 8601 time in milliseconds; one without a zone is UTC. None where it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        found = datetime.fromisoformat(f"{found.isoformat()}+00:00")
+    return round(found.timestamp() * 1000)
 
 
 def refused(source: str, reason: str) -> FormatError:
