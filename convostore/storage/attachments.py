@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Tx
 
 CHUNK_BYTES: Final = 256 * 1024  # of one piece, and so of one write that others wait for
+CLAIMED: Final = 0  # in `used_at_ms`: a message has referred to it since it was last handed in
 _AT_ONCE: Final = 20  # attachments that one write removes
 
 _OWNED = attachment.c.owner_id == bindparam("owner_id")
@@ -71,6 +72,16 @@ _REFERENCES = Hot(
         message_attachment.c.message_seq, message_attachment.c.number, message_attachment.c.sha256
     ).where(*_OF_MESSAGES)
 )
+_CLAIM = Hot(
+    update(attachment)
+    .where(
+        attachment.c.owner_id == bindparam("of_owner_id"),
+        attachment.c.sha256 == bindparam("of_sha256"),
+        _WHOLE,
+        attachment.c.used_at_ms != CLAIMED,
+    )
+    .values(used_at_ms=CLAIMED)
+)
 _LET_GO = Hot(
     delete(message_attachment).where(
         *_OF_MESSAGES, message_attachment.c.message_seq == bindparam("seq")
@@ -83,7 +94,14 @@ _HOLD = Hot(
     .order_by(attachment.c.sha256)
     .with_for_update()
 )
-_UNUSED = Hot(select(attachment.c.id).where(_OWNED, ~_USED, one_of(attachment.c.id, "ids")))
+_UNUSED = Hot(
+    select(attachment.c.id).where(
+        _OWNED,
+        ~_USED,
+        one_of(attachment.c.id, "ids"),
+        attachment.c.used_at_ms < bindparam("before_ms"),
+    )
+)
 _FORSAKEN = Hot(
     select(attachment.c.id)
     .where(_OWNED, ~_USED, attachment.c.used_at_ms < bindparam("before_ms"))
@@ -179,7 +197,7 @@ def _remove_forsaken(tx: Tx, owner_id: str, job: RemoveForsaken) -> int:
     held = tx.rows(_FORSAKEN, owner_id=owner_id, before_ms=job.before_ms, most=_AT_ONCE)
     if held:
         owe_scrub(tx)
-    removed = _remove_unused(tx, owner_id, [id_ for (id_,) in held])
+    removed = _remove_unused(tx, owner_id, [id_ for (id_,) in held], before_ms=job.before_ms)
     if removed:
         owe_scrub(tx)
     return removed
@@ -199,6 +217,8 @@ def refer(
     tx: Tx, owner_id: str, conversation_id: str, message_seq: int, contents: Sequence[str]
 ) -> None:
     """Let a message that was just stored refer to *contents*, which are there."""
+    for sha256 in sorted(set(contents)):
+        tx.run(_CLAIM, of_owner_id=owner_id, of_sha256=sha256)
     at = {"owner_id": owner_id, "conversation_id": conversation_id, "message_seq": message_seq}
     for number, sha256 in enumerate(contents):
         tx.run(_REFER, **at, number=number, sha256=sha256)
@@ -215,7 +235,10 @@ def references(tx: Tx, owner_id: str, conversation_id: str) -> dict[int, list[st
 
 
 def let_go(tx: Tx, owner_id: str, conversation_id: str, seqs: Iterable[int]) -> None:
-    """Take back what messages refer to, before they go; what nobody refers to then goes, too."""
+    """Take back what messages refer to, before they go; what nobody refers to then goes, too.
+
+    But for what somebody has just handed in again, and is about to refer to.
+    """
     at = {"owner_id": owner_id, "conversation_id": conversation_id}
     found = references(tx, owner_id, conversation_id)
     gone = [seq for seq in seqs if seq in found]
@@ -232,17 +255,18 @@ def let_go_of_all(tx: Tx, owner_id: str, conversation_id: str) -> None:
 
 
 def remove_unused(tx: Tx, owner_id: str, contents: Iterable[str]) -> None:
-    """Remove those of *contents* that no message refers to."""
+    """Remove those of *contents* that no message refers to, and nobody is handing in."""
     if names := sorted(set(contents)):
         held = tx.rows(_HOLD, owner_id=owner_id, wanted=to_json(names))
-        _remove_unused(tx, owner_id, [id_ for (id_,) in held])
+        _remove_unused(tx, owner_id, [id_ for (id_,) in held], before_ms=CLAIMED + 1)
 
 
-def _remove_unused(tx: Tx, owner_id: str, held: Sequence[str]) -> int:
+def _remove_unused(tx: Tx, owner_id: str, held: Sequence[str], *, before_ms: int) -> int:
     """Remove those of the attachments held that nobody refers to, as it is seen from now on."""
     if not held:
         return 0
-    unused = [id_ for (id_,) in tx.rows(_UNUSED, owner_id=owner_id, ids=to_json(list(held)))]
+    at = {"ids": to_json(list(held)), "before_ms": before_ms}
+    unused = [id_ for (id_,) in tx.rows(_UNUSED, owner_id=owner_id, **at)]
     _remove(tx, owner_id, unused)
     return len(unused)
 

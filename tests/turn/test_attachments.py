@@ -118,6 +118,21 @@ async def test_attachments_go_with_the_last_message_that_refers_to_them(
 
 
 @pytest.mark.asyncio
+async def test_what_somebody_is_handing_in_again_does_not_go(
+    store: Store, chat: Conversation, path: Where
+) -> None:
+    """The same bytes, taken in between the last reference and its end, can be referred to."""
+    first = await store.attach(b"same")
+    await chat.append(Message.user("q", attachments=[first]))
+    again = await store.attach(b"same")
+    await chat.delete_branch(1)
+    (stored,) = await chat.append(Message.user("r", attachments=[again]))
+    assert await whole(store.attachment(again)) == b"same"
+    await chat.delete_branch(stored.seq)
+    assert counts(path) == [0, 0, 0]
+
+
+@pytest.mark.asyncio
 async def test_what_is_not_there_cannot_be_referred_to(
     store: Store, chat: Conversation, path: Where
 ) -> None:
