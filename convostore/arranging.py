@@ -11,13 +11,12 @@ from convostore import clock
 from convostore.errors import InvalidTextError
 from convostore.records import Filter
 from convostore.storage.ordering import Arrange
-from convostore.text import gate, gate_name, gate_tag
+from convostore.text import FAR_MS, gate, gate_name, gate_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_TAGS_ASKED = 16  # in one filter; each is one more look for every conversation
-_FAR_MS = 2**62  # no clock shows it, and it fits the database's integers
 
 
 class FilterWords(TypedDict, total=False):
@@ -69,7 +68,7 @@ def meant(filter: Filter | None, words: FilterWords) -> Filter:
 
 
 def _within(at_ms: int | None) -> int | None:
-    return None if at_ms is None else max(0, min(at_ms, _FAR_MS))
+    return None if at_ms is None else max(0, min(at_ms, FAR_MS))
 
 
 def arrange(

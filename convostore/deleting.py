@@ -63,7 +63,7 @@ class Deleting:
         """
         place = self._place
         await place.settled()
-        job = Purge(conversation_id=place.record.id, only_binned=False, now_ms=clock.now_ms())
+        job = Purge(conversation_id=place.record.id, now_ms=clock.now_ms())
         purged: Purged = await place.database.write(purge_conversations, place.owner_id, job)
         await scrub_after(place.database, scrub)
         return purged.messages

@@ -6,12 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from convostore.arranging import arrange, meant
 from convostore.errors import ConversationNotFoundError
 from convostore.records import ConversationRecord, Filter, Page
 from convostore.storage import listing, lookup
 from convostore.storage.ordering import arrange_conversations
+from convostore.text import gate_expiry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -142,6 +144,7 @@ class Lists:
         folder: str | None = None,
         tag: str | Iterable[str] = (),
         untag: str | Iterable[str] = (),
+        expires_at_ms: int | UnsetType | None = UNSET,
     ) -> UpdateReport:
         """Change how many conversations are listed; what is not named stays as it is.
 
@@ -154,18 +157,23 @@ class Lists:
             folder: the one they go into; "" takes them out of any.
             tag: one or several to add.
             untag: one or several to take away.
+            expires_at_ms: when they go for good by themselves; None is never.
 
         Raises:
-            ValueError: nothing is to be changed.
+            ValueError: nothing is to be changed, or it is no time to come.
             InvalidTextError: a name is blank, too long, or cannot be stored, or a conversation
                 would have more than 64 tags.
             StoreError: the store cannot be opened, read or written.
             StoreClosedError: the store is closed.
         """
         added, dropped = _names(tag), _names(untag)
-        if pin is None and archive is None and folder is None and not added and not dropped:
-            raise ValueError("say what to change: pin, archive, folder, tag or untag")
+        nothing = pin is None and archive is None and folder is None and expires_at_ms is UNSET
+        if nothing and not added and not dropped:
+            raise ValueError("say what to change: pin, archive, folder, tag, untag, expires_at_ms")
         wish = arrange("", pin=pin, archive=archive, folder=folder, tag=added, untag=dropped)
+        if expires_at_ms is not UNSET:
+            at_ms = gate_expiry(expires_at_ms)
+            wish = msgspec.structs.replace(wish, expires_at_ms=at_ms)
         ids = await self.matching(which) if isinstance(which, Filter) else tuple(which)
         jobs = [msgspec.structs.replace(wish, conversation_id=id_) for id_ in ids]
         return await in_parts(await self._owned.for_reading(), arrange_conversations, jobs)

@@ -12,7 +12,7 @@ from convostore.storage.conversations import NewConversation
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.ordering import refused_metadata
 from convostore.storage.rows import to_json
-from convostore.text import gate, gate_object
+from convostore.text import gate, gate_expiry, gate_object
 
 _TEXTS = ("title", "key", "system", "model", "provider", "anonymous_user_id")
 
@@ -28,6 +28,7 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
     Raises:
         InvalidTextError: a text cannot be stored, the key is empty, settings or metadata are no JSON
             object, or the metadata has more than 64 KiB.
+        ValueError: it would have expired already.
     """
     for name in _TEXTS:
         if wish[name] is not None:
@@ -52,4 +53,5 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
         metadata=to_json(wish["metadata"]) if wish["metadata"] else None,
         system=NewMessage(id=new_id(), role="system", text=system) if system else None,
         now_ms=clock.now_ms(),
+        expires_at_ms=gate_expiry(wish["expires_at_ms"]),
     )

@@ -10,7 +10,7 @@ from convostore import clock
 from convostore.arranging import arrange
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
 from convostore.storage.rows import to_json
-from convostore.text import gate_object
+from convostore.text import gate_expiry, gate_object
 from convostore.titling import TITLE_TIMEOUT_S, Titled, generate_title
 from convostore.turning.asking import who_answers
 
@@ -139,6 +139,28 @@ class Ordering:
             StoreClosedError: the store is closed.
         """
         return await self._arrange(arrange(self._place.record.id, folder=folder or ""))
+
+    async def expire(self, at_ms: int | None) -> ConversationRecord:
+        """Let it go for good by itself; see `Upkeep.purge_expired`.
+
+        From that time on it is in no list and no search, and no name finds it, as if it were
+        purged; its rows go when somebody next opens the store to write.
+
+        Args:
+            at_ms: when, in milliseconds UTC; None is never.
+
+        Raises:
+            ValueError: it is no time to come.
+            ConversationNotFoundError: the conversation is gone.
+            StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
+        """
+        job = Arrange(
+            conversation_id=self._place.record.id,
+            now_ms=clock.now_ms(),
+            expires_at_ms=gate_expiry(at_ms),
+        )
+        return await self._arrange(job)
 
     async def set_metadata(
         self, metadata: dict[str, Any], *, merge: bool = False

@@ -18,12 +18,14 @@ class Owned:
 
     Attributes:
         name: the owner's; None is the store's personal owner.
+        swept_s: when what has expired was last looked for, by the monotonic clock.
     """
 
     def __init__(self, opener: Opener, name: str | None) -> None:
         self.name = name
         self._opener = opener
         self._id: str | None = None
+        self.swept_s: float | None = None
 
     async def for_reading(self) -> tuple[Database, str] | None:
         """Return the database and the owner's id in it; None while the owner has nothing there.

@@ -83,7 +83,7 @@ class Owners(Upkeep):
         after: str | None = None
         busy = 0
         while ids := await dossiers.conversation_ids(*at, after, _AT_ONCE, binned=True):
-            purged = await self._purge(ids, only_binned=False)
+            purged = await self._purge(ids, only=None)
             busy += purged.busy
             report = EraseReport(
                 conversations=report.conversations + purged.changed,

@@ -176,6 +176,14 @@ def moment(text: str, now_ms: int) -> int | None:
         return None
 
 
+def moment_ahead(text: str, now_ms: int) -> int | None:
+    """Return the time that *text* names as one to come: `30d` is in 30 days, a date is as ever."""
+    at_ms = moment(text, now_ms)
+    if at_ms is not None and _AGO.fullmatch(text.strip().lower()):
+        return 2 * now_ms - at_ms
+    return at_ms
+
+
 def _is_storable(text: str) -> bool:
     """Tell whether *text* can be in a store at all: NUL and half characters cannot."""
     return "\x00" not in text and not any("\ud800" <= one <= "\udfff" for one in text)

@@ -197,6 +197,7 @@ class Store(Owners, Counting, Seeking, Attaching):
         settings: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
         anonymous_user_id: str | None = None,
+        expires_at_ms: int | None = None,
     ) -> Conversation:
         """Make a conversation.
 
@@ -210,9 +211,12 @@ class Store(Owners, Counting, Seeking, Attaching):
             settings: options for the provider, by its own names.
             metadata: a JSON object of the caller's own.
             anonymous_user_id: who to be on the far side; made at random by default. A secret.
+            expires_at_ms: when it goes for good by itself, in milliseconds UTC; see
+                `Conversation.expire`.
 
         Raises:
             DuplicateKeyError: the key is taken.
+            ValueError: it would have expired already.
             InvalidTextError: a text cannot be stored.
             StoreError: the store cannot be opened or written.
             StoreClosedError: the store is closed.
@@ -227,6 +231,7 @@ class Store(Owners, Counting, Seeking, Attaching):
             settings=settings,
             metadata=metadata,
             anonymous_user_id=anonymous_user_id,
+            expires_at_ms=expires_at_ms,
         )
 
     async def get_or_create(
@@ -240,6 +245,7 @@ class Store(Owners, Counting, Seeking, Attaching):
         settings: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
         anonymous_user_id: str | None = None,
+        expires_at_ms: int | None = None,
     ) -> Conversation:
         """Return the conversation of that key, making it if it is new. Arguments as in `create`.
 
@@ -258,6 +264,7 @@ class Store(Owners, Counting, Seeking, Attaching):
             settings=settings,
             metadata=metadata,
             anonymous_user_id=anonymous_user_id,
+            expires_at_ms=expires_at_ms,
         )
 
     async def _create(self, *, reuse: bool, **wish: Any) -> Conversation:
@@ -265,6 +272,7 @@ class Store(Owners, Counting, Seeking, Attaching):
         job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
         while True:
             database, owner_id = await self._owned.for_writing()
+            await self._sweep()
             id_ = await database.write(create_conversations, owner_id, job)
             if not isinstance(id_, OwnerGone):
                 record = await lookup.conversation_by_id(database, owner_id, id_)
@@ -369,5 +377,6 @@ class Store(Owners, Counting, Seeking, Attaching):
     async def _conversation(self, record: ConversationRecord) -> Conversation:
         opened = await self._opener.opened()
         database, owner_id = await self._owned.for_writing()
+        await self._sweep()
         far = await reads.far_side(database, owner_id, record.id, record.head_seq)
         return Conversation(Place(opened, owner_id, record, *far), self._opener.provider)

@@ -7,8 +7,10 @@ import re
 import unicodedata
 from typing import Any
 
+from convostore import clock
 from convostore.errors import InvalidTextError
 
+FAR_MS = 2**62  # no clock shows it, and it fits the database's integers
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
 MOST_OWNER = 255  # characters of an owner's name
 MOST_FILE_NAME = 255  # characters of an attachment's name, as of a file's
@@ -181,3 +183,14 @@ def _is_json_number(value: object) -> bool:
 
 def _shown(value: object) -> str:
     return str(value) if isinstance(value, float) else f"a value of the kind {type(value).__name__}"
+
+
+def gate_expiry(at_ms: int | None) -> int | None:
+    """Return *at_ms*, at which a conversation is to go by itself.
+
+    Raises:
+        ValueError: it is no time to come: it would be gone at once.
+    """
+    if at_ms is not None and not clock.now_ms() < at_ms <= FAR_MS:
+        raise ValueError("expires_at_ms is no time to come")
+    return at_ms

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from convostore import clock
 from convostore.carrying import GRACE_S, forget_forsaken
-from convostore.errors import ConversationBusyError, ConversationNotFoundError
+from convostore.errors import ConversationBusyError, ConversationNotFoundError, StoreError
 from convostore.lists import Lists, UpdateReport, in_parts
 from convostore.records import Filter
 from convostore.storage import lookup
 from convostore.storage.deleting import MoveBin, move_bins
 from convostore.storage.own_copies import own_copies, remove_copies
-from convostore.storage.purging import Purge, purge_conversations
+from convostore.storage.purging import EXPIRED, Purge, purge_conversations
 from convostore.storage.scrub_note import scrub_after
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord
     from convostore.storage.scrub_note import ScrubReport
 
+_SWEPT_FOR_S: Final = 600.0
+_EXPIRED_AT_ONCE: Final = 1000  # conversations; the rest goes with the next look
 _PURGED_AT_ONCE: Final = 20  # conversations to a commit: each may have thousands of messages
 
 
@@ -110,9 +113,26 @@ class Upkeep(Lists):
             StoreError: the store cannot be opened, read or written.
         """
         ids = await self._meant(which, deleted=True)
-        report = await self._purge(ids, only_binned=True)
+        report = await self._purge(ids, only="binned")
         if (at := await self._owned.for_reading()) is not None:
             await forget_forsaken(*at, GRACE_S)
+        await scrub_after((await self._opener.opened()).database, scrub)
+        return report
+
+    async def purge_expired(self, *, scrub: bool | None = None) -> PurgeReport:
+        """Remove what has expired for good; nobody can see it any more anyhow.
+
+        Where conversations are made or resumed, this is done on the way, every ten minutes at most
+        and without scrubbing.
+
+        Args:
+            scrub: as in `purge`.
+
+        Raises:
+            StoreBusyError: from scrubbing, as in `purge`.
+            StoreError: the store cannot be opened, read or written.
+        """
+        report = await self._purge_expired()
         await scrub_after((await self._opener.opened()).database, scrub)
         return report
 
@@ -184,9 +204,29 @@ class Upkeep(Lists):
             return await self.matching(which, deleted=deleted)
         return tuple(which)
 
-    async def _purge(self, ids: tuple[str, ...], *, only_binned: bool) -> PurgeReport:
+    async def _sweep(self) -> None:
+        """Remove what has expired, where nobody of this process has looked for it lately."""
+        swept_s = self._owned.swept_s
+        if swept_s is None or clock.monotonic_s() - swept_s >= _SWEPT_FOR_S:
+            self._owned.swept_s = clock.monotonic_s()
+            with suppress(StoreError):  # as on a read-only disk: it is hidden, whoever removes it
+                await self._purge_expired()
+
+    async def _purge_expired(self) -> PurgeReport:
+        at = await self._owned.for_reading()
+        if at is None:
+            return PurgeReport(found=0)
+        database, owner_id = at
+        rows = await database.read(
+            EXPIRED, owner_id=owner_id, now_ms=clock.now_ms(), most=_EXPIRED_AT_ONCE
+        )
+        return await self._purge(tuple(id_ for (id_,) in rows), only="expired")
+
+    async def _purge(
+        self, ids: tuple[str, ...], *, only: Literal["binned", "expired"] | None
+    ) -> PurgeReport:
         at, now_ms = await self._owned.for_reading(), clock.now_ms()
-        jobs = [Purge(conversation_id=id_, only_binned=only_binned, now_ms=now_ms) for id_ in ids]
+        jobs = [Purge(conversation_id=id_, only=only, now_ms=now_ms) for id_ in ids]
         found, changed, gone, busy, messages = len(jobs), 0, 0, 0, 0
         while at is not None and jobs:
             database, owner_id = at

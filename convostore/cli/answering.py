@@ -58,6 +58,7 @@ def wish_of(
     proxy: str | None,
     system: str | None = None,
     files: tuple[str, ...] = (),
+    expires_at_ms: int | None = None,
 ) -> Wish:
     """Return what was typed, checked.
 
@@ -77,6 +78,7 @@ def wish_of(
         dialect=None if dialect is None else str(dialect),
         proxy=proxy,
         files=files,
+        expires_at_ms=expires_at_ms,
     )
 
 

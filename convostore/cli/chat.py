@@ -9,6 +9,7 @@ import click
 from convostore.cli.answering import answer, answer_options, wish_of
 from convostore.cli.completion import conversations
 from convostore.cli.exits import INTERRUPTED, SignalledError, exit_code
+from convostore.cli.expire import time_ahead
 from convostore.cli.invocation import Invocation, examples, pass_invocation, store_options
 from convostore.cli.terminal import say
 from convostore.errors import UsageError
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Send this file along with the first question; may be repeated.",
 )
+@click.option(
+    "--expires",
+    metavar="WHEN",
+    help="Let a new conversation go for good by itself: 30d, 12h, 2027-01-31.",
+)
 @click.option("--system", metavar="TEXT", help="How a new conversation's model is to behave.")
 @answer_options
 @store_options
@@ -55,6 +61,7 @@ def chat(
     ref: str | None,
     system: str | None,
     files: tuple[str, ...],
+    expires: str | None,
     as_json: bool,
     **who: Any,
 ) -> None:
@@ -66,7 +73,18 @@ def chat(
     from convostore.cli import typed
 
     _refuse_contradictions(newest=newest, ref=ref, system=system)
-    wish = wish_of("@" if newest else ref, system=system, files=files, **who)
+    goes_on = newest or ref is not None
+    if expires is not None and goes_on:
+        raise UsageError(
+            "--expires is for a new conversation", hint="convostore expire WHEN REF sets it later"
+        )
+    wish = wish_of(
+        "@" if newest else ref,
+        system=system,
+        files=files,
+        expires_at_ms=None if expires is None else time_ahead(expires, "--expires"),
+        **who,
+    )
     message = typed.text_to_send(text)
     if message is None and as_json:
         raise UsageError("--json needs a text", hint='convostore chat --json "Hello"')

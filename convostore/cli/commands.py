@@ -11,6 +11,7 @@ HOMES = {
     "delete": ("convostore.cli.bin", "delete"),
     "delete-branch": ("convostore.cli.branches", "delete_branch"),
     "edit": ("convostore.cli.branches", "edit"),
+    "expire": ("convostore.cli.expire", "expire"),
     "export": ("convostore.cli.export", "export"),
     "forget": ("convostore.cli.forget", "forget"),
     "fork": ("convostore.cli.branches", "fork"),

@@ -188,6 +188,8 @@ def print_conversation(
     write(f"{styled(record.handle, sys.stdout, BOLD)}  {title}\n")
     facts = [record.provider, record.model, counted(record.message_count, "message"), record.key]
     facts += ["pinned"] * record.pinned + ["archived"] * (record.archived_at_ms is not None)
+    if record.expires_at_ms is not None:
+        facts.append(f"goes by itself {_local(record.expires_at_ms):%Y-%m-%d %H:%M}")
     facts += [f"in {record.folder}"] * bool(record.folder) + [f"#{name}" for name in record.tags]
     write(f"{one_line(', '.join(fact for fact in facts if fact))}\n")
     for name, value in hidden.items():

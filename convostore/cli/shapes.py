@@ -27,14 +27,14 @@ def conversation(record: Record) -> dict[str, Any]:
         "message_count": record.message_count,
         "created_at_ms": record.created_at_ms,
         "updated_at_ms": record.updated_at_ms,
-        **_binned(record),
+        **_going(record),
     }
 
 
-def _binned(record: Record) -> dict[str, Any]:
-    """Return since when a conversation is in the bin; nothing of one that is not."""
-    at_ms = getattr(record, "deleted_at_ms", None)  # the quick reading never looks into the bin
-    return {} if at_ms is None else {"deleted_at_ms": at_ms}
+def _going(record: Record) -> dict[str, Any]:
+    """Return when a conversation went to the bin, and when it goes by itself, where it does."""
+    times = {name: getattr(record, name) for name in ("deleted_at_ms", "expires_at_ms")}
+    return {name: at_ms for name, at_ms in times.items() if at_ms is not None}
 
 
 def _order(record: Record) -> dict[str, Any]:

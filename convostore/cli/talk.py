@@ -187,6 +187,7 @@ class Talk:
                 model=self._far.model,
                 system=system,
                 settings=self._wish.settings or None,
+                expires_at_ms=self._wish.expires_at_ms,
             )
         return self.conversation
 

@@ -23,6 +23,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         files: to be attached to the first question.
+        expires_at_ms: when a new conversation goes by itself; None is never.
     """
 
     ref: str | None = None
@@ -33,6 +34,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str | None = None
     proxy: str | None = None
     files: tuple[str, ...] = ()
+    expires_at_ms: int | None = None
 
 
 def text_to_send(typed: str | None, example: str = "convostore chat") -> str | None:

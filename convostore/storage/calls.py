@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Double, bindparam, cast, func, literal_column, select
 
 from convostore.records import Usage
+from convostore.storage.kept import KEPT
 from convostore.storage.rows import NANO, to_json
 from convostore.storage.statements import Hot, one_of, upsert
 from convostore.storage.tables import conversation, usage
@@ -56,7 +57,7 @@ _CONDITIONS: Final[dict[str, Any]] = {
 _TITLES: Final = Hot(
     select(conversation.c.id, conversation.c.handle, conversation.c.title).where(
         conversation.c.owner_id == bindparam("owner_id"),
-        conversation.c.deleted_at_ms.is_(None),
+        *KEPT,
         one_of(conversation.c.id, "ids"),
     )
 )

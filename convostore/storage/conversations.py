@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, insert, null, select, update
+from sqlalchemy import and_, bindparam, insert, null, select, update
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
 from convostore.storage.appends import Append, append_messages
 from convostore.storage.exchanges import NewMessage
+from convostore.storage.kept import KEPT
 from convostore.storage.retold import is_made
 from convostore.storage.search_marks import mark_title
 from convostore.storage.statements import Hot, Tx
@@ -49,6 +50,7 @@ class NewConversation(msgspec.Struct, frozen=True, kw_only=True):
     metadata: str | None
     system: NewMessage | None
     now_ms: int
+    expires_at_ms: int | None = None
 
 
 class OwnerGone(msgspec.Struct, frozen=True):
@@ -61,17 +63,17 @@ PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSO
 _ADD_OWNER = Hot(insert(owner))
 _SET_META = Hot(insert(store_meta))
 _BY_KEY = Hot(
-    select(conversation.c.id, conversation.c.deleted_at_ms).where(
+    select(conversation.c.id, and_(*KEPT)).where(
         conversation.c.owner_id == bindparam("owner_id"), conversation.c.key == bindparam("key")
     )
 )
-# Only from the bin: one that was brought back meanwhile keeps it, and the index says so.
+# Only from the bin, or from what has expired: one that was brought back meanwhile keeps it, and the index says so.
 _TAKE_KEY = Hot(
     update(conversation)
     .where(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
-        conversation.c.deleted_at_ms.is_not(None),
+        ~and_(*KEPT),
     )
     .values(key=null())
 )
@@ -106,7 +108,7 @@ def create_conversations(
 ) -> list[str | OwnerGone | ConvostoreError]:
     """Store new conversations and return their ids; for a key to be reused, the id it has.
 
-    A key that only a conversation in the bin has is taken from it.
+    A key that only a conversation in the bin has, or one that has expired, is taken from it.
     """
     if not tx.rows(_OWNER_IS_THERE, owner_id=owner_id):
         return [OwnerGone()] * len(jobs)
@@ -118,7 +120,7 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
         return job.id
     if job.key is not None:
         taken = tx.rows(_BY_KEY, owner_id=owner_id, key=job.key)
-        if taken and taken[0][1] is not None:
+        if taken and not taken[0][1]:
             tx.run(_TAKE_KEY, of_owner_id=owner_id, of_id=taken[0][0])
         elif taken and job.reuse:
             return str(taken[0][0])
@@ -147,6 +149,7 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
             "message_count": 0,
             "interrupted_count": 0,
             "pinned": 0,
+            "expires_at_ms": job.expires_at_ms,
             "created_at_ms": job.now_ms,
             "updated_at_ms": job.now_ms,
         },

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, exists, select
 
 from convostore.records import ConversationDossier, RemoteThreadNote, UsageRecord
+from convostore.storage.kept import KEPT
 from convostore.storage.rows import (
     RECORD_COLUMNS,
     REMOTE_COLUMNS,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Row
 
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
-_KEPT = conversation.c.deleted_at_ms.is_(None)
 _all_ids = (
     select(conversation.c.id)
     .where(_OWNED, conversation.c.id > bindparam("after"))
@@ -32,7 +32,7 @@ _all_ids = (
     .limit(bindparam("most"))
 )
 _ALL_IDS = Hot(_all_ids)
-_CONVERSATION_IDS = Hot(_all_ids.where(_KEPT))
+_CONVERSATION_IDS = Hot(_all_ids.where(*KEPT))
 _usages = (
     select(json_rows(*USAGE_COLUMNS, usage.c.id))
     .where(
@@ -52,7 +52,7 @@ _dossier = select(*RECORD_COLUMNS, _usages, _remotes).where(
     _OWNED, conversation.c.id == bindparam("id")
 )
 _ANY_DOSSIER = Hot(_dossier)
-_DOSSIER = Hot(_dossier.where(_KEPT))
+_DOSSIER = Hot(_dossier.where(*KEPT))
 _ORPHANED_USAGE = Hot(
     select(usage.c.conversation_id, *USAGE_COLUMNS, usage.c.id)
     .where(

@@ -46,6 +46,8 @@ class Conversation:
     folder: str | None
     pinned: bool
     archived_at_ms: int | None
+    deleted_at_ms: int | None
+    expires_at_ms: int | None
     created_at_ms: int
     updated_at_ms: int
     tags: tuple[str, ...]
@@ -177,6 +179,10 @@ def rows_of(store: sqlite3.Connection, statement: Statement, **values: Any) -> l
     """Run one of the generated statements and return its rows."""
     text, names, fixed = statement
     values = {**fixed, **values}
+    if "seen_at_ms" in names:
+        from convostore import clock
+
+        values["seen_at_ms"] = clock.now_ms()
     return store.execute(text, [values[name] for name in names]).fetchall()
 
 

@@ -39,10 +39,10 @@ PAGE: Statement = (
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL ORDER BY conversation.pinned DESC, conversation.updated_at_ms DESC, conversation.id DESC\n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.archived_at_ms IS NULL ORDER BY conversation.pinned DESC, conversation.updated_at_ms DESC, conversation.id DESC\n"
         " LIMIT ? OFFSET ?"
     ),
-    ("owner_id", "most", "param_1",),
+    ("owner_id", "seen_at_ms", "most", "param_1",),
     {"param_1": 0},
 )
 NTH: Statement = (
@@ -51,19 +51,19 @@ NTH: Statement = (
         "FROM (SELECT anon_2.id AS id, anon_2.updated_at_ms AS updated_at_ms \n"
         "FROM (SELECT conversation.id AS id, conversation.updated_at_ms AS updated_at_ms \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL AND conversation.pinned = ? ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        "WHERE conversation.owner_id = ? AND conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.archived_at_ms IS NULL AND conversation.pinned = ? ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
         " LIMIT ? OFFSET ?) AS anon_2 UNION ALL SELECT anon_3.id AS id, anon_3.updated_at_ms AS updated_at_ms \n"
         "FROM (SELECT conversation.id AS id, conversation.updated_at_ms AS updated_at_ms \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NULL AND conversation.pinned = ? ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        "WHERE conversation.owner_id = ? AND conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.archived_at_ms IS NULL AND conversation.pinned = ? ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
         " LIMIT ? OFFSET ?) AS anon_3 UNION ALL SELECT anon_4.id AS id, anon_4.updated_at_ms AS updated_at_ms \n"
         "FROM (SELECT conversation.id AS id, conversation.updated_at_ms AS updated_at_ms \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.archived_at_ms IS NOT NULL ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.archived_at_ms IS NOT NULL ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
         " LIMIT ? OFFSET ?) AS anon_4) AS anon_1 ORDER BY anon_1.updated_at_ms DESC, anon_1.id DESC\n"
         " LIMIT ? OFFSET ?"
     ),
-    ("owner_id", "owner_id", "pinned_1", "nth", "param_1", "owner_id", "owner_id", "pinned_2", "nth", "param_2", "owner_id", "nth", "param_3", "param_4", "skip",),
+    ("owner_id", "owner_id", "seen_at_ms", "pinned_1", "nth", "param_1", "owner_id", "owner_id", "seen_at_ms", "pinned_2", "nth", "param_2", "owner_id", "seen_at_ms", "nth", "param_3", "param_4", "skip",),
     {"pinned_1": 1, "param_1": 0, "pinned_2": 0, "param_2": 0, "param_3": 0, "param_4": 1},
 )
 BY_ID: Statement = (
@@ -72,9 +72,9 @@ BY_ID: Statement = (
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.id = ?"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.id = ?"
     ),
-    ("owner_id", "id",),
+    ("owner_id", "seen_at_ms", "id",),
     {},
 )
 BY_KEY: Statement = (
@@ -83,9 +83,9 @@ BY_KEY: Statement = (
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.\"key\" = ?"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.\"key\" = ?"
     ),
-    ("owner_id", "key",),
+    ("owner_id", "seen_at_ms", "key",),
     {},
 )
 BY_HANDLE: Statement = (
@@ -94,10 +94,10 @@ BY_HANDLE: Statement = (
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
-        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND conversation.handle >= ? AND conversation.handle < ? ORDER BY conversation.handle\n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.handle >= ? AND conversation.handle < ? ORDER BY conversation.handle\n"
         " LIMIT ? OFFSET ?"
     ),
-    ("owner_id", "low", "high", "param_1", "param_2",),
+    ("owner_id", "seen_at_ms", "low", "high", "param_1", "param_2",),
     {"param_1": 11, "param_2": 0},
 )
 UP_TO: Statement = (
@@ -157,37 +157,37 @@ FILE_RANKED_NARROWED: Statement = (
     (
         "SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
         "FROM message_words JOIN message_search ON message_search.docid = message_words.rowid LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
-        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? AND (SELECT count(*) AS count_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? ORDER BY message_words.rowid DESC\n"
         " LIMIT ? OFFSET ?"
     ),
-    ("match", "top", "owner_id", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_1", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_2", "most", "param_3",),
+    ("match", "top", "owner_id", "seen_at_ms", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_1", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_2", "most", "param_3",),
     {"coalesce_1": "title", "coalesce_2": "", "param_1": "", "param_2": 0, "param_3": 0},
 )
 FILE_NEWEST_NARROWED: Statement = (
     (
         "SELECT message_words.rowid, ? AS anon_1 \n"
         "FROM message_words JOIN message_search ON message_search.docid = message_words.rowid LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
-        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? AND (SELECT count(*) AS count_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? ORDER BY message_words.rowid DESC\n"
         " LIMIT ? OFFSET ?"
     ),
-    ("param_1", "match", "top", "owner_id", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_2", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_3", "most", "param_4",),
+    ("param_1", "match", "top", "owner_id", "seen_at_ms", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_2", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_3", "most", "param_4",),
     {"param_1": 0, "coalesce_1": "title", "coalesce_2": "", "param_2": "", "param_3": 0, "param_4": 0},
 )
 FILE_DETAILS: Statement = (
     (
         "SELECT message_search.docid, message_search.seq, conversation.id, conversation.handle, conversation.title, conversation.head_seq, message.id AS id_1, message.role, message.status, coalesce(message.created_at_ms, conversation.created_at_ms) AS coalesce_1, message.text, message.parts \n"
         "FROM json_each(?) AS given LEFT OUTER JOIN message_search ON message_search.docid = CAST(given.value AS INTEGER) AND message_search.owner_id = ? LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
-        "WHERE conversation.deleted_at_ms IS NULL"
+        "WHERE conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ?"
     ),
-    ("places", "owner_id",),
+    ("places", "owner_id", "seen_at_ms",),
     {},
 )
 LINKS: Statement = (

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
+from convostore.storage.kept import BINNED, KEPT
 from convostore.storage.portable import octets
 from convostore.storage.rows import to_json
 from convostore.storage.statements import Hot
@@ -22,14 +23,13 @@ _LAST = "\U0010ffff"
 
 _c = conversation.c
 _OWNED = _c.owner_id == bindparam("owner_id")
-_KEPT = _c.deleted_at_ms.is_(None)
-_LISTED = (_OWNED, _KEPT, _c.archived_at_ms.is_(None))
+_LISTED = (_OWNED, *KEPT, _c.archived_at_ms.is_(None))
 # The list, in its order: the pinned ones, those that are not, the archive. And the bin.
 SHELVES: Final = (
     (*_LISTED, _c.pinned == 1),
     (*_LISTED, _c.pinned == 0),
-    (_OWNED, _KEPT, _c.archived_at_ms.is_not(None)),
-    (_OWNED, _c.deleted_at_ms.is_not(None)),
+    (_OWNED, *KEPT, _c.archived_at_ms.is_not(None)),
+    (_OWNED, *BINNED),
 )
 BIN: Final = 3
 # By which time a shelf is in order, newest first.

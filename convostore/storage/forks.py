@@ -12,6 +12,7 @@ from convostore.ids import new_id
 from convostore.storage.attachments import refer, references
 from convostore.storage.branches import no_message
 from convostore.storage.conversations import free_handle
+from convostore.storage.kept import KEPT
 from convostore.storage.retold import is_made
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.standing import no_conversation
@@ -50,7 +51,7 @@ _ORIGIN = Hot(
     select(*(conversation.c[name] for name in _KEPT)).where(
         conversation.c.owner_id == bindparam("owner_id"),
         conversation.c.id == bindparam("id"),
-        conversation.c.deleted_at_ms.is_(None),
+        *KEPT,
     )
 )
 _TAGS = Hot(

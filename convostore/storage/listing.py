@@ -31,6 +31,7 @@ from convostore.storage.filters import (
     shelves_of,
     values_of,
 )
+from convostore.storage.kept import BINNED, KEPT
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from, to_json
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation
@@ -80,8 +81,7 @@ _cursor = msgspec.json.Decoder(_Cursor)
 
 _c = conversation.c
 _OWNED = _c.owner_id == bindparam("owner_id")
-_KEPT = _c.deleted_at_ms.is_(None)
-_LISTED = (_OWNED, _KEPT, _c.archived_at_ms.is_(None))
+_LISTED = (_OWNED, *KEPT, _c.archived_at_ms.is_(None))
 _ORDER = (_c.pinned, _c.updated_at_ms, _c.id)
 _NEWEST_FIRST = tuple(column.desc() for column in _ORDER)
 _PAGE = Hot(
@@ -96,10 +96,8 @@ _NEXT_PAGE = Hot(
     .order_by(*_NEWEST_FIRST)
     .limit(bindparam("most"))
 )
-_RECORDS = Hot(select(*RECORD_COLUMNS).where(_OWNED, _KEPT, one_of(_c.id, "ids")))
-_BINNED = Hot(
-    select(*RECORD_COLUMNS).where(_OWNED, _c.deleted_at_ms.is_not(None), one_of(_c.id, "ids"))
-)
+_RECORDS = Hot(select(*RECORD_COLUMNS).where(_OWNED, *KEPT, one_of(_c.id, "ids")))
+_BINNED = Hot(select(*RECORD_COLUMNS).where(_OWNED, *BINNED, one_of(_c.id, "ids")))
 
 
 async def list_page(
@@ -281,7 +279,7 @@ def _within(shelf: int, shape: tuple[str, ...], *, titled: bool) -> Hot:
 def _among(shape: tuple[str, ...], *, deleted: bool) -> Hot:
     """Return the statement that reads what fits of a few conversations, in no order."""
     at_ms, kept = (
-        (_c.deleted_at_ms, SHELVES[BIN]) if deleted else (_c.updated_at_ms, (_OWNED, _KEPT))
+        (_c.deleted_at_ms, SHELVES[BIN]) if deleted else (_c.updated_at_ms, (_OWNED, *KEPT))
     )
     columns = (at_ms, _c.id, _c.title, _c.pinned, _c.archived_at_ms, _c.deleted_at_ms)
     return Hot(select(*columns).where(*kept, one_of(_c.id, "ids"), *map(condition, shape)))

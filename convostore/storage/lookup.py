@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, union_all
 from convostore.errors import AmbiguousHandleError, ConversationNotFoundError
 from convostore.handles import fold_handle, fold_id, is_handle_like
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
+from convostore.storage.kept import BINNED, KEPT
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from
 from convostore.storage.standing import in_bin
 from convostore.storage.statements import Hot
@@ -22,11 +23,10 @@ MOST_CANDIDATES = 10  # of an ambiguous handle: more help nobody
 _MOST_DIGITS = 9  # of `@n`: nobody counts as far, and it stays far below 64 bits
 
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
-_KEPT = conversation.c.deleted_at_ms.is_(None)
-_LISTED = (_OWNED, _KEPT, conversation.c.archived_at_ms.is_(None))
+_LISTED = (_OWNED, *KEPT, conversation.c.archived_at_ms.is_(None))
 
-_conversation = select(*RECORD_COLUMNS).where(_OWNED, _KEPT)
-_binned = select(*RECORD_COLUMNS).where(_OWNED, conversation.c.deleted_at_ms.is_not(None))
+_conversation = select(*RECORD_COLUMNS).where(_OWNED, *KEPT)
+_binned = select(*RECORD_COLUMNS).where(_OWNED, *BINNED)
 
 
 def _by_handle(conversations: Any) -> Any:
@@ -63,7 +63,7 @@ def _newest(*where: Any) -> Any:
 _active = union_all(
     _newest(*_LISTED, conversation.c.pinned == 1),
     _newest(*_LISTED, conversation.c.pinned == 0),
-    _newest(_KEPT, conversation.c.archived_at_ms.is_not(None)),
+    _newest(*KEPT, conversation.c.archived_at_ms.is_not(None)),
 ).subquery()
 _NTH = Hot(
     select(_active.c.id)

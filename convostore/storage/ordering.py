@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from convostore.errors import ConvostoreError, InvalidTextError
+from convostore.storage.kept import KEPT
 from convostore.storage.rows import TAG_ROWS, object_from, tags_from, to_json
 from convostore.storage.search_marks import mark
 from convostore.storage.search_shelf import take_out
@@ -39,6 +40,7 @@ class Arrange(msgspec.Struct, frozen=True, kw_only=True):
         folder: None is out of any.
         drop_tags: taken away before *add_tags* are added.
         metadata: in the place of what is there.
+        expires_at_ms: None is never.
         changes: of the metadata: the values by name; None takes the name out.
     """
 
@@ -52,6 +54,7 @@ class Arrange(msgspec.Struct, frozen=True, kw_only=True):
     add_tags: tuple[str, ...] = ()
     drop_tags: tuple[str, ...] = ()
     metadata: dict[str, Any] | UnsetType = UNSET
+    expires_at_ms: int | UnsetType | None = UNSET
     changes: dict[str, Any] = {}
 
 
@@ -68,6 +71,7 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool
     archived_at_ms: int | None
     metadata: dict[str, Any]
+    expires_at_ms: int | None
     tags: tuple[str, ...]
     changed: bool = False
 
@@ -78,12 +82,20 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True):
         return fields
 
 
-_COLUMNS = ("title", "title_source", "folder", "pinned", "archived_at_ms", "metadata")
+_COLUMNS = (
+    "title",
+    "title_source",
+    "folder",
+    "pinned",
+    "archived_at_ms",
+    "metadata",
+    "expires_at_ms",
+)
 _SEVERAL = Hot(
     select(conversation.c.id, *(conversation.c[name] for name in _COLUMNS), TAG_ROWS).where(
         conversation.c.owner_id == bindparam("owner_id"),
         one_of(conversation.c.id, "ids"),
-        conversation.c.deleted_at_ms.is_(None),
+        *KEPT,
     )
 )
 _KEEP = Hot(
@@ -140,9 +152,10 @@ def _standing(tx: Tx, owner_id: str, ids: Iterable[str]) -> dict[str, Arranged]:
             pinned=bool(pinned),
             archived_at_ms=archived_at_ms,
             metadata=object_from(metadata, "metadata"),
+            expires_at_ms=expires,
             tags=tags_from(tags),
         )
-        for id_, title, source, folder, pinned, archived_at_ms, metadata, tags in rows
+        for id_, title, source, folder, pinned, archived_at_ms, metadata, expires, tags in rows
     }
 
 
@@ -168,6 +181,7 @@ def _arranged(stands: Arranged, job: Arrange) -> Arranged | ConvostoreError:
         pinned=stands.pinned if job.pinned is UNSET else job.pinned,
         archived_at_ms=_archived(stands.archived_at_ms, job),
         metadata=metadata,
+        expires_at_ms=stands.expires_at_ms if job.expires_at_ms is UNSET else job.expires_at_ms,
         tags=tags,
     )
 
@@ -238,4 +252,5 @@ def _row(wanted: Arranged) -> dict[str, Any]:
         "new_pinned": int(wanted.pinned),
         "new_archived_at_ms": wanted.archived_at_ms,
         "new_metadata": to_json(wanted.metadata) if wanted.metadata else None,
+        "new_expires_at_ms": wanted.expires_at_ms,
     }

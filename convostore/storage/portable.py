@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from sqlalchemy import ARRAY, Integer, Text, bindparam, cast, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NullType
+
+from convostore import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = tuple[Any, ...]
+SEEN_AT: Final = "seen_at_ms"  # a value that each statement is given as it runs: the time by now
 _texts = msgspec.json.Decoder(list[str])
 
 
@@ -27,16 +30,20 @@ def picker(compiled: SQLCompiler) -> Callable[[dict[str, Any]], Row]:
     fixed = {name: value for name, value in compiled.params.items() if value is not None}
     lists = [name for name in names if isinstance(compiled.binds[name].type, _JsonTexts)]
 
-    if len(names) > 1 and not fixed and not lists:
+    if len(names) > 1 and not fixed and not lists and SEEN_AT not in names:
         return itemgetter(*names)  # the fast way, and a tuple only for two names and more
 
     def pick(values: dict[str, Any]) -> Row:
         return tuple([values[name] if name in values else fixed[name] for name in names])
 
-    def pick_lists(values: dict[str, Any]) -> Row:
-        return pick(values | {name: _texts.decode(values[name]) for name in lists})
+    def pick_now(values: dict[str, Any]) -> Row:
+        return pick({SEEN_AT: clock.now_ms(), **values})
 
-    return pick_lists if lists else pick
+    def pick_lists(values: dict[str, Any]) -> Row:
+        return then(values | {name: _texts.decode(values[name]) for name in lists})
+
+    then = pick_now if SEEN_AT in names else pick
+    return pick_lists if lists else then
 
 
 def for_both(statement: ClauseElement) -> ClauseElement:

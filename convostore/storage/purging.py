@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from sqlalchemy import and_, bindparam, select
@@ -26,13 +26,20 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
     """Remove a conversation for good.
 
     Attributes:
-        only_binned: leave it where it is not in the bin any more.
-        now_ms: to tell which running replies are dead.
+        only: leave it where it is not in the bin any more, or has not expired by now.
+        now_ms: to tell which running replies are dead, and what has expired.
     """
 
     conversation_id: str
-    only_binned: bool
     now_ms: int
+    only: Literal["binned", "expired"] | None = None
+
+    def means(self, deleted_at_ms: int | None, expires_at_ms: int | None) -> bool:
+        """Tell whether one that stands so is meant."""
+        if self.only == "binned":
+            return deleted_at_ms is not None
+        has_expired = expires_at_ms is not None and expires_at_ms <= self.now_ms
+        return self.only is None or has_expired
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +59,7 @@ _STANDS = Hot(
         conversation.c.id,
         conversation.c.handle,
         conversation.c.deleted_at_ms,
+        conversation.c.expires_at_ms,
         conversation.c.message_count,
         message.c.lease,
         message.c.seq,
@@ -71,11 +79,23 @@ _STANDS = Hot(
 
 
 class _Stands:
-    """How a conversation stands: its handle, since when it is in the bin, and whether it is busy."""
+    """How a conversation stands: its handle, when it went or goes, and whether it is busy."""
 
-    def __init__(self, handle: str, deleted_at_ms: int | None, messages: int) -> None:
-        self.handle, self.deleted_at_ms, self.messages = handle, deleted_at_ms, messages
+    def __init__(self, handle: str, times: tuple[int | None, int | None], messages: int) -> None:
+        self.handle, self.times, self.messages = handle, times, messages
         self.leases: list[str | None] = []
+
+
+EXPIRED = Hot(
+    select(conversation.c.id)
+    .where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        conversation.c.expires_at_ms.is_not(None),  # as its index has it
+        conversation.c.expires_at_ms <= bindparam("now_ms"),
+    )
+    .order_by(conversation.c.expires_at_ms)
+    .limit(bindparam("most"))
+)
 
 
 def purge_conversations(
@@ -95,7 +115,7 @@ def purge_conversations(
             # Gone by an earlier try of this same write, most likely.
             again = Purged(messages=0) if tx.again else None
             outcomes.append(again or no_conversation(tx, owner_id, id_))
-        elif job.only_binned and found.deleted_at_ms is None:
+        elif not job.means(*found.times):
             outcomes.append(no_conversation(tx, owner_id, id_))
         elif any(not is_dead(lease, job.now_ms) for lease in found.leases):
             outcomes.append(_busy(found.handle))
@@ -109,8 +129,8 @@ def purge_conversations(
 def _standings(tx: Tx, owner_id: str, jobs: Sequence[Purge]) -> dict[str, _Stands]:
     ids = to_json(sorted({job.conversation_id for job in jobs}))
     stands: dict[str, _Stands] = {}
-    for id_, handle, since, messages, lease, seq in tx.rows(_STANDS, owner_id=owner_id, ids=ids):
-        one = stands.setdefault(id_, _Stands(handle, since, messages))
+    for id_, handle, *times, messages, lease, seq in tx.rows(_STANDS, owner_id=owner_id, ids=ids):
+        one = stands.setdefault(id_, _Stands(handle, (times[0], times[1]), messages))
         if seq is not None:
             one.leases.append(lease)
     return stands

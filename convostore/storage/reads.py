@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 MOST_SEQ = 2**31 - 1  # what an Integer of PostgreSQL holds
 
 _OWNED = conversation.c.owner_id == bindparam("owner_id")
-_KEPT = conversation.c.deleted_at_ms.is_(None)
 _pieces = (
     select(json_rows(journal.c.seq, journal.c.kind, journal.c.text))
     .where(

@@ -8,6 +8,7 @@ from sqlalchemy import Text, and_, bindparam, cast, func, literal, or_, select, 
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from convostore.query import TITLE
+from convostore.storage.kept import KEPT
 from convostore.storage.portable import Numbers, Pairs
 from convostore.storage.search_tables import (
     BM25,
@@ -65,7 +66,7 @@ def _narrowed(places: Any) -> tuple[Any, ...]:
     within = bindparam("within", type_=Text)
     return (
         places.c.owner_id == _OWNER,
-        conversation.c.deleted_at_ms.is_(None),
+        *KEPT,
         one_of(func.coalesce(message.c.role, TITLE), "roles"),
         _MODEL.like(bindparam("model", type_=Text), escape=_LIKE_ESCAPE),
         or_(within == "", conversation.c.id == within),
@@ -125,7 +126,7 @@ FILE_DETAILS = Hot(
             numbers,
         )
     )
-    .where(conversation.c.deleted_at_ms.is_(None))
+    .where(*KEPT)
 )
 
 _asked = cast(bindparam("match", type_=Text), TSQUERY)
@@ -156,7 +157,7 @@ SERVER_DETAILS = Hot(
     .where(
         vectors.c.owner_id == _OWNER,
         pair_of(vectors.c.conversation_id, vectors.c.seq, "places"),
-        conversation.c.deleted_at_ms.is_(None),
+        *KEPT,
     )
 )
 

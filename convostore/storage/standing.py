@@ -19,6 +19,7 @@ from convostore.errors import (
 )
 from convostore.storage.exchanges import Change, NewMessage
 from convostore.storage.journal import DeadReply, interrupt_replies, parent_hash
+from convostore.storage.kept import KEPT
 from convostore.storage.leases import is_dead
 from convostore.storage.rows import content_hash, leases_from, to_json
 from convostore.storage.statements import Hot, Tx, json_rows, one_of
@@ -103,7 +104,7 @@ _standing = (
             ),
         )
     )
-    .where(conversation.c.owner_id == bindparam("owner_id"), conversation.c.deleted_at_ms.is_(None))
+    .where(conversation.c.owner_id == bindparam("owner_id"), *KEPT)
 )
 _ONE = Hot(_standing.where(conversation.c.id == bindparam("id")))
 _SEVERAL = Hot(_standing.where(one_of(conversation.c.id, "ids")))

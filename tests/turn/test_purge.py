@@ -135,7 +135,7 @@ async def test_purge_whose_answer_was_lost_counts_as_made(store: Store) -> None:
     """Run again, it finds nothing, and says that it was this job that did it."""
     chat = await store.create(title="one")
     database, owner_id = await store._owned.for_writing()
-    job = Purge(conversation_id=chat.id, only_binned=False, now_ms=0)
+    job = Purge(conversation_id=chat.id, now_ms=0)
 
     def twice(tx: Tx, owner_id: str, jobs: Sequence[Purge]) -> list[Any]:
         purge_conversations(tx, owner_id, jobs)
