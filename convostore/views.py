@@ -29,15 +29,19 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     joined: int = 0
 
 
-def view(path: Iterable[Message]) -> View:
+def view(path: Iterable[Message], *, attachments: bool = True) -> View:
     """Choose and mend the messages of *path*: chat templates want text and alternating roles.
 
     Replies without text and attachments are left out; neighbours of one role are joined by a blank line.
+
+    Args:
+        path: the messages, oldest first.
+        attachments: False where nobody takes them: then a message that is nothing else is left out.
     """
     chosen: list[ChatMessage] = []
     left_out = joined = 0
     for one in path:
-        files = tuple(part for part in one.parts if isinstance(part, AttachmentPart))
+        files = _attached(one) if attachments else ()
         if not (one.text or files) or one.role == "tool":
             left_out += 1
         elif chosen and chosen[-1].role == one.role:
@@ -48,3 +52,7 @@ def view(path: Iterable[Message]) -> View:
         else:
             chosen.append(ChatMessage(one.role, one.text, files))
     return View(messages=tuple(chosen), left_out=left_out, joined=joined)
+
+
+def _attached(message: Message) -> tuple[AttachmentPart, ...]:
+    return tuple(part for part in message.parts if isinstance(part, AttachmentPart))

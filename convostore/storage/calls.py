@@ -134,7 +134,7 @@ def _sums(by: By, named: tuple[str, ...]) -> Hot:
 async def report(database: Database, owner_id: str, by: By, wanted: Wanted) -> UsageReport:
     """Add up what an owner's calls came to, one group for each day, model or what *by* says.
 
-    It goes through all of the owner's calls: about a second for a million.
+    It goes through all of the owner's calls: a second or two for a million.
     """
     values = {
         name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None

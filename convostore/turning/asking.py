@@ -9,12 +9,12 @@ import msgspec
 from convostore.carrying import Source
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.parts import AttachmentPart
-from convostore.providers.provider import ChatRequest
+from convostore.providers.provider import ChatRequest, TakesAttachments
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
 from convostore.turning.appending import once_key
-from convostore.turning.handing import for_provider
+from convostore.turning.handing import readable, takes_none
 from convostore.views import view
 
 if TYPE_CHECKING:
@@ -110,8 +110,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         record = place.record
         other = record.provider not in {None, provider.name}
         new = Message.user(self.text, attachments=self.parts)
+        takes = isinstance(provider, TakesAttachments)
+        if self.parts and not takes:
+            raise takes_none(provider)
         request = ChatRequest(
-            messages=view((*path, new)).messages,
+            messages=view((*path, new), attachments=takes).messages,
             model=self.model or (None if other else record.model),
             settings={**({} if other else record.settings), **(self.settings or {})},
             remote=remote if usable else None,
@@ -119,7 +122,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             home_url=place.home_url,
             question=self.text,
         )
-        return for_provider(place, provider, request, self.parts)
+        return readable(place, request)
 
 
 def who_answers(provider: Provider | None, own: Provider | None) -> Provider:

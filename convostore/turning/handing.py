@@ -59,22 +59,11 @@ async def checked_request(provider: Provider, request: ChatRequest) -> None:
         await provider.check_attachments(request)
 
 
-def for_provider(
-    place: Place, provider: Provider, request: ChatRequest, new: Sequence[AttachmentPart]
-) -> ChatRequest:
-    """Return a request with a way to its attachments; without them, where nobody takes them.
-
-    Raises:
-        AttachmentRefusedError: the question itself has some, and the provider takes none.
-    """
+def readable(place: Place, request: ChatRequest) -> ChatRequest:
+    """Return a request with a way to its attachments, if it has any."""
     if not any(one.attachments for one in request.messages):
         return request
-    if isinstance(provider, TakesAttachments):
-        return msgspec.structs.replace(request, reader=_reader(place))
-    if new:
-        raise takes_none(provider)
-    without = tuple(msgspec.structs.replace(one, attachments=()) for one in request.messages)
-    return msgspec.structs.replace(request, messages=tuple(one for one in without if one.text))
+    return msgspec.structs.replace(request, reader=_reader(place))
 
 
 def attachments_of(message: Message) -> tuple[AttachmentPart, ...]:

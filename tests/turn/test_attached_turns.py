@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from convostore import Message
 from convostore.errors import (
     AttachmentError,
     AttachmentNotFoundError,
@@ -21,7 +22,7 @@ from tests.engines import rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convostore import Conversation, Message, Store
+    from convostore import Conversation, Store
     from convostore.providers.provider import ChatRequest
     from tests.engines import Where
 
@@ -102,11 +103,12 @@ async def test_who_takes_no_attachments_is_asked_without_the_earlier_ones(
 ) -> None:
     """The record keeps them; a message that was nothing else is left out of the view."""
     file = await _attached(chat)
+    await chat.append(Message.user("", attachments=[file]), Message.assistant("and this"))
     provider.answer("fine")
     await chat.send("And you?")
     assert provider.requests[0].messages == (
         ChatMessage("user", "See"),
-        ChatMessage("assistant", "I see"),
+        ChatMessage("assistant", "I see\n\nand this"),
         ChatMessage("user", "And you?"),
     )
     assert (await chat.history())[0].parts == (file, TextPart("See"))
