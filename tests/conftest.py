@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import convostore
 from convostore.storage import indexing
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
     from tests.engines import Where
     from tests.postgres_server import OwnServer
+
+
+# How long an example takes says something of the machine's other work, not of the program.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 def pytest_report_header() -> str:

@@ -33,12 +33,15 @@ from convostore.storage.tables import conversation
 from convostore.storage.waiting import MOST_JOBS, Waiting, run_groups
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convostore.storage.drivers import Driver, Writing
 
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.5
 _SLICE: Final = 50  # texts: a slice is made on the event loop, which others wait for
 _SLICE_S: Final = 1.0  # then others have waited long enough
+_LOOK_S: Final = 0.1  # how often who closes looks whether anybody still waits
 _RACES: Final = 3  # how often a job may meet a row that another process has just stored
 
 # Whoever writes to a conversation holds its row, so that what was read of it stays true until the
@@ -77,8 +80,12 @@ class GroupWriter:
         if self._task is None or self._task.done():
             self._task = waiting.loop.create_task(self._serve())
 
-    async def aclose(self) -> None:
-        """Finish what is queued, within the deadlines of its callers, and close the connection."""
+    async def aclose(self, *, is_awaited: Callable[[], bool]) -> None:
+        """Finish what is queued, within the deadlines of its callers, and close the connection.
+
+        Args:
+            is_awaited: tells whether anybody waits for a job; else a held lock is not waited for.
+        """
         self._closing = True
         if self._when_idle is not None:
             self._when_idle.cancel()
@@ -87,7 +94,10 @@ class GroupWriter:
             await asyncio.wait({self._task}, timeout=CLOSE_S)
             self._task = asyncio.create_task(self._serve())
         if self._task is not None and not self._task.done():
-            await asyncio.wait({self._task}, timeout=min(self._busy_timeout_s, CLOSE_S))
+            for _ in range(1 + int(min(self._busy_timeout_s, CLOSE_S) / _LOOK_S)):
+                await asyncio.wait({self._task}, timeout=_LOOK_S)
+                if self._task.done() or not is_awaited():
+                    break
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=CLOSE_S)
         await self._forget()

@@ -96,7 +96,7 @@ class PostgresDatabase(Database):
             self._connections.drop()
 
     async def _close(self) -> None:
-        await self._writer.aclose()
+        await self._writer.aclose(is_awaited=self._is_awaited)
         await self._connections.drop_idle()
 
     async def _fetch(self, sql: str, values: Row) -> list[Row]:

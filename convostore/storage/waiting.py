@@ -122,8 +122,10 @@ class Deadlines:
             self._timer = self.loop.call_at(queue[0][0], self._ring)
 
     def has_open(self) -> bool:
-        """Tell whether the outcome of any job is still open."""
-        return any(not waiting.settled for _, waiting in tuple(self._waiting))
+        """Tell whether anybody waits for a job whose outcome is still open."""
+        return any(
+            not (waiting.settled or waiting.future.done()) for _, waiting in tuple(self._waiting)
+        )
 
     def _ring(self) -> None:
         queue, now_s = self._waiting, self.loop.time()

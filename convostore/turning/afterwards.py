@@ -148,6 +148,7 @@ async def write_end(place: Place, job: FinishTurn, *, met_busy: bool = False) ->
     write.withdraw(lambda: _still_busy(place.database))
     if not write.future.done():  # taken, by a server that does not answer
         place.pulse.see_through(write.future)
+        place.pulse.waits_no_more(write.future)
         raise _still_busy(place.database)
     ended = write.future.result()
     return ended

@@ -135,7 +135,7 @@ async def test_closing_does_not_wait_again_for_an_end_that_a_cancelled_caller_wa
     monkeypatch.setattr(turn_module, "LAST_WRITE_S", 0.1)
     monkeypatch.setattr(pulse_module, "CLOSE_S", 3600)
     monkeypatch.setattr(sqlite, "CLOSE_S", 3600)
-    monkeypatch.setattr(group_writer, "CLOSE_S", 0.1)  # a server has taken the write already
+    monkeypatch.setattr(group_writer, "CLOSE_S", 3600)
     store = convostore.open(path, provider=provider, busy_timeout_s=3600)
     turn = await streaming(store, provider)
     await turn._journal.catch_up()

@@ -18,6 +18,8 @@ from tests.turn.talking import REMOTE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.engines import Where
+
 DEAD = "othertokenothert|-|-|1|1|0"
 
 
@@ -58,6 +60,34 @@ async def test_question_waits_for_a_running_reply_when_told_to() -> None:
         await waiting
         texts = [message.text for message in await other.history()]
         assert texts == ["first", "one", "second", "two"]
+
+
+@pytest.mark.asyncio
+async def test_a_room_has_one_turn_at_a_time_whoever_asks_from_where(path: Where) -> None:
+    """Another process may not branch off beside a running reply, as it may without a key."""
+    provider = ScriptedProvider()
+    async with (
+        convostore.open(path, provider=provider) as store,
+        convostore.open(path, provider=provider) as elsewhere,
+    ):
+        for key in ("room:1", None):
+            provider.answer("hello")
+            chat = await store.create(key=key)
+            await chat.send("hi")
+            other = await elsewhere.resume(chat.id)
+            gate = provider.gate(f"running {key}")
+            provider.script("one", gate, Finished())
+            asking = asyncio.create_task(chat.send("first"))
+            await gate.arrive()
+            beside = other.send("second", on_moved="branch", wait_s=0)
+            if key is None:
+                provider.answer("two")
+                assert (await beside).text == "two"
+            else:
+                with pytest.raises(errors.ConversationBusyError):
+                    await beside
+            gate.open()
+            assert (await asking).text == "one"
 
 
 @pytest.mark.asyncio
