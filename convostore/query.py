@@ -176,6 +176,12 @@ def moment(text: str, now_ms: int) -> int | None:
         return None
 
 
+def span_ms(text: str) -> int | None:
+    """Return how long *text* says, in milliseconds: `12h`, `7d`, `2w`, `3m`, `1y`; None is no span."""
+    found = _AGO.fullmatch(text.strip().lower())
+    return None if found is None else int(found[1]) * _HOURS[found[2]] * 3_600_000
+
+
 def moment_ahead(text: str, now_ms: int) -> int | None:
     """Return the time that *text* names as one to come: `30d` is in 30 days, a date is as ever."""
     at_ms = moment(text, now_ms)

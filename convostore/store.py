@@ -14,6 +14,7 @@ from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
 from convostore.owners import Owners
+from convostore.retention import Retaining
 from convostore.seeking import Seeking
 from convostore.source import StoredSource
 from convostore.storage import engines, lookup, reads
@@ -110,7 +111,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Owners, Counting, Seeking, Attaching):
+class Store(Owners, Retaining, Counting, Seeking, Attaching):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a

@@ -25,6 +25,7 @@ HOMES = {
     "purge": ("convostore.cli.purge", "purge"),
     "regenerate": ("convostore.cli.branches", "regenerate"),
     "restore": ("convostore.cli.bin", "restore"),
+    "retention": ("convostore.cli.retention", "retention"),
     "search": ("convostore.cli.search", "search"),
     "show": ("convostore.cli.read", "show"),
     "stats": ("convostore.cli.stats", "stats"),
