@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convostore.carrying import GRACE_S, forget_forsaken, give_out, take_in
-from convostore.storage.attachments import no_attachment
+from convostore.errors import AttachmentNotFoundError
+from convostore.storage.attachments import find, no_attachment
 from convostore.targets import Target
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from convostore.opener import Opener
     from convostore.owned import Owned
     from convostore.parts import AttachmentPart
+    from convostore.storage.database import Database
 
 
 class Attaching:
@@ -28,9 +30,15 @@ class Attaching:
 
     _opener: Opener
     _owned: Owned
+    _fleeting: Owned
 
     async def attach(
-        self, source: Source, *, name: str | None = None, media_type: str | None = None
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        media_type: str | None = None,
+        ephemeral: bool = False,
     ) -> AttachmentPart:
         """Take bytes in, and return the part by which messages refer to them.
 
@@ -42,6 +50,7 @@ class Attaching:
                 file is refused. It is read piece by piece.
             name: what it is called; by default a file's own name.
             media_type: what it is, such as image/png; by default what its name stands for.
+            ephemeral: take them into memory alone, for a question in an ephemeral conversation.
 
         Raises:
             AttachmentError: the file cannot be read, or there are more than `max_attachment_bytes`
@@ -51,13 +60,13 @@ class Attaching:
             StoreError: the store cannot be opened or written.
             StoreClosedError: the store is closed.
         """
-        opened = await self._opener.opened()
+        owned = self._fleeting if ephemeral else self._owned
         return await take_in(
-            *await self._owned.for_writing(),
+            *await owned.for_writing(),
             source,
             name=name,
             media_type=media_type,
-            most_bytes=opened.most_attachment_bytes,
+            most_bytes=self._opener.most_attachment_bytes,
         )
 
     async def attachment(self, which: AttachmentPart | str) -> AsyncGenerator[bytes]:
@@ -72,12 +81,22 @@ class Attaching:
             StoreError: the store cannot be opened or read.
             StoreClosedError: the store is closed.
         """
-        at = await self._owned.for_reading()
+        sha256 = which if isinstance(which, str) else which.sha256
+        at = await self._in_memory(sha256) or await self._owned.for_reading()
         if at is None:
-            raise no_attachment(which if isinstance(which, str) else which.sha256)
+            raise no_attachment(sha256)
         async with aclosing(give_out(*at, which)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def _in_memory(self, sha256: str) -> tuple[Database, str] | None:
+        """Return where an attachment of an ephemeral conversation is; None if it is none."""
+        at = await self._fleeting.for_reading() if self._opener.memory is not None else None
+        with suppress(AttachmentNotFoundError):
+            if at is not None:
+                await find(*at, sha256)
+                return at
+        return None
 
     async def save_attachment(self, which: AttachmentPart | str, to: Path | str) -> Path:
         """Write an attachment to a file of mode 0600, which is there whole or not at all.

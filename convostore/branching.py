@@ -214,7 +214,8 @@ class Branching:
         )
         id_ = await place.database.write(fork_conversations, place.owner_id, job)
         record = await lookup.conversation_by_id(place.database, place.owner_id, id_)
-        return type(self)(Place(place.opened, place.owner_id, record, None, None), self._provider)
+        new = Place(place.opened, place.owner_id, record, None, None, fleeting=place.fleeting)
+        return type(self)(new, self._provider)
 
     async def delete_branch(self, message: str | int, *, scrub: bool | None = None) -> int:
         """Remove a message and all that follows it, for good; return how many messages went.

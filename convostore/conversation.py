@@ -8,6 +8,7 @@ from convostore import clock
 from convostore.branching import Branching
 from convostore.deleting import Deleting
 from convostore.errors import MessageNotFoundError
+from convostore.keeping import Keeping
 from convostore.ordering import Ordering
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 ANYWHERE: Final = ""  # no message has an empty id
 
 
-class Conversation(Branching, Ordering, Deleting):
+class Conversation(Branching, Ordering, Deleting, Keeping):
     """A titled tree of messages, and where this caller stands in it.
 
     Every verb that writes has its text on disk when it returns. Two objects of the same

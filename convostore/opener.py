@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from convostore.providers.provider import Provider
     from convostore.storage.address import Server
+    from convostore.storage.database import Database
+    from convostore.storage.memory import MemoryDatabase
 
 
 def where_is(url: str | Path | None) -> Path | Server:
@@ -35,7 +37,11 @@ def where_is(url: str | Path | None) -> Path | Server:
 
 
 class Opener:
-    """Opens the database once, for all owners that look at it."""
+    """Opens the database once, for all owners that look at it.
+
+    Attributes:
+        memory: where ephemeral conversations are; None while there was none.
+    """
 
     def __init__(
         self,
@@ -51,8 +57,11 @@ class Opener:
         self.where, self.provider = where, provider
         self._migrate, self._create = migrate, create
         self._busy_timeout_s, self._patience = busy_timeout_s, patience
-        self._most_attachment_bytes = most_attachment_bytes
+        self.most_attachment_bytes = most_attachment_bytes
+        self._pulse = Pulse()
         self._opened: Opened | None = None
+        self._in_memory: Opened | None = None
+        self.memory: MemoryDatabase | None = None
         self._closed = False
         self._closing: asyncio.Task[None] | None = None
         self._pid = os.getpid()
@@ -76,10 +85,26 @@ class Opener:
                         migrate=self._migrate,
                         busy_timeout_s=self._busy_timeout_s,
                     )
-                    self._opened = Opened(
-                        database, Pulse(), self._patience, self._most_attachment_bytes
-                    )
+                    self._opened = self._around(database)
         return self._opened
+
+    async def in_memory(self) -> Opened:
+        """Make the store of ephemeral conversations at the first call; it goes with this one.
+
+        Raises:
+            StoreClosedError: the store is closed.
+        """
+        if self._in_memory is None or self._closed:
+            async with self._lock:
+                if self._closed:
+                    raise StoreClosedError("the store is closed")
+                if self._in_memory is None:
+                    memory = await engines.open_in_memory(busy_timeout_s=self._busy_timeout_s)
+                    self.memory, self._in_memory = memory, self._around(memory)
+        return self._in_memory
+
+    def _around(self, database: Database) -> Opened:
+        return Opened(database, self._pulse, self._patience, self.most_attachment_bytes)
 
     async def aclose(self) -> None:
         """Stop what runs, close the database and the provider. Idempotent.
@@ -99,11 +124,11 @@ class Opener:
         async with self._lock:
             self._closed = True
         try:
-            if self._opened is not None:
-                try:
-                    await self._opened.pulse.aclose()
-                finally:
-                    await self._opened.database.aclose()
+            try:
+                await self._pulse.aclose()
+            finally:
+                for opened in filter(None, (self._in_memory, self._opened)):
+                    await opened.database.aclose()
         finally:
             if self.provider is not None:
                 await close_provider(self.provider)

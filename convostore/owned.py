@@ -9,8 +9,10 @@ from convostore.storage import lookup
 from convostore.storage.conversations import EnsureOwner, ensure_owners
 
 if TYPE_CHECKING:
-    from convostore.opener import Opener
+    from collections.abc import Awaitable, Callable
+
     from convostore.storage.database import Database
+    from convostore.turning.place import Opened
 
 
 class Owned:
@@ -21,9 +23,9 @@ class Owned:
         swept_s: when what has expired was last looked for, by the monotonic clock.
     """
 
-    def __init__(self, opener: Opener, name: str | None) -> None:
+    def __init__(self, opened: Callable[[], Awaitable[Opened]], name: str | None) -> None:
         self.name = name
-        self._opener = opener
+        self._opened = opened
         self._id: str | None = None
         self.swept_s: float | None = None
 
@@ -33,7 +35,7 @@ class Owned:
         Raises:
             StoreError: the store cannot be opened or read.
         """
-        database = (await self._opener.opened()).database
+        database = (await self._opened()).database
         if self._id is None:
             self._id = await lookup.owner_named(database, self.name)
         return None if self._id is None else (database, self._id)
@@ -47,7 +49,7 @@ class Owned:
         found = await self.for_reading()
         if found is not None:
             return found
-        database = (await self._opener.opened()).database
+        database = (await self._opened()).database
         job = EnsureOwner(name=self.name, now_ms=clock.now_ms())
         self._id = str(await database.write(ensure_owners, "", job))
         return database, self._id

@@ -7,28 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from convostore import exchange
 from convostore.attaching import Attaching
-from convostore.conversation import Conversation
+from convostore.beginning import Beginning
 from convostore.counting import Counting
 from convostore.errors import StoreError
-from convostore.making import new_conversation
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
 from convostore.owners import Owners
 from convostore.retention import Retaining
 from convostore.seeking import Seeking
 from convostore.source import StoredSource
-from convostore.storage import engines, lookup, reads
-from convostore.storage.conversations import OwnerGone, create_conversations
+from convostore.storage import engines
 from convostore.text import gate_owner
-from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience, Place
+from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from types import TracebackType
     from typing import Self
 
+    from convostore.conversation import Conversation
     from convostore.providers.provider import Provider
-    from convostore.records import ConversationRecord
     from convostore.storage.backup import RestoreReport
     from convostore.storage.database import Database
     from convostore.storage.soundness import CheckReport
@@ -111,7 +109,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Owners, Retaining, Counting, Seeking, Attaching):
+class Store(Beginning, Owners, Retaining, Counting, Seeking, Attaching):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a
@@ -121,7 +119,8 @@ class Store(Owners, Retaining, Counting, Seeking, Attaching):
 
     def __init__(self, opener: Opener, owner: str | None) -> None:
         self._opener = opener
-        self._owned = Owned(opener, owner)
+        self._owned = Owned(opener.opened, owner)
+        self._fleeting = Owned(opener.in_memory, owner)
 
     async def __aenter__(self) -> Self:
         """Open the store.
@@ -199,6 +198,7 @@ class Store(Owners, Retaining, Counting, Seeking, Attaching):
         metadata: dict[str, Any] | None = None,
         anonymous_user_id: str | None = None,
         expires_at_ms: int | None = None,
+        ephemeral: bool = False,
     ) -> Conversation:
         """Make a conversation.
 
@@ -214,6 +214,8 @@ class Store(Owners, Retaining, Counting, Seeking, Attaching):
             anonymous_user_id: who to be on the far side; made at random by default. A secret.
             expires_at_ms: when it goes for good by itself, in milliseconds UTC; see
                 `Conversation.expire`.
+            ephemeral: nothing of it is in any file, unless `Conversation.keep` is called; it is
+                reached by the returned object alone, and gone when the store is closed.
 
         Raises:
             DuplicateKeyError: the key is taken.
@@ -224,6 +226,7 @@ class Store(Owners, Retaining, Counting, Seeking, Attaching):
         """
         return await self._create(
             reuse=False,
+            ephemeral=ephemeral,
             title=title,
             provider=provider,
             model=model,
@@ -267,18 +270,6 @@ class Store(Owners, Retaining, Counting, Seeking, Attaching):
             anonymous_user_id=anonymous_user_id,
             expires_at_ms=expires_at_ms,
         )
-
-    async def _create(self, *, reuse: bool, **wish: Any) -> Conversation:
-        far = self._opener.provider
-        job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
-        while True:
-            database, owner_id = await self._owned.for_writing()
-            await self._sweep()
-            id_ = await database.write(create_conversations, owner_id, job)
-            if not isinstance(id_, OwnerGone):
-                record = await lookup.conversation_by_id(database, owner_id, id_)
-                return await self._conversation(record)
-            self._owned.forget()  # erased by somebody else: one of that name is made anew
 
     async def resume(self, ref: str) -> Conversation:
         """Return a conversation to go on with.
@@ -374,10 +365,3 @@ class Store(Owners, Retaining, Counting, Seeking, Attaching):
             StoreClosedError: the store is closed.
         """
         return await self._owned.for_reading()
-
-    async def _conversation(self, record: ConversationRecord) -> Conversation:
-        opened = await self._opener.opened()
-        database, owner_id = await self._owned.for_writing()
-        await self._sweep()
-        far = await reads.far_side(database, owner_id, record.id, record.head_seq)
-        return Conversation(Place(opened, owner_id, record, *far), self._opener.provider)

@@ -355,7 +355,7 @@ class Turn:
             finally:
                 self._listener.close()
                 self._place.pulse.remove(self)
-                self._opening.leave(self._place)
+                self._opening.leave()
                 self._done.set()
         await self._done.wait()
 

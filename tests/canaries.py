@@ -33,7 +33,9 @@ def word(place: str) -> str:
     return f"{place}xqz"
 
 
-async def spread(store: Store, provider: ScriptedProvider) -> Conversation:
+async def spread(
+    store: Store, provider: ScriptedProvider, *, ephemeral: bool = False
+) -> Conversation:
     """Make a conversation with a word in every place; its last reply is one that has broken off."""
     chat = await store.create(
         title=f"On {word('title')}",
@@ -41,12 +43,14 @@ async def spread(store: Store, provider: ScriptedProvider) -> Conversation:
         system=f"be {word('system')}",
         settings={"stop": word("settings")},
         metadata={"note": word("metadata")},
+        ephemeral=ephemeral,
     )
     await chat.tag(word("tag"))
     await chat.move(word("folder"))
     thought = ReasoningPart(f"thinking {word('reasoning')}")
     said = TextPart(f"saying {word('answer')}")
-    file = await store.attach(word("attached").encode(), name=word("filename"))
+    content, name = word("attached").encode(), word("filename")
+    file = await store.attach(content, name=name, ephemeral=ephemeral)
     asked = f"about {word('question')}"
     await chat.append(
         Message.user(asked, author=word("author"), attachments=[file]),

@@ -57,7 +57,7 @@ class OwnerGone(msgspec.Struct, frozen=True):
     """Nothing was stored: the owner was erased since the caller learned who that is."""
 
 
-_OWNER_IS_THERE = Hot(select(owner.c.id).where(owner.c.id == bindparam("owner_id")))
+OWNER_IS_THERE = Hot(select(owner.c.id).where(owner.c.id == bindparam("owner_id")))
 OWNER_BY_NAME = Hot(select(owner.c.id).where(owner.c.name == bindparam("name")))
 PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSONAL))
 _ADD_OWNER = Hot(insert(owner))
@@ -110,7 +110,7 @@ def create_conversations(
 
     A key that only a conversation in the bin has, or one that has expired, is taken from it.
     """
-    if not tx.rows(_OWNER_IS_THERE, owner_id=owner_id):
+    if not tx.rows(OWNER_IS_THERE, owner_id=owner_id):
         return [OwnerGone()] * len(jobs)
     return [_create(tx, owner_id, job) for job in jobs]
 
@@ -118,17 +118,8 @@ def create_conversations(
 def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreError:
     if is_made(tx, owner_id, job.id):
         return job.id
-    if job.key is not None:
-        taken = tx.rows(_BY_KEY, owner_id=owner_id, key=job.key)
-        if taken and not taken[0][1]:
-            tx.run(_TAKE_KEY, of_owner_id=owner_id, of_id=taken[0][0])
-        elif taken and job.reuse:
-            return str(taken[0][0])
-        elif taken:
-            return DuplicateKeyError(
-                f"there is a conversation with the key {job.key} already",
-                hint="use get_or_create(key=...), or choose another key",
-            )
+    if job.key is not None and (taken := claim_key(tx, owner_id, job.key)) is not None:
+        return taken if job.reuse else key_taken(job.key)
     empty = dict.fromkeys(column.name for column in conversation.c)
     tx.run(
         _ADD,
@@ -162,9 +153,30 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
     return job.id
 
 
-def free_handle(tx: Tx, owner_id: str) -> str:
-    """Return a handle that no conversation of this owner has."""
-    while True:  # ends: 2**40 handles, and no owner has as many conversations
-        handle = new_handle()
-        if not tx.rows(_HANDLE, owner_id=owner_id, handle=handle):
-            return handle
+def claim_key(tx: Tx, owner_id: str, key: str) -> str | None:
+    """Return the id of the conversation that has a key; None where it is free for another one.
+
+    A key that only a conversation in the bin has, or one that has expired, is taken from it.
+    """
+    taken = tx.rows(_BY_KEY, owner_id=owner_id, key=key)
+    if taken and taken[0][1]:
+        return str(taken[0][0])
+    if taken:
+        tx.run(_TAKE_KEY, of_owner_id=owner_id, of_id=taken[0][0])
+    return None
+
+
+def key_taken(key: str) -> DuplicateKeyError:
+    """Return the error for a key that another conversation has."""
+    return DuplicateKeyError(
+        f"there is a conversation with the key {key} already",
+        hint="use get_or_create(key=...), or choose another key",
+    )
+
+
+def free_handle(tx: Tx, owner_id: str, wanted: str | None = None) -> str:
+    """Return a handle that no conversation of this owner has; *wanted*, if that is free."""
+    handle = wanted or new_handle()
+    while tx.rows(_HANDLE, owner_id=owner_id, handle=handle):
+        handle = new_handle()  # ends: 2**40 handles, and no owner has as many conversations
+    return handle

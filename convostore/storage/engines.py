@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from convostore.storage.address import Server
     from convostore.storage.backup import RestoreReport
     from convostore.storage.database import Database
+    from convostore.storage.memory import MemoryDatabase
     from convostore.storage.soundness import CheckReport
 
 
@@ -43,6 +44,15 @@ async def open_database(
         where, create=create, migrate=migrate, busy_timeout_s=busy_timeout_s
     )
     return postgres.PostgresDatabase(where, busy_timeout_s=busy_timeout_s)
+
+
+async def open_in_memory(*, busy_timeout_s: float) -> MemoryDatabase:
+    """Make an empty store that is in no file, and gone when it is closed."""
+    from convostore.storage.memory import MemoryDatabase
+
+    database = MemoryDatabase(busy_timeout_s=busy_timeout_s)
+    await asyncio.to_thread(database.make)
+    return database
 
 
 async def upgrade(where: Path | Server) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, StaticPool, create_engine, event
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from convostore.storage.address import Server
 
+IN_MEMORY: Final = Path(":memory:")  # as messages name it
 _alembic = threading.Lock()  # alembic keeps the running migration in its module
 
 
@@ -127,6 +128,12 @@ def run_revisions(connection: Connection) -> None:
     with _alembic:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def make_schema(raw: sqlite3.Connection) -> None:
+    """Make the tables in an empty database that is in no file. Blocks."""
+    with _transaction(raw, IN_MEMORY) as connection:
+        run_revisions(connection)
 
 
 @contextlib.contextmanager

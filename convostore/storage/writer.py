@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import closing, contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from convostore.errors import StoreBusyError
 from convostore.storage import indexing
@@ -22,19 +22,39 @@ if TYPE_CHECKING:
     import asyncio
     import sqlite3
     from collections.abc import Callable, Iterator
+    from types import TracebackType
 
     from sqlalchemy.engine import Dialect
 
-    from convostore.storage.files import FileLock
-
 _LOOK_S: Final = 0.05  # how often who closes looks whether the thread waits for nobody
+
+
+class Lock(Protocol):
+    """What a writer holds while it writes; it waits for it."""
+
+    def __enter__(self) -> None:
+        """Wait for it."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let the next one have it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it for good, when the writer's connection is closed."""
+        ...
 
 
 class Writer:
     """The thread that owns the process's only writing connection."""
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], dialect: Dialect, lock: FileLock
+        self, connect: Callable[[], sqlite3.Connection], dialect: Dialect, lock: Lock
     ) -> None:
         self._connect = connect
         self._dialect = dialect

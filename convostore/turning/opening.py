@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -91,7 +92,7 @@ class Opening:
         self.token = new_token()
         self.path: tuple[Message, ...] | None = None
         self._ask = ask
-        self._inside = False
+        self._inside: Callable[[], None] | None = None
 
     async def begin(self, place: Place) -> BegunTurn:
         """Wait for our turn, decide what to ask, and store the question and an empty reply.
@@ -116,18 +117,18 @@ class Opening:
         try:
             return await self._begin_when_free(place, deadline_s)
         except BaseException:
-            self.leave(place)
+            self.leave()
             raise
 
     def _check(self) -> None:
         """Refuse what cannot be asked, before anything happens."""
         self._ask.check()
 
-    def leave(self, place: Place) -> None:
+    def leave(self) -> None:
         """Let the next turn of this conversation begin."""
-        if self._inside:
-            self._inside = False
-            place.pulse.leave(place.owner_id, place.record.id)
+        leave, self._inside = self._inside, None
+        if leave is not None:
+            leave()
 
     async def _enter(self, place: Place, deadline_s: float) -> None:
         try:
@@ -138,7 +139,7 @@ class Opening:
                 "another reply of this conversation is still running",
                 hint="wait until it has ended, or stop it",
             ) from None
-        self._inside = True
+        self._inside = partial(place.pulse.leave, place.owner_id, place.record.id)
 
     async def _begin_when_free(self, place: Place, deadline_s: float) -> BegunTurn:
         pause_s = FIRST_PAUSE_S
@@ -353,7 +354,7 @@ class Opening:
         if place.head_seq is None or place.head_seq < self.reply.seq:
             place.head_seq = self.reply.seq
             place.remote, place.home_url = await reads.far_side(*at, self.reply.seq)
-        self.leave(place)
+        self.leave()
         return BegunTurn(user=user, reply=self.reply, known=self._followed(place, self.reply.seq))
 
     async def _answer_again(

@@ -10,12 +10,13 @@ import msgspec
 from convostore.ids import identity_at
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message, RemoteThread
     from convostore.storage.database import Database
     from convostore.storage.exchanges import Change
+    from convostore.storage.memory import MemoryDatabase
     from convostore.turning.pulse import Pulse
 
 
@@ -88,6 +89,19 @@ class Opened:
         self.swept: set[str] = set()
 
 
+class Fleeting(NamedTuple):
+    """What an ephemeral conversation is in, and where it can be kept.
+
+    Attributes:
+        memory: the store that is in no file.
+        home: opens the store itself, and gives its owner's id there, made if need be; with True,
+            the one that it gave before was erased meanwhile.
+    """
+
+    memory: MemoryDatabase
+    home: Callable[[bool], Awaitable[tuple[Opened, str]]]
+
+
 _SETTLED: Final = frozenset({"completed", "stopped"})  # others may yet be finished, or adopted
 
 
@@ -101,6 +115,8 @@ class Place:
         home_url: the server that knows the conversation's anonymous user id, which goes to no
             other one; None while no server does.
         said: what was said up to the head, where that is known and not too long to be kept.
+        fleeting: of an ephemeral conversation, until it is kept; None of any other.
+        keeping: keeps it, as long as that takes.
     """
 
     def __init__(
@@ -110,6 +126,8 @@ class Place:
         record: ConversationRecord,
         remote: RemoteThread | None,
         home_url: str | None,
+        *,
+        fleeting: Fleeting | None = None,
     ) -> None:
         self.opened = opened
         self.database, self.pulse = opened.database, opened.pulse
@@ -119,6 +137,8 @@ class Place:
         self.remote = remote
         self.home_url = home_url
         self.said: Said | None = None
+        self.fleeting = fleeting
+        self.keeping: asyncio.Task[None] | None = None
         self._forsaken: asyncio.Future[None] | None = None
 
     def identity_at(self, server_url: str) -> str:
@@ -150,6 +170,13 @@ class Place:
         """Stand where a write has left the conversation's own head."""
         self.record = msgspec.structs.replace(self.record, **msgspec.structs.asdict(change))
         self.head_seq, self.remote = change.head_seq, None
+
+    def kept(self, opened: Opened, owner_id: str, *, handle: str) -> None:
+        """Stand in the store itself from now on, at the same message of the same conversation."""
+        self.opened = opened
+        self.database, self.pulse = opened.database, opened.pulse
+        self.owner_id, self.fleeting = owner_id, None
+        self.record = msgspec.structs.replace(self.record, handle=handle)
 
     def moved_to(self, message: Message, remote: RemoteThread | None) -> None:
         """Stand at *message*, which was just stored."""

@@ -281,6 +281,20 @@ async def test_conversation_whose_answer_was_lost_is_made_once(patient: Store) -
 
 
 @pytest.mark.asyncio
+async def test_keeping_whose_answer_was_lost_is_done_once(patient: Store) -> None:
+    """The second try finds the conversation by its id, and returns the handle that it has there."""
+    chat = await patient.create(key="room", ephemeral=True)
+    await chat.append(Message.user("q"), Message.assistant("a"))
+    await patient.create(title="the owner is there")
+    async with answers_lost(patient, 2):
+        await chat.keep()
+    assert [one.text for one in await chat.history()] == ["q", "a"]
+    assert (await patient.get_or_create("room")).handle == chat.handle
+    assert len((await patient.list()).items) == 2
+    assert (await patient.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
 async def test_append_whose_answer_was_lost_is_stored_once(patient: Store) -> None:
     """The second try finds the messages by their ids and returns the same places."""
     chat = await patient.create()

@@ -1,0 +1,60 @@
+"""How a store hands out conversations: those that it has, new ones, and ephemeral ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convostore.conversation import Conversation
+from convostore.making import new_conversation
+from convostore.storage import lookup, reads
+from convostore.storage.conversations import OwnerGone, create_conversations
+from convostore.turning.place import Fleeting, Place
+from convostore.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from convostore.owned import Owned
+    from convostore.records import ConversationRecord
+    from convostore.turning.place import Opened
+
+
+class Beginning(Upkeep):
+    """Makes the live objects of a store's conversations; `Store` does so."""
+
+    _fleeting: Owned  # the same owner's part of the store in memory
+
+    async def _create(self, *, reuse: bool, ephemeral: bool = False, **wish: Any) -> Conversation:
+        far = self._opener.provider
+        job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
+        owned = self._fleeting if ephemeral else self._owned
+        while True:
+            database, owner_id = await owned.for_writing()
+            if not ephemeral:
+                await self._sweep()
+            id_ = await database.write(create_conversations, owner_id, job)
+            if not isinstance(id_, OwnerGone):
+                record = await lookup.conversation_by_id(database, owner_id, id_)
+                return await (self._ephemeral(record) if ephemeral else self._conversation(record))
+            owned.forget()  # erased by somebody else: one of that name is made anew
+
+    async def _conversation(self, record: ConversationRecord) -> Conversation:
+        opened = await self._opener.opened()
+        database, owner_id = await self._owned.for_writing()
+        await self._sweep()
+        far = await reads.far_side(database, owner_id, record.id, record.head_seq)
+        return Conversation(Place(opened, owner_id, record, *far), self._opener.provider)
+
+    async def _ephemeral(self, record: ConversationRecord) -> Conversation:
+        opened = await self._opener.in_memory()
+        _, owner_id = await self._fleeting.for_writing()
+        memory = self._opener.memory
+        fleeting = None if memory is None else Fleeting(memory, self._home)
+        place = Place(opened, owner_id, record, None, None, fleeting=fleeting)
+        return Conversation(place, self._opener.provider)
+
+    async def _home(self, was_erased: bool) -> tuple[Opened, str]:
+        """Open the store itself for what is to be kept in it."""
+        opened = await self._opener.opened()
+        if was_erased:
+            self._owned.forget()
+        _, owner_id = await self._owned.for_writing()
+        return opened, owner_id
