@@ -86,11 +86,23 @@ def counted() -> None:
 
 
 def deleted(handle: str) -> None:
-    """Delete, look into the bin, bring back."""
-    say("\nThe bin, and back.")
+    """Delete and bring back; let go by a rule; then for good."""
+    say("\nThe bin, and back; and what may go by itself, by a rule that is tried first.")
     run("delete", handle)
     run("list", "--bin")
     run("restore", handle)
+    run("expire", "30d", handle)
+    run("retention", "--delete-after", "90d", "--keep-tag", "travel", "--dry-run")
+    say("\nFor good: one message, a branch, what is in the bin, everything of a person.")
+    run("forget", handle, "2", "--yes")
+    run("delete-branch", handle, "3", "--yes")
+    run("delete", "@")
+    run("purge", "--all", "--yes")
+    run("chat", "A question of another person", "-p", "echo", "--owner", "alice")
+    run("owner", "list")
+    run("owner", "export", "alice", "-o", str(FOLDER / "alice.jsonl"))
+    run("owner", "erase", "alice", "--yes")
+    run("tree", handle)
 
 
 if __name__ == "__main__":
