@@ -26,7 +26,7 @@ def test_time_is_set_shown_and_taken_back(program: Program) -> None:
     fill(program, "one", "two")
     before_ms = time.time() * 1000
     run = program("expire", "30d", "bot:one", "bot:two")
-    assert (run.code, run.err) == (0, "2 conversations set to go by themselves (30d)\n")
+    assert (run.code, run.err) == (0, "2 conversations set to go for good (30d)\n")
     for found in program("list", "--json").json:
         assert before_ms <= found["expires_at_ms"] - 30 * DAY_MS <= time.time() * 1000
     assert "goes by itself " in program("show", "bot:one").text
