@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convostore.carrying import GRACE_S, forget_forsaken, give_out, take_in
-from convostore.errors import AttachmentNotFoundError
+from convostore.errors import AttachmentError, AttachmentNotFoundError
 from convostore.storage.attachments import find, no_attachment
+from convostore.storage.owner_rows import OwnerGone
 from convostore.targets import Target
 
 if TYPE_CHECKING:
@@ -55,19 +57,29 @@ class Attaching:
         Raises:
             AttachmentError: the file cannot be read, or there are more than `max_attachment_bytes`
                 (see `open`); nothing is kept of it.
+            AttachmentNotFoundError: somebody removed it meanwhile, as forsaken or with its owner.
             InvalidTextError: the media type is none.
             TypeError: *source* is of another kind.
             StoreError: the store cannot be opened or written.
             StoreClosedError: the store is closed.
         """
         owned = self._fleeting if ephemeral else self._owned
-        return await take_in(
-            *await owned.for_writing(),
-            source,
-            name=name,
-            media_type=media_type,
-            most_bytes=self._opener.most_attachment_bytes,
-        )
+        while True:
+            part = await take_in(
+                *await owned.for_writing(),
+                source,
+                name=name,
+                media_type=media_type,
+                most_bytes=self._opener.most_attachment_bytes,
+            )
+            if not isinstance(part, OwnerGone):
+                return part
+            owned.forget()  # erased by somebody else: one of that name is made anew
+            if isinstance(source, AsyncIterable):
+                raise AttachmentError(
+                    "the owner was erased meanwhile; nothing is kept of the attachment",
+                    hint="hand it in again: what was read of it cannot be read twice",
+                )
 
     async def attachment(self, which: AttachmentPart | str) -> AsyncGenerator[bytes]:
         """Yield the bytes of an attachment, piece by piece; no read stays open in between.

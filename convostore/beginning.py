@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from convostore.conversation import Conversation
 from convostore.making import new_conversation
 from convostore.storage import lookup, reads
-from convostore.storage.conversations import OwnerGone, create_conversations
+from convostore.storage.conversations import create_conversations
+from convostore.storage.owner_rows import OwnerGone
 from convostore.turning.place import Fleeting, Place
 from convostore.upkeep import Upkeep
 

@@ -30,6 +30,7 @@ from convostore.storage.attachments import (
     keep_chunks,
     remove_forsaken,
 )
+from convostore.storage.owner_rows import OwnerGone
 from convostore.text import gate_file_name, gate_media_type
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ async def take_in(
     name: str | None,
     media_type: str | None,
     most_bytes: int,
-) -> AttachmentPart:
+) -> AttachmentPart | OwnerGone:
     """Store the bytes of *source*, piece by piece; see `Store.attach`.
+
+    Returns:
+        The part, or that the owner was erased: nothing was stored then.
 
     Raises:
         AttachmentError: it cannot be read, or is too large; nothing is kept of it.
+        AttachmentNotFoundError: somebody removed it meanwhile; nothing is kept of it.
         InvalidTextError: the media type is none.
         StoreError: the store cannot be written.
     """
@@ -77,16 +82,18 @@ async def take_in(
                     raise _too_large(name, most_bytes)
                 hashed.update(data)
                 job = KeepChunk(attachment_id=id_, number=number, data=data, now_ms=clock.now_ms())
-                await database.write(keep_chunks, owner_id, job)
                 number += 1
+                if isinstance(gone := await database.write(keep_chunks, owner_id, job), OwnerGone):
+                    return gone
         part = AttachmentPart(hashed.hexdigest(), size, media_type, name)
         end = FinishAttachment(
             attachment_id=id_, sha256=part.sha256, size=size, now_ms=clock.now_ms()
         )
-        await database.write(finish_attachments, owner_id, end)
+        if isinstance(gone := await database.write(finish_attachments, owner_id, end), OwnerGone):
+            return gone
     except BaseException:
         if not number:
-            raise  # nothing of it was stored
+            raise  # nothing of it is stored, or on its way there
         with suppress(ConvostoreError):  # the error itself tells more; what stays is forsaken
             await asyncio.shield(
                 database.write(drop_attachments, owner_id, DropAttachment(attachment_id=id_))

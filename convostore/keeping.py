@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from convostore import clock
 from convostore.carrying import give_out, take_in
 from convostore.errors import ConvostoreError
-from convostore.storage.conversations import OwnerGone
 from convostore.storage.keeping import Records, TakeRecords, keep_conversations, take_records
+from convostore.storage.owner_rows import OwnerGone
 from convostore.storage.purging import Purge, purge_conversations
 from convostore.turning.recovery import close_dead_replies
 

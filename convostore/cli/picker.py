@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
@@ -72,13 +71,11 @@ def fitting(records: Sequence[ConversationRecord], typed: str) -> list[Conversat
 
     Each word may stand anywhere in handle, title, tags, folder or key.
     """
-    words = [
-        re.compile(f"(?=({'.*?'.join(map(re.escape, word))}))", re.IGNORECASE | re.DOTALL)
-        for word in typed.split()
-    ]
+    words = typed.lower().split()
     ranked = []
     for place, record in enumerate(records):
-        spans = [_tightest(word, _text(record)) for word in words]
+        text = _text(record).lower()
+        spans = [_tightest(word, text) for word in words]
         if all(span is not None for span in spans):
             ranked.append((sum(span or 0 for span in spans), place, record))
     return [record for _, _, record in sorted(ranked, key=lambda one: one[:2])]
@@ -89,9 +86,24 @@ def _text(record: ConversationRecord) -> str:
     return " ".join(name for name in names if name)
 
 
-def _tightest(word: re.Pattern[str], text: str) -> int | None:
-    """Return how many characters the tightest match takes; None without one."""
-    return min((len(found[1]) for found in word.finditer(text)), default=None)
+def _tightest(word: str, text: str) -> int | None:
+    """Return how many characters the tightest match takes; None without one.
+
+    What is typed is looked for letter by letter from each place where its first one stands: a
+    pattern for it would try every way in which letters that come often can be chosen.
+    """
+    tightest: int | None = None
+    start = text.find(word[0])
+    while start >= 0:
+        end = start
+        for letter in word[1:]:
+            end = text.find(letter, end + 1)
+            if end < 0:
+                return tightest  # nor is it there from a later start
+        taken = end - start + 1
+        tightest = taken if tightest is None else min(tightest, taken)
+        start = text.find(word[0], start + 1)
+    return tightest
 
 
 class _Picker:

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, exists, select, update
 
 from convostore.errors import AttachmentNotFoundError
+from convostore.storage.owner_rows import OWNER_IS_THERE, OwnerGone
 from convostore.storage.rows import to_json
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.statements import Hot, one_of, upsert
@@ -43,11 +44,11 @@ _CHUNKS_OF = (
 )
 _BEGIN = Hot(upsert(attachment).on_conflict_do_nothing())
 _KEEP = Hot(upsert(attachment_chunk).on_conflict_do_nothing())
-_FIND = Hot(
-    select(attachment.c.id, attachment.c.size).where(
-        _OWNED, _WHOLE, attachment.c.sha256 == bindparam("sha256")
-    )
+_find = select(attachment.c.id, attachment.c.size).where(
+    _OWNED, _WHOLE, attachment.c.sha256 == bindparam("sha256")
 )
+_FIND = Hot(_find)
+_FIND_HELD = Hot(_find.with_for_update())  # so that nobody is just removing it
 _TOUCH = Hot(
     update(attachment)
     .where(attachment.c.owner_id == bindparam("of_owner_id"), attachment.c.id == bindparam("of_id"))
@@ -108,6 +109,7 @@ _FORSAKEN = Hot(
     .limit(bindparam("most"))
     .with_for_update()
 )
+_BROKEN_OFF = Hot(select(attachment.c.id).where(_OWNED, ~_WHOLE, one_of(attachment.c.id, "ids")))
 _GONE_CHUNKS = Hot(delete(attachment_chunk).where(*_CHUNKS_OF))
 _GONE = Hot(delete(attachment).where(_OWNED, attachment.c.id == bindparam("id")))
 _CHUNK = Hot(
@@ -153,38 +155,69 @@ class RemoveForsaken(msgspec.Struct, frozen=True, kw_only=True):
     before_ms: int
 
 
-def keep_chunks(tx: Tx, owner_id: str, jobs: Sequence[KeepChunk]) -> list[None]:
-    """Store pieces; one that is there already stays as it is."""
-    for job in jobs:
-        if not job.number:
-            _begin(tx, owner_id, job.attachment_id, job.now_ms)
-        at = {"owner_id": owner_id, "attachment_id": job.attachment_id}
-        tx.run(_KEEP, **at, number=job.number, data=job.data)
-    return [None for _ in jobs]
+def keep_chunks(
+    tx: Tx, owner_id: str, jobs: Sequence[KeepChunk]
+) -> list[OwnerGone | AttachmentNotFoundError | None]:
+    """Store pieces; one that is there already stays as it is.
+
+    With each the attachment is awaited anew, so that what comes in slowly is not taken for forsaken.
+    """
+    return [_keep_chunk(tx, owner_id, job) for job in jobs]
 
 
-def _begin(tx: Tx, owner_id: str, id: str, now_ms: int) -> None:
+def _keep_chunk(
+    tx: Tx, owner_id: str, job: KeepChunk
+) -> OwnerGone | AttachmentNotFoundError | None:
+    if not job.number and (gone := _begin(tx, owner_id, job.attachment_id, job.now_ms)):
+        return gone
+    of = {"of_owner_id": owner_id, "of_id": job.attachment_id}
+    if not tx.run(_TOUCH, **of, now_ms=job.now_ms):
+        return _removed_meanwhile()
+    at = {"owner_id": owner_id, "attachment_id": job.attachment_id}
+    tx.run(_KEEP, **at, number=job.number, data=job.data)
+    return None
+
+
+def _begin(tx: Tx, owner_id: str, id: str, now_ms: int) -> OwnerGone | None:
+    if not tx.rows(OWNER_IS_THERE, owner_id=owner_id):
+        return OwnerGone()
     tx.run(_BEGIN, owner_id=owner_id, id=id, sha256=None, size=0, used_at_ms=now_ms)
+    return None
 
 
-def finish_attachments(tx: Tx, owner_id: str, jobs: Sequence[FinishAttachment]) -> list[None]:
+def finish_attachments(
+    tx: Tx, owner_id: str, jobs: Sequence[FinishAttachment]
+) -> list[OwnerGone | AttachmentNotFoundError | None]:
     """Give each its content's name; of two with the same content the first one stays."""
-    for job in jobs:
-        at = {"of_owner_id": owner_id, "of_id": job.attachment_id}
-        found = tx.rows(_FIND, owner_id=owner_id, sha256=job.sha256)
-        if found and found[0][0] != job.attachment_id:
-            _remove(tx, owner_id, [job.attachment_id])
+    return [_finish(tx, owner_id, job) for job in jobs]
+
+
+def _finish(
+    tx: Tx, owner_id: str, job: FinishAttachment
+) -> OwnerGone | AttachmentNotFoundError | None:
+    id_, at = job.attachment_id, {"of_owner_id": owner_id, "of_id": job.attachment_id}
+    found = tx.rows(_FIND_HELD, owner_id=owner_id, sha256=job.sha256)
+    if found:
+        if found[0][0] != id_:
+            _remove(tx, owner_id, [id_])
             tx.run(_TOUCH, **at | {"of_id": found[0][0]}, now_ms=job.now_ms)
-        elif not found:
-            _begin(tx, owner_id, job.attachment_id, job.now_ms)  # one of no bytes has no piece
-            tx.run(_NAME, **at, new_sha256=job.sha256, new_size=job.size)
-    return [None for _ in jobs]
+        return None
+    # One of no bytes has no piece, and begins here.
+    if not job.size and (gone := _begin(tx, owner_id, id_, job.now_ms)):
+        return gone
+    named = tx.run(_NAME, **at, new_sha256=job.sha256, new_size=job.size)
+    return None if named else _removed_meanwhile()
 
 
 def drop_attachments(tx: Tx, owner_id: str, jobs: Sequence[DropAttachment]) -> list[None]:
-    """Remove what had come of attachments whose way in was broken off."""
-    _remove(tx, owner_id, [job.attachment_id for job in jobs])
-    owe_scrub(tx)
+    """Remove what had come of attachments whose way in was broken off.
+
+    One that has all its bytes stays: others may have handed in the same, and refer to it.
+    """
+    ids = to_json([job.attachment_id for job in jobs])
+    if broken := [id_ for (id_,) in tx.rows(_BROKEN_OFF, owner_id=owner_id, ids=ids)]:
+        _remove(tx, owner_id, broken)
+        owe_scrub(tx)
     return [None for _ in jobs]
 
 
@@ -195,8 +228,6 @@ def remove_forsaken(tx: Tx, owner_id: str, jobs: Sequence[RemoveForsaken]) -> li
 
 def _remove_forsaken(tx: Tx, owner_id: str, job: RemoveForsaken) -> int:
     held = tx.rows(_FORSAKEN, owner_id=owner_id, before_ms=job.before_ms, most=_AT_ONCE)
-    if held:
-        owe_scrub(tx)
     removed = _remove_unused(tx, owner_id, [id_ for (id_,) in held], before_ms=job.before_ms)
     if removed:
         owe_scrub(tx)
@@ -301,4 +332,11 @@ def no_attachment(sha256: str) -> AttachmentNotFoundError:
     """Return the error for a content that this owner does not have."""
     return AttachmentNotFoundError(
         f"there is no attachment {sha256[:12]}", hint="hand it in again, or look: convostore show @"
+    )
+
+
+def _removed_meanwhile() -> AttachmentNotFoundError:
+    return AttachmentNotFoundError(
+        "the attachment was removed while it was taken in; nothing is kept of it",
+        hint="hand it in again",
     )

@@ -12,6 +12,7 @@ from convostore.ids import new_handle, new_owner_id
 from convostore.storage.appends import Append, append_messages
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.kept import KEPT
+from convostore.storage.owner_rows import OWNER_IS_THERE, OwnerGone
 from convostore.storage.retold import is_made
 from convostore.storage.search_marks import mark_title
 from convostore.storage.statements import Hot, Tx
@@ -53,11 +54,6 @@ class NewConversation(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ms: int | None = None
 
 
-class OwnerGone(msgspec.Struct, frozen=True):
-    """Nothing was stored: the owner was erased since the caller learned who that is."""
-
-
-OWNER_IS_THERE = Hot(select(owner.c.id).where(owner.c.id == bindparam("owner_id")))
 OWNER_BY_NAME = Hot(select(owner.c.id).where(owner.c.name == bindparam("name")))
 PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSONAL))
 _ADD_OWNER = Hot(insert(owner))

@@ -50,6 +50,8 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
 
 
+# Held before it is looked what is left: who makes something for the owner holds the row, too.
+_HELD = Hot(select(owner.c.id).where(owner.c.id == bindparam("owner_id")).with_for_update())
 _KEPT = (conversation, attachment)
 _LEFT = tuple(
     Hot(select(table.c.id).where(table.c.owner_id == bindparam("owner_id")).limit(1))
@@ -77,6 +79,7 @@ def erase_owners(tx: Tx, owner_id: str, jobs: Sequence[EraseOwner]) -> list[Eras
 
 
 def _erase(tx: Tx, owner_id: str) -> Erased:
+    tx.rows(_HELD, owner_id=owner_id)
     if any(tx.rows(hot, owner_id=owner_id) for hot in _LEFT):
         return Erased(done=False)
     ((calls,),) = tx.rows(_CALLS, owner_id=owner_id)

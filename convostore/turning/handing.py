@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore.carrying import checked, give_out, take_in
-from convostore.errors import AttachmentRefusedError
+from convostore.errors import AttachmentRefusedError, ConversationNotFoundError
 from convostore.parts import AttachmentPart
 from convostore.providers.provider import TakesAttachments
+from convostore.storage.owner_rows import OwnerGone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -28,6 +29,7 @@ async def handed_in(
     Raises:
         AttachmentRefusedError: the provider takes none; nothing was taken in.
         AttachmentError: one cannot be read, or is too large.
+        ConversationNotFoundError: the conversation is gone, with its owner.
         StoreError: the store cannot be written.
     """
     if given and not isinstance(provider, TakesAttachments):
@@ -38,7 +40,7 @@ async def handed_in(
 async def _handed_in(place: Place, one: Source | AttachmentPart) -> AttachmentPart:
     if isinstance(one, AttachmentPart):
         return checked(one, "what is attached")
-    return await take_in(
+    part = await take_in(
         place.database,
         place.owner_id,
         one,
@@ -46,6 +48,12 @@ async def _handed_in(place: Place, one: Source | AttachmentPart) -> AttachmentPa
         media_type=None,
         most_bytes=place.opened.most_attachment_bytes,
     )
+    if isinstance(part, OwnerGone):
+        raise ConversationNotFoundError(
+            f"there is no conversation {place.record.id}: its owner was erased",
+            hint="see them all: convostore list",
+        )
+    return part
 
 
 async def checked_request(provider: Provider, request: ChatRequest) -> None:

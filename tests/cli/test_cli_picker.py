@@ -125,6 +125,13 @@ def test_tightest_match_stands_first_and_equal_ones_keep_the_order() -> None:
     assert fitting(known, ".*") == []
 
 
+def test_letters_that_come_often_take_no_longer_than_others() -> None:
+    """Tried in every way in which they can be chosen, these would take longer than any test may."""
+    often = [record(f"{number:08}", "te" * 100) for number in range(1000)]
+    assert fitting(often, "t" * 50 + "z") == []
+    assert fitting(often, "t" * 50) == often
+
+
 def test_commands_for_many_take_the_one_that_is_picked(
     program: Program, handles: list[str]
 ) -> None:
