@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from convostore.cli.exits import INTERRUPTED, EndedError
 from convostore.cli.terminal import is_terminal, one_line
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from prompt_toolkit.application import Application
@@ -117,6 +117,8 @@ class _Picker:
 
     async def run(self) -> ConversationRecord | None:
         """Show it until a conversation is taken, or the person leaves."""
+        import asyncio
+
         app = self._application()
         self._preview_of(app)
         try:
@@ -215,6 +217,8 @@ class _Picker:
         """Read the end of the conversation at hand, if it was not read yet."""
         if not self._fitting or self._fitting[self._at].id in self._previews:
             return
+        import asyncio
+
         task = asyncio.ensure_future(self._read(self._fitting[self._at], app))
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
