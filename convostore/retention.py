@@ -58,7 +58,12 @@ class Retaining(Upkeep):
     """How long conversations are kept; `Store` has this verb."""
 
     async def retain(
-        self, rule: Retention, *, dry_run: bool = False, scrub: bool | None = None
+        self,
+        rule: Retention,
+        *,
+        dry_run: bool = False,
+        agreed: RetentionReport | None = None,
+        scrub: bool | None = None,
     ) -> RetentionReport:
         """Move what is too old to the bin, and remove for good what was there too long.
 
@@ -68,6 +73,7 @@ class Retaining(Upkeep):
         Args:
             rule: which are too old.
             dry_run: only say which they are.
+            agreed: of a trial before: none but those that it named, where they are still too old.
             scrub: as in `purge`.
 
         Raises:
@@ -81,6 +87,9 @@ class Retaining(Upkeep):
             raise ValueError("a rule names delete_after_s, purge_after_s or both, from 0 on")
         now_ms = clock.now_ms()
         to_bin, to_purge = await self._aged(rule, now_ms), await self._stale(rule, now_ms)
+        if agreed is not None:
+            to_bin = tuple(id_ for id_ in to_bin if id_ in set(agreed.to_bin))
+            to_purge = tuple(id_ for id_ in to_purge if id_ in set(agreed.to_purge))
         if dry_run:
             return RetentionReport(to_bin=to_bin, to_purge=to_purge)
         purged = await self._purge(to_purge, only="binned")

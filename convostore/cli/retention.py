@@ -95,7 +95,7 @@ async def _retain(
             return
         if (meant.to_bin or meant.to_purge) and not yes:
             many.ask(_what(meant, "will"))
-        report = await store.retain(rule, scrub=False)
+        report = await store.retain(rule, agreed=meant, scrub=False)
         say(_told(report))
         if report.purged.changed or report.expired.changed:
             await finish(invocation, store, copies=copies)

@@ -82,6 +82,27 @@ async def test_pinned_ones_go_only_where_the_rule_says_so(
 
 
 @pytest.mark.asyncio
+async def test_what_was_not_agreed_to_stays(store: Store, manual: ManualClock) -> None:
+    """Between a trial and the rule one grows old, one is gone on with, one comes back from the bin."""
+    chats = {title: await store.create(title=title) for title in ("a", "b", "c", "d")}
+    await chats["c"].delete()
+    manual.set_wall(manual.now_ms() + 2000)
+    late = await store.create(title="late")
+    rule = Retention(delete_after_s=1, purge_after_s=1)
+    tried = await store.retain(rule, dry_run=True)
+    assert (len(tried.to_bin), len(tried.to_purge)) == (3, 1)
+    await chats["b"].append(Message.user("q"))
+    await chats["c"].undelete()
+    await chats["d"].delete()
+    manual.set_wall(manual.now_ms() + 1001)
+    await chats["b"].append(Message.user("q"))
+    report = await store.retain(rule, agreed=tried)
+    assert report.to_bin == (chats["a"].id,)
+    assert report.to_purge == ()
+    assert set(await store.matching()) == {chats["b"].id, chats["c"].id, late.id}
+
+
+@pytest.mark.asyncio
 async def test_rule_that_means_nothing_is_refused(store: Store) -> None:
     """Without a time, with one below 0, with a tag that is none; nothing changes."""
     await store.create(title="one")
