@@ -98,6 +98,21 @@ async def test_the_anonymous_id_goes_to_its_own_server_alone(path: Where) -> Non
 
 
 @pytest.mark.asyncio
+async def test_the_anonymous_id_stays_at_home_within_one_conversation_object(path: Where) -> None:
+    """The very next turn of the same object knows already which server the id belongs to."""
+    async with PlaygroundServer("threads") as home, PlaygroundServer("threads") as away:
+        async with convostore.open(path) as store:
+            chat = await store.create(model=MODEL)
+            for server in (home, away, home):
+                far = Playground(server.url)
+                await chat.send("hello", provider=far)
+                await far.aclose()
+        assert identities(home) == {chat.anonymous_user_id}
+        assert len(identities(away)) == 1
+        assert identities(home) != identities(away)
+
+
+@pytest.mark.asyncio
 async def test_what_broke_away_from_home_is_asked_for_as_who_we_are_there(path: Where) -> None:
     """The check after a break uses the identity that the broken turn used."""
     async with PlaygroundServer("threads") as home, PlaygroundServer("threads") as away:

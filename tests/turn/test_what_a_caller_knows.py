@@ -99,6 +99,21 @@ async def test_what_was_removed_elsewhere_is_not_asked_any_more(
 
 
 @pytest.mark.asyncio
+async def test_what_was_forgotten_elsewhere_goes_to_no_model(
+    store: Store, chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """The head is where it was, and so is all that was removed; what is remembered of it is old."""
+    provider.otherwise = ("a", Finished())
+    await chat.send("secret")
+    await chat.send("q2")
+    elsewhere = await store.resume(chat.id)
+    await elsewhere.forget(1)
+    await chat.send("q3")
+    assert "secret" not in " ".join(asked(provider))
+    assert asked(provider)[-3:] == ["q2", "a", "q3"]
+
+
+@pytest.mark.asyncio
 async def test_a_branch_removed_beside_the_path_makes_the_path_be_read_again(
     store: Store, chat: Conversation, provider: ScriptedProvider, reading: list[object]
 ) -> None:
