@@ -59,6 +59,7 @@ def wish_of(
     system: str | None = None,
     files: tuple[str, ...] = (),
     expires_at_ms: int | None = None,
+    ephemeral: bool = False,
 ) -> Wish:
     """Return what was typed, checked.
 
@@ -79,6 +80,7 @@ def wish_of(
         proxy=proxy,
         files=files,
         expires_at_ms=expires_at_ms,
+        ephemeral=ephemeral,
     )
 
 

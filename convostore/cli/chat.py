@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         'convostore chat -c "And the budget?"',
         'git diff | convostore chat "Write a commit message"',
         'convostore chat --attach cat.png "What is this?"',
+        "convostore chat --ephemeral",
     )
 )
 @click.argument("text", required=False)
@@ -48,6 +49,11 @@ if TYPE_CHECKING:
     metavar="WHEN",
     help="Let a new conversation go for good by itself: 30d, 12h, 2027-01-31.",
 )
+@click.option(
+    "--ephemeral",
+    is_flag=True,
+    help="Keep nothing, in no file; at the prompt, /keep keeps it after all.",
+)
 @click.option("--system", metavar="TEXT", help="How a new conversation's model is to behave.")
 @answer_options
 @store_options
@@ -62,6 +68,7 @@ def chat(
     system: str | None,
     files: tuple[str, ...],
     expires: str | None,
+    ephemeral: bool,
     as_json: bool,
     **who: Any,
 ) -> None:
@@ -73,15 +80,12 @@ def chat(
     from convostore.cli import typed
 
     _refuse_contradictions(newest=newest, ref=ref, system=system)
-    goes_on = newest or ref is not None
-    if expires is not None and goes_on:
-        raise UsageError(
-            "--expires is for a new conversation", hint="convostore expire WHEN REF sets it later"
-        )
+    _refuse_for_old(goes_on=newest or ref is not None, expires=expires, ephemeral=ephemeral)
     wish = wish_of(
         "@" if newest else ref,
         system=system,
         files=files,
+        ephemeral=ephemeral,
         expires_at_ms=None if expires is None else time_ahead(expires, "--expires"),
         **who,
     )
@@ -110,6 +114,23 @@ def _refuse_contradictions(*, newest: bool, ref: str | None, system: str | None)
         raise UsageError("--system is empty", hint="leave it out, or say something")
 
 
+def _refuse_for_old(*, goes_on: bool, expires: str | None, ephemeral: bool) -> None:
+    if ephemeral and goes_on:
+        raise UsageError(
+            "--ephemeral is for a new conversation; this one is kept already",
+            hint="leave out --ephemeral, or leave out -c and --resume",
+        )
+    if ephemeral and expires is not None:
+        raise UsageError(
+            "--ephemeral keeps nothing that could expire",
+            hint="leave one out; what is kept with /keep: convostore expire WHEN REF",
+        )
+    if expires is not None and goes_on:
+        raise UsageError(
+            "--expires is for a new conversation", hint="convostore expire WHEN REF sets it later"
+        )
+
+
 async def _converse(talk: Talk) -> int:
     """Ask whatever is typed, until the person leaves; return the exit code."""
     from convostore.cli import prompt
@@ -127,7 +148,7 @@ async def _converse(talk: Talk) -> int:
             return 0
         if not text.strip():
             continue
-        code = await talk.ask(text)
+        code = await (talk.keep() if talk.is_to_keep(text) else talk.ask(text))
         if code > INTERRUPTED:
             # Asked to end by another signal than Ctrl-C, or stdout is gone.
             return code

@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+AT_ONCE = "the answer so far is kept"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def stoppable(work: Coroutine[None, None, ResultT]) -> ResultT:
+async def stoppable(work: Coroutine[None, None, ResultT], *, at_once: str = AT_ONCE) -> ResultT:
     """Run *work*; a signal cancels it, and what it writes while it ends is still written.
 
     A second signal ends the process on the spot. Nothing acknowledged is lost by that: the
     journal holds the answer as shown, at most a quarter of a second short, and the next reader
     finds it as `interrupted`.
+
+    Args:
+        work: what is done.
+        at_once: what is said of it when a second signal ends the process.
 
     Raises:
         SignalledError: a signal came, and *work* ended because of it.
@@ -33,7 +38,7 @@ async def stoppable(work: Coroutine[None, None, ResultT]) -> ResultT:
 
     def on_signal(signum: int) -> None:
         if received:
-            os.write(2, b"\nconvostore: left at once; the answer so far is kept\n")
+            os.write(2, f"\nconvostore: left at once; {at_once}\n".encode())
             os._exit(128 + signum)
         received.append(signum)
         task.cancel()

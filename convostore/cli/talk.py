@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from convostore.cli import farside
 from convostore.cli.exits import SignalledError, exit_code, system_lines
-from convostore.cli.signals import stoppable
+from convostore.cli.signals import AT_ONCE, stoppable
 from convostore.cli.terminal import counted, say
 from convostore.errors import ConvostoreError, TurnStateError
 from convostore.providers.provider import ChatMessage, ChatRequest, TakesAttachments
@@ -27,16 +27,22 @@ if TYPE_CHECKING:
     from convostore.turn import Turn
 
 
+KEEP = "/keep"  # what a person types to keep an ephemeral conversation after all
+
+
 @asynccontextmanager
 async def opened(invocation: Invocation, wish: Wish, view: View) -> AsyncIterator[Talk]:
     """Open the store, find the conversation, make the provider; close them afterwards.
+
+    For an ephemeral conversation the store is opened when it is to be kept, and not before.
 
     Raises:
         StoreError: the store cannot be opened, or has no such conversation.
         UsageError: there is no such provider.
         ConvostoreError: the provider lacks something on this machine.
     """
-    async with invocation.open(create=wish.ref is None) as store:
+    unopened = invocation.open(create=wish.ref is None)
+    async with aclosing(unopened) if wish.ephemeral else unopened as store:
         conversation = None if wish.ref is None else await store.resume(wish.ref)
         far = farside.choose(
             invocation.config, wish, None if conversation is None else conversation.record
@@ -108,10 +114,43 @@ class Talk:
         return await self._exchange(turn)
 
     def say_how_to_go_on(self) -> None:
-        """Say the handle, and what to type next; nothing where nothing was stored."""
-        if self.conversation is not None:
+        """Say the handle, and what to type next; nothing where nothing was asked."""
+        if self.conversation is None:
+            return
+        if self._is_fleeting():
+            say("nothing of this conversation was kept")
+        else:
             handle = self.conversation.handle
             say(f"{handle}  go on with: {self._invocation.command('chat', '--resume', handle)}")
+
+    def is_to_keep(self, text: str) -> bool:
+        """Tell whether what was typed keeps an ephemeral conversation, and is no question."""
+        return self._wish.ephemeral and text.strip() == KEEP
+
+    async def keep(self) -> int:
+        """Keep an ephemeral conversation, and say so; return the exit code."""
+        conversation = self.conversation
+        if conversation is None or not conversation.ephemeral:
+            say("there is nothing to keep yet" if conversation is None else "it is kept already")
+            return 0
+        code = 0
+        try:
+            await stoppable(conversation.keep(), at_once="whether it is kept is not known")
+        except SignalledError as ended:
+            code = exit_code(ended)
+            with suppress(ConvostoreError):  # it goes on, and the last line has to tell the truth
+                await conversation.keep()
+        except ConvostoreError as error:
+            self._invocation.fit(error)
+            await self._show(self._view.failed(error))
+            return 0
+        if not conversation.ephemeral:
+            say(f"kept, as {conversation.handle}")
+        return code
+
+    def _is_fleeting(self) -> bool:
+        """Tell whether nothing is kept, as things stand."""
+        return self._wish.ephemeral and (self.conversation is None or self.conversation.ephemeral)
 
     def _known(self) -> Conversation:
         if self.conversation is None:
@@ -129,7 +168,8 @@ class Talk:
     async def _exchange(self, begin: Callable[[], Awaitable[Turn]]) -> int:
         self._turn = self._lost = None
         try:
-            await stoppable(self._stream(begin))
+            at_once = "nothing was kept" if self._is_fleeting() else AT_ONCE
+            await stoppable(self._stream(begin), at_once=at_once)
         except SignalledError as ended:
             await self._end()
             return exit_code(ended)
@@ -149,6 +189,8 @@ class Talk:
     def greeting(self) -> str:
         """Say which conversation this is and who answers, in one line."""
         who = f"{self._far.name}, {self._far.model}" if self._far.model else self._far.name
+        if self._wish.ephemeral:
+            return f"An ephemeral conversation with {who}: nothing is kept, unless you type {KEEP}"
         if self.conversation is None:
             return f"A new conversation with {who}"
         record = self.conversation.record
@@ -167,7 +209,9 @@ class Talk:
         provider = self._far.provider
         if self._files and not isinstance(provider, TakesAttachments):
             raise takes_none(provider)
-        return [await self._store.attach(file) for file in self._files]
+        return [
+            await self._store.attach(file, ephemeral=self._wish.ephemeral) for file in self._files
+        ]
 
     async def _conversation_for(self, text: str, files: Sequence[AttachmentPart]) -> Conversation:
         """Return the conversation; a new one is made once the far side would take *text*."""
@@ -188,6 +232,7 @@ class Talk:
                 system=system,
                 settings=self._wish.settings or None,
                 expires_at_ms=self._wish.expires_at_ms,
+                ephemeral=self._wish.ephemeral,
             )
         return self.conversation
 
@@ -198,9 +243,11 @@ class Talk:
             self._invocation.fit(error)
             await self._show(self._view.failed(error))
         elif self._turn is None or self.conversation is None:
-            say("convostore: interrupted before the question was stored")
+            done = "asked" if self._is_fleeting() else "stored"
+            say(f"convostore: interrupted before the question was {done}")
         elif self._lost is None:
-            await self._show(self._view.finished(self.conversation.handle, self._turn.reply))
+            handle = None if self._is_fleeting() else self.conversation.handle
+            await self._show(self._view.finished(handle, self._turn.reply))
 
     async def _show(self, showing: Awaitable[None]) -> None:
         """Await *showing*; a stdout that takes no more is remembered, and ends the answer."""
@@ -222,7 +269,8 @@ class Talk:
             )
         if turn is not None and turn.replaced and self.conversation is not None:
             whole = self._invocation.command("show", self.conversation.handle, "-r")
-            say(f"convostore: the final answer is not the text shown; it is kept whole: {whole}")
+            kept = "" if self._is_fleeting() else f"; it is kept whole: {whole}"
+            say(f"convostore: the final answer is not the text shown{kept}")
         if turn is not None and turn.branched:
             say(
                 "convostore: somebody else went on with this conversation meanwhile; "

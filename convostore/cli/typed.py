@@ -23,6 +23,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         files: to be attached to the first question.
+        ephemeral: nothing is kept, unless the person says so.
         expires_at_ms: when a new conversation goes by itself; None is never.
     """
 
@@ -34,6 +35,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str | None = None
     proxy: str | None = None
     files: tuple[str, ...] = ()
+    ephemeral: bool = False
     expires_at_ms: int | None = None
 
 

@@ -39,8 +39,8 @@ class View(Protocol):
         """Show what was held back, and end the line."""
         ...
 
-    async def finished(self, handle: str, reply: Message) -> None:
-        """Show how a kept answer ended."""
+    async def finished(self, handle: str | None, reply: Message) -> None:
+        """Show how an answer ended; without a handle it is not kept."""
         ...
 
     async def failed(self, error: ConvostoreError) -> None:
@@ -86,12 +86,11 @@ class TextView:
             await self._output.write(self._escaper.close())
         await self._output.end_line()
 
-    async def finished(self, handle: str, reply: Message) -> None:
-        """Say on stderr when the answer is kept but not whole."""
-        del handle
+    async def finished(self, handle: str | None, reply: Message) -> None:
+        """Say on stderr when the answer is not whole."""
         if reply.status == "stopped":
-            what = "the answer so far is kept" if reply.text else "before the answer began"
-            say(f"convostore: stopped; {what}")
+            kept = "" if handle is None else "; the answer so far is kept"
+            say(f"convostore: stopped{kept if reply.text else '; before the answer began'}")
         elif mark := mark_of(reply):
             how = "" if mark == "empty" else "; allow more with: -o max_tokens=N"
             say(f"convostore: the answer is {mark}{how}")
@@ -177,8 +176,8 @@ class JsonView:
     async def close(self) -> None:
         """Do nothing: every line is ended already."""
 
-    async def finished(self, handle: str, reply: Message) -> None:
-        """Show how a kept answer ended.
+    async def finished(self, handle: str | None, reply: Message) -> None:
+        """Show how an answer ended.
 
         Raises:
             OSError: stdout takes no more.
