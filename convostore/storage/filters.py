@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
-from convostore.storage.kept import BINNED, KEPT
+from convostore.storage.kept import NOT_BINNED
 from convostore.storage.portable import octets
 from convostore.storage.rows import to_json
 from convostore.storage.statements import Hot
@@ -23,13 +23,14 @@ _LAST = "\U0010ffff"
 
 _c = conversation.c
 _OWNED = _c.owner_id == bindparam("owner_id")
-_LISTED = (_OWNED, *KEPT, _c.archived_at_ms.is_(None))
-# The list, in its order: the pinned ones, those that are not, the archive. And the bin.
+_LISTED = (_OWNED, NOT_BINNED, _c.archived_at_ms.is_(None))
+# The list, in its order: the pinned ones, those that are not, the archive. And the bin. What has
+# expired is on them still, for their indexes know nothing of it; whoever walks them leaves it out.
 SHELVES: Final = (
     (*_LISTED, _c.pinned == 1),
     (*_LISTED, _c.pinned == 0),
-    (_OWNED, *KEPT, _c.archived_at_ms.is_not(None)),
-    (_OWNED, *BINNED),
+    (_OWNED, NOT_BINNED, _c.archived_at_ms.is_not(None)),
+    (_OWNED, _c.deleted_at_ms.is_not(None)),
 )
 BIN: Final = 3
 # By which time a shelf is in order, newest first.

@@ -19,6 +19,10 @@ _c = conversation.c
 
 # An expression, so that no index of times draws the planner away from the index of the list.
 NOT_EXPIRED: Final = func.coalesce(_c.expires_at_ms, _FAR) > bindparam(SEEN_AT, type_=BigInteger)
+EXPIRED: Final = (
+    _c.expires_at_ms.is_not(None),  # as its index has it
+    _c.expires_at_ms <= bindparam(SEEN_AT, type_=BigInteger),
+)
 NOT_BINNED: Final = _c.deleted_at_ms.is_(None)
 KEPT: Final = (NOT_BINNED, NOT_EXPIRED)
 BINNED: Final = (_c.deleted_at_ms.is_not(None), NOT_EXPIRED)

@@ -31,7 +31,7 @@ from convostore.storage.filters import (
     shelves_of,
     values_of,
 )
-from convostore.storage.kept import BINNED, KEPT
+from convostore.storage.kept import BINNED, EXPIRED, KEPT
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from, to_json
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation
@@ -97,6 +97,8 @@ _NEXT_PAGE = Hot(
     .limit(bindparam("most"))
 )
 _RECORDS = Hot(select(*RECORD_COLUMNS).where(_OWNED, *KEPT, one_of(_c.id, "ids")))
+# By its own index: on a walk the condition would take each conversation's row.
+_EXPIRED = Hot(select(_c.id).where(_OWNED, *EXPIRED))
 _BINNED = Hot(select(*RECORD_COLUMNS).where(_OWNED, *BINNED, one_of(_c.id, "ids")))
 
 
@@ -194,6 +196,7 @@ async def _fitting(
         yield _in_order(fitting_title(rows, filter), after)
         return
     shape = shape_of(filter, everywhere=False)
+    expired = {id_ for (id_,) in await database.read(_EXPIRED, owner_id=owner_id)}
     for shelf in shelves_of(filter):
         if after is not None and shelf < after.shelf:
             continue
@@ -202,7 +205,7 @@ async def _fitting(
         # Where all on the shelf fits, no more is read than is wanted.
         span = FIRST_SPAN if shape or filter.title else min(wanted, LONGEST_SPAN)
         async for rows in _walk(database, filter, values, (shelf, shape), top=top, span=span):
-            yield [Position(shelf, at_ms, id_) for at_ms, id_, *_ in rows]
+            yield [Position(shelf, at_ms, id_) for at_ms, id_, *_ in rows if id_ not in expired]
 
 
 async def _walk(
@@ -279,7 +282,7 @@ def _within(shelf: int, shape: tuple[str, ...], *, titled: bool) -> Hot:
 def _among(shape: tuple[str, ...], *, deleted: bool) -> Hot:
     """Return the statement that reads what fits of a few conversations, in no order."""
     at_ms, kept = (
-        (_c.deleted_at_ms, SHELVES[BIN]) if deleted else (_c.updated_at_ms, (_OWNED, *KEPT))
+        (_c.deleted_at_ms, (_OWNED, *BINNED)) if deleted else (_c.updated_at_ms, (_OWNED, *KEPT))
     )
     columns = (at_ms, _c.id, _c.title, _c.pinned, _c.archived_at_ms, _c.deleted_at_ms)
     return Hot(select(*columns).where(*kept, one_of(_c.id, "ids"), *map(condition, shape)))
