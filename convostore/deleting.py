@@ -87,7 +87,8 @@ class Deleting:
         Raises:
             MessageNotFoundError: the conversation has no such message.
             ConversationNotFoundError: the conversation is gone, or in the bin.
-            ConversationBusyError: it is a reply that is still being written.
+            ConversationBusyError: it is a reply that is still being written, or such a one hangs
+                below it.
             StoreBusyError: from scrubbing: it is forgotten, but others kept traces of it in the
                 file.
             StoreError: the store cannot be read or written.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore.errors import MessageNotFoundError
-from convostore.storage import reads
+from convostore.storage import lookup, reads
 from convostore.storage.exchanges import KnownKey
+from convostore.turning.begun import BegunTurn
 from convostore.turning.handing import attachments_of, checked_request
-from convostore.turning.opening import BegunTurn, Opening
+from convostore.turning.opening import Opening
 from convostore.turning.recovery import adopt, is_unsettled
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Editing(Opening):
         super().__init__(ask, provider)
         self._at = at
 
-    async def _begin(self, place: Place) -> BegunTurn:
-        on_moved = await self._look(place)
+    async def _try(self, place: Place) -> BegunTurn:
+        on_moved, as_of = await self._look(place), await _last_seq(place)
         *above, question = await path_to(place, self._at)
         if question.role != "user":
             raise MessageNotFoundError(
@@ -45,7 +46,7 @@ class Editing(Opening):
         await checked_request(self.provider, self.request)
         user = self._question(place)
         below_seq = path[-1].seq if path else None
-        outcome = await self._write(place, user, on_moved, below_seq=below_seq)
+        outcome = await self._write(place, user, on_moved, below_seq=below_seq, as_of=as_of)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         return self._begun(place, path, user, outcome)
@@ -61,8 +62,8 @@ class Regenerating(Opening):
     def _check(self) -> None:
         self._ask.check_options()
 
-    async def _begin(self, place: Place) -> BegunTurn:
-        on_moved = await self._look(place)
+    async def _try(self, place: Place) -> BegunTurn:
+        on_moved, as_of = await self._look(place), await _last_seq(place)
         *above, question = await self._asked(place)
         self._ask = msgspec.structs.replace(
             self._ask, text=question.text, attachments=attachments_of(question)
@@ -75,7 +76,9 @@ class Regenerating(Opening):
         remote = await _remote_of(place, path)
         self.request = self._ask.request(place, self.provider, path, remote)
         await checked_request(self.provider, self.request)
-        outcome = await self._write(place, None, on_moved, below_seq=question.seq, again=True)
+        outcome = await self._write(
+            place, None, on_moved, below_seq=question.seq, again=True, as_of=as_of
+        )
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         return BegunTurn(
@@ -115,6 +118,12 @@ async def path_to(place: Place, at: str | int | None) -> tuple[Message, ...]:
     return await reads.path(
         *where, place.head_seq if at is None else await reads.number_of(*where, at)
     )
+
+
+async def _last_seq(place: Place) -> int:
+    """Read up to where the conversation is known, before anything of it is read."""
+    record = await lookup.conversation_by_id(place.database, place.owner_id, place.record.id)
+    return record.last_seq
 
 
 async def _remote_of(place: Place, path: tuple[Message, ...]) -> RemoteThread | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from convostore.errors import ConvostoreError
     from convostore.storage.standing import Standing
-    from convostore.storage.statements import Tx
+    from convostore.storage.statements import Row, Tx
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,23 +114,25 @@ def _forget(tx: Tx, owner_id: str, job: Forget) -> Forgotten | ConvostoreError:
     below = tx.rows(_FROM, **at, seq=seq)
     if not below or below[0][0] != seq:
         return no_message(seq)
-    _, _, status, lease, role = below[0]
+    _, _, status, _, role = below[0]
     if status == "erased":
         return Forgotten(change=stands.change(), changed=tx.again)
+    follows = _following(below)
+    # Whoever writes below it has told the far side, and notes at the end where that goes on.
+    if any(
+        seq in follows and each == "streaming" and not is_dead(lease, job.now_ms)
+        for seq, _, each, lease, _ in below
+    ):
+        return ConversationBusyError(
+            "a reply that has it, or is it, is still being written",
+            hint="wait until it has ended, or stop it",
+        )
     if status == "streaming":
-        if not is_dead(lease, job.now_ms):
-            return ConversationBusyError(
-                "this reply is still being written", hint="wait until it has ended, or stop it"
-            )
         dead = DeadReply(conversation_id=id_, message_seq=seq, now_ms=job.now_ms)
         interrupt_replies(tx, owner_id, [dead])
         status = "interrupted"
     _drop_title(stands, tx.rows(_TEXT, **at, seq=seq)[0][0] if role == "user" else "")
     _empty(tx, owner_id, id_, seq)
-    follows = {seq}
-    for one, parent_seq, *_ in below[1:]:  # parents have the lower number
-        if parent_seq in follows:
-            follows.add(one)
     tx.many(GONE_REMOTE, [{**at, "seq": one} for one in sorted(follows)])
     if status == "interrupted":
         count_interrupted(tx, owner_id, id_, -1)
@@ -139,6 +141,15 @@ def _forget(tx: Tx, owner_id: str, job: Forget) -> Forgotten | ConvostoreError:
     keep_standings(tx, owner_id, [stands])
     owe_scrub(tx)
     return Forgotten(change=stands.change(), changed=True)
+
+
+def _following(rows: Sequence[Row]) -> set[int]:
+    """Return the numbers of the first message of *rows* and of all that hangs below it."""
+    follows = {rows[0][0]}
+    for one, parent_seq, *_ in rows[1:]:  # parents have the lower number
+        if parent_seq in follows:
+            follows.add(one)
+    return follows
 
 
 def _empty(tx: Tx, owner_id: str, conversation_id: str, seq: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,6 @@ import msgspec
 from convostore import clock
 from convostore.carrying import contents_of
 from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateKeyError
-from convostore.events import Delta
 from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
 from convostore.records import Message
@@ -30,12 +28,16 @@ from convostore.storage.leases import new_lease
 from convostore.storage.rows import encode_parts
 from convostore.storage.turns import begin_turns
 from convostore.turning.asking import Ask, fallback_title
+from convostore.turning.begun import BegunTurn, OutdatedError, Written
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
 from convostore.turning.handing import checked_request, handed_in
 from convostore.turning.recovery import adopt, close_dead_replies, is_answer, is_unsettled
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from convostore.events import Delta
     from convostore.parts import Part
     from convostore.providers.provider import ChatRequest, Provider
     from convostore.records import RemoteThread
@@ -44,33 +46,6 @@ if TYPE_CHECKING:
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.2
-
-
-class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """Write 1 is done, or was not needed.
-
-    Attributes:
-        known: the deltas of a reply that was asked for before, with the same key; else None.
-    """
-
-    user: Message
-    reply: Message
-    branched: bool = False
-    lease: str = ""
-    known: AsyncGenerator[Delta] | None = None
-
-
-class Written(msgspec.Struct, frozen=True):
-    """What write 1 stored."""
-
-    begun: Begun
-    reply: NewMessage
-    lease: str
-    now_ms: int
-
-
-class _OutdatedError(Exception):
-    """Nothing was written: what this caller knows of the conversation is old."""
 
 
 class Opening:
@@ -153,17 +128,28 @@ class Opening:
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _begin(self, place: Place) -> BegunTurn:
+        while True:
+            try:
+                return await self._try(place)
+            except OutdatedError:
+                place.said, place.remote = None, await self._remote(place)
+                at = (place.database, place.owner_id, place.record.id)
+                last_seq = (await lookup.conversation_by_id(*at)).last_seq
+                place.record = msgspec.structs.replace(place.record, last_seq=last_seq)
+
+    async def _try(self, place: Place) -> BegunTurn:
+        """Begin once.
+
+        Raises:
+            OutdatedError: nothing was written: the conversation was changed since it was read.
+        """
         on_moved = await self._look(place)
         said = place.recalled()
         path = await self._path(place) if said is None else said.path
         self.request = self._ask.request(place, self.provider, path, place.remote)
         await checked_request(self.provider, self.request)
         user = self._question(place)
-        try:
-            outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
-        except _OutdatedError:
-            place.said, place.remote = None, await self._remote(place)
-            return await self._begin(place)
+        outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         try:
@@ -207,13 +193,17 @@ class Opening:
     async def _path_again(
         self, place: Place, path: tuple[Message, ...], begun: Begun
     ) -> tuple[Message, ...]:
-        """Read the path once more, where it moved or ended between the reading and write 1."""
+        """Read the path once more, where anybody wrote between the reading and write 1.
+
+        It may have moved or ended, or something of it was forgotten.
+        """
         last = path[-1] if path else None
-        if begun.parent_seq == (last.seq if last else None) and (
-            last is None or last.status != "streaming"
+        if (
+            begun.user_seq == place.record.last_seq + 1  # nobody else has written meanwhile
+            and begun.parent_seq == (last.seq if last else None)
+            and (last is None or last.status != "streaming")
         ):
-            if begun.user_seq == place.record.last_seq + 1:  # nobody else has written meanwhile
-                self.path = path
+            self.path = path
             return path
         at = (place.database, place.owner_id, place.record.id, begun.parent_seq)
         path, place.remote = await reads.path(*at), await reads.remote_of(*at)
@@ -289,7 +279,7 @@ class Opening:
             return Written(outcome, reply, lease, now_ms)
         leases.let_go(self.token)
         if isinstance(outcome, Outdated):
-            raise _OutdatedError
+            raise OutdatedError
         return outcome
 
     def _begun(
@@ -377,6 +367,7 @@ class Opening:
             "branch" if gone_on else "follow",
             head_seq=user.seq,
             below_seq=user.seq,
+            as_of=record.last_seq,
         )
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)  # somebody else has asked again meanwhile

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostore import Message
+from convostore import Message, revising
 from convostore.errors import (
     ConversationBusyError,
     ConversationNotFoundError,
     MessageNotFoundError,
     NotFoundError,
+    ProviderConnectError,
 )
 from convostore.events import Finished, RemoteUpdate
 from convostore.records import RemoteThread
 from convostore.storage.forgetting import Forget, forget_messages
 from convostore.storage.statements import Tx
+from convostore.testing import Fail
+from convostore.turning import handing, opening
 from tests.engines import change
 
 if TYPE_CHECKING:
@@ -121,8 +124,9 @@ async def test_running_reply_is_not_forgotten_and_a_dead_one_is(
     async with chat.stream("Hi") as turn:
         await anext(turn)
         other = await store.resume(chat.id)
-        with pytest.raises(ConversationBusyError, match="still being written"):
-            await other.forget(2)
+        for number in (1, 2):
+            with pytest.raises(ConversationBusyError, match="still being written"):
+                await other.forget(number)
         change(watch.path, "UPDATE message SET lease = 'x|x|x|1|1|0' WHERE status = 'streaming'")
         assert await other.forget(2)
         provider.gate("rest").open()
@@ -132,6 +136,45 @@ async def test_running_reply_is_not_forgotten_and_a_dead_one_is(
     assert [row[3:] for row in watch.messages()] == [("completed", "Hi"), ("erased", "")]
     assert (await store.find(chat.id)).interrupted_count == 0
     assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("way", ["send", "regenerate", "edit", "repeat"])
+async def test_what_is_forgotten_while_a_turn_begins_goes_to_no_model(
+    store: Store,
+    chat: Conversation,
+    provider: ScriptedProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """Between the reading and the first write: it is noticed, and what is sent is read again."""
+    long = "plum" + " and more" * 4_000  # than an open conversation keeps
+    provider.answer("noted")
+    provider.script(Fail(ProviderConnectError("no", provider="scripted")))
+    provider.answer("two")
+    await chat.send(long)
+    with pytest.raises(ProviderConnectError):
+        await chat.send("and now?", idempotency_key="once")
+    other = await store.resume(chat.id)
+    check, left = handing.checked_request, [way == "repeat"]  # that one is known at the second look
+
+    async def forgetting(*request: Any) -> None:
+        await check(*request)
+        if not (left and left.pop()):
+            await other.forget(1)
+
+    for module in (opening, revising):
+        monkeypatch.setattr(module, "checked_request", forgetting)
+    if way == "send":
+        await chat.send("and then?")
+    elif way == "repeat":
+        await chat.send("and now?", idempotency_key="once")
+    else:
+        turn = chat.regenerate() if way == "regenerate" else chat.edit(3, "and else?")
+        async with turn:
+            await turn.drain()
+    assert "and" in str(told(provider))
+    assert "plum" not in str(told(provider))
 
 
 @pytest.mark.asyncio
