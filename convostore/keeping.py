@@ -66,7 +66,7 @@ async def _keep(place: Place, fleeting: Fleeting) -> None:
     home = await fleeting.home(False)
     memory, own_id, id_ = fleeting.memory, place.owner_id, place.record.id
     await close_dead_replies(memory, own_id)
-    with memory.held(id_):
+    async with memory.held(id_):
         take = TakeRecords(conversation_id=id_)
         records: Records = await memory.write(take_records, own_id, take)
         while isinstance(handle := await _store(records, (memory, own_id), home), OwnerGone):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import sqlite
@@ -26,7 +26,7 @@ from convostore.storage.scrub_note import ScrubReport
 from convostore.storage.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from types import TracebackType
 
     from convostore.storage.statements import Hot, Row, Tx
@@ -61,11 +61,16 @@ class MemoryDatabase(Database):
             )
         return super().submit(function, owner_id, job)
 
-    @contextmanager
-    def held(self, conversation_id: str) -> Iterator[None]:
-        """Refuse inside to change a conversation: it is being copied."""
+    @asynccontextmanager
+    async def held(self, conversation_id: str) -> AsyncIterator[None]:
+        """Refuse inside to change a conversation: it is being copied.
+
+        What was asked for before is done when this begins. Jobs that wait together are done by
+        their kinds, so of two that wait the later one may be done first.
+        """
         self._held.add(conversation_id)
         try:
+            await self.write(_wait_for_all, "", None)
             yield
         finally:
             self._held.discard(conversation_id)
@@ -164,6 +169,11 @@ def _read(tx: Tx, _: str, jobs: Sequence[_Asked]) -> list[Any]:
         except Exception as error:  # noqa: BLE001 - it is this read's outcome
             outcomes.append(error)
     return outcomes
+
+
+def _wait_for_all(_: Tx, __: str, jobs: Sequence[None]) -> list[None]:
+    """Do nothing, after all that was queued before."""
+    return [None for _ in jobs]
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

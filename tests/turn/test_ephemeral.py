@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import pytest_asyncio
+from watching import cancelled_at  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
 from convostore import Message
@@ -33,7 +34,7 @@ from tests import canaries
 from tests.engines import held, rows
 
 if TYPE_CHECKING:
-    from watching import Watch  # type: ignore[import-not-found] # pytest puts this folder on the path
+    from watching import Watch
 
     from convostore import Conversation, Store
     from tests.engines import Where
@@ -310,6 +311,78 @@ async def test_what_is_said_while_it_is_kept_is_kept_or_refused(
     await asyncio.gather(*(append(number) for number in range(40)), chat.keep())
     assert not chat.ephemeral
     assert {one.id for one in await chat.messages()} == {one.id for one in stored}
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+@pytest.mark.only("sqlite", reason="of the store in memory alone")
+async def test_what_was_asked_for_before_is_done_before_it_is_copied(
+    store: Store, chat: Conversation
+) -> None:
+    """Also where it waits beside the copying of another one, and would be done after that."""
+    other = await store.create(ephemeral=True)
+    fleeting, owner_id = chat._place.fleeting, chat._place.owner_id
+    assert fleeting is not None
+    memory, busy, free = fleeting.memory, threading.Event(), threading.Event()
+
+    def work(*_: object) -> list[None]:
+        busy.set()
+        assert free.wait(20)
+        return [None]
+
+    async def copied() -> Records:
+        async with memory.held(chat.id):
+            job = TakeRecords(conversation_id=chat.id)
+            records: Records = await memory.write(take_records, owner_id, job)
+            return records
+
+    await chat.append(Message.user("one"))
+    memory.submit(work, "", None)
+    while not busy.is_set():
+        await asyncio.sleep(0)
+    memory.submit(take_records, owner_id, TakeRecords(conversation_id=other.id))
+    append = asyncio.create_task(chat.append(Message.user("two")))
+    await asyncio.sleep(0)
+    copying = asyncio.create_task(copied())
+    await asyncio.sleep(0)
+    free.set()
+    await append
+    assert [one["text"] for one in (await copying).messages] == ["one", "two"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("late", [False, True])
+async def test_keeping_that_is_cancelled_anywhere_is_done_once(
+    store: Store, provider: ScriptedProvider, late: bool
+) -> None:
+    """At whichever wait the caller goes: said again, it is kept, whole and once."""
+    for nth in range(1, 100):
+        chat = await store.create(ephemeral=True)
+        file = await store.attach(f"file {nth}".encode(), ephemeral=True)
+        await chat.append(Message.user("hi", attachments=[file]), Message.assistant("hello"))
+        before = await everything(chat)
+        reached = await cancelled_at(chat.keep(), nth, late=late)
+        await chat.keep()
+        assert await everything(chat) == before
+        if not reached:
+            break
+    assert len((await store.list(limit=200)).items) == nth > 1
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_forgotten_message_stays_forgotten(store: Store, chat: Conversation) -> None:
+    """It is kept as it stands: empty, where it was."""
+    await chat.append(Message.user("my secret"), Message.assistant("hm"))
+    await chat.forget(1)
+    before = await everything(chat)
+    await chat.keep()
+    assert await everything(chat) == before
+    assert [(one.status, one.text) for one in await chat.history()] == [
+        ("erased", ""),
+        ("completed", "hm"),
+    ]
+    assert (await store.search("secret")).items == ()
     assert (await store.check(deep=True)).problems == ()
 
 
