@@ -68,7 +68,7 @@ async def rewrite(server: Server, *, busy_timeout_s: float) -> tuple[str, ...]:
         remarks: tuple[str, ...] = await _run(server, _rewrite, busy_timeout_s)
     except StoreBusyError as error:
         raise StoreBusyError(
-            f"what was removed is out of reach, but traces of it are still in the files of {server}:"
+            f"what was removed is out of reach, but traces of it may still be in the files of {server}:"
             " others held a table all the time",
             hint="try again when fewer use it: convostore db scrub",
         ) from error

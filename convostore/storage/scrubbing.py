@@ -8,7 +8,6 @@ Source: SQLite, "FTS5", 6.8 and 6.9; "VACUUM"; "PRAGMA wal_checkpoint", TRUNCATE
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
@@ -17,15 +16,15 @@ from sqlalchemy.dialects import sqlite
 
 from convostore.errors import StoreBusyError, StoreFullError
 from convostore.storage.access import BUSY_TIMEOUT_S, alone
-from convostore.storage.faults import BUSY, FULL, LOCKED, primary_code
 from convostore.storage.scrub_note import OWED, Scrubbed, forget_notes
 from convostore.storage.search_tables import full_text
 from convostore.storage.statements import Hot, Tx
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
-_AGAIN: Final = "close the other programs that use it, then: convostore db scrub"
+_TRACES: Final = "what was removed is out of reach, but traces of it may still be"
 _PAGES: Final = 2_000  # of the index that one transaction merges, at 8 KiB; about 100 ms
 _dialect = sqlite.dialect()
 _words = table(full_text.name, column("message_words"), column("rank"))
@@ -45,25 +44,45 @@ def scrub(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> bool:
         StoreFullError: no room for it.
         StoreError: whatever else the system or the database says.
     """
-    while True:
-        with alone(path, busy_timeout_s) as connection:
-            noted = _owed(connection)
-            if noted is None:
-                return False
-            if not _merge(connection):
-                continue  # others may write between two parts of it
-            try:
-                connection.execute("VACUUM")
-                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.OperationalError as error:
-                raise _unfinished(path, error) from error
-            if busy:
-                raise _in_the_way(path)
-            connection.execute("BEGIN IMMEDIATE")
-            with closing(connection.cursor()) as cursor:
-                forget_notes(Tx(cursor, _dialect), "", [Scrubbed(noted=noted)])
-            connection.execute("COMMIT")
-            return True
+    try:
+        while (done := _round(path, busy_timeout_s)) is None:
+            pass  # others may write between two parts of it
+    except StoreBusyError as error:
+        raise StoreBusyError(
+            f"{_TRACES} in {path}: another program is reading or writing it",
+            hint="close the other programs that use it, then: convostore db scrub",
+        ) from error
+    except StoreFullError as error:
+        raise StoreFullError(
+            f"{_TRACES} in {path}: there is no room to write it anew",
+            hint="free as much room as the file takes, then: convostore db scrub",
+        ) from error
+    return done
+
+
+def _round(path: Path, busy_timeout_s: float) -> bool | None:
+    """Do a part of it; None while there is more, else whether it was owed."""
+    with alone(path, busy_timeout_s) as connection:
+        noted = _owed(connection)
+        if noted is None:
+            return False
+        if not _merge(connection):
+            return None
+        _cut_off_log(connection)  # or the room that it takes is missing for the next line
+        connection.execute("VACUUM")
+        if not _cut_off_log(connection):
+            raise StoreBusyError("others read what is in the log")
+        connection.execute("BEGIN IMMEDIATE")
+        with closing(connection.cursor()) as cursor:
+            forget_notes(Tx(cursor, _dialect), "", [Scrubbed(noted=noted)])
+        connection.execute("COMMIT")
+        return True
+
+
+def _cut_off_log(connection: sqlite3.Connection) -> bool:
+    """Put the log into the file and empty it; tell whether nobody was reading from it."""
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy
 
 
 def _owed(connection: sqlite3.Connection) -> str | None:
@@ -81,24 +100,3 @@ def _merge(connection: sqlite3.Connection) -> bool:
     connection.execute("COMMIT")
     # Source: SQLite, "FTS5", 6.8: less than two changes mean that there was nothing to merge.
     return connection.total_changes - before < 2  # noqa: PLR2004 - as the line above says
-
-
-def _unfinished(path: Path, error: sqlite3.OperationalError) -> Exception:
-    code = primary_code(error)
-    if code in {BUSY, LOCKED}:
-        return _in_the_way(path)
-    if code == FULL:
-        return StoreFullError(
-            f"there is no room to write {path} anew: what was removed is out of reach, but traces"
-            " of it are still in the file",
-            hint="free as much room as the file takes, then: convostore db scrub",
-        )
-    return error
-
-
-def _in_the_way(path: Path) -> StoreBusyError:
-    return StoreBusyError(
-        f"what was removed is out of reach, but traces of it are still in {path}:"
-        " another program is reading or writing it",
-        hint=_AGAIN,
-    )

@@ -64,6 +64,27 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.asyncio
+async def test_scrub_without_room_is_owed_until_there_is_some(small_disk: Path) -> None:
+    """What was purged is gone all the same; the error says how much room the rest takes."""
+    path = small_disk / "chats.db"
+    async with convostore.open(path) as store:
+        chat = await store.create(title="kept")
+        await chat.append(*(Message.user(f"{number} " + "y " * 10_000) for number in range(15)))
+        gone = await store.create(title="gone")
+        await gone.append(Message.user("xyzzyplugh"))
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"b" * (shutil.disk_usage(small_disk).free - 300_000))
+        with pytest.raises(StoreFullError, match="no room to write it anew") as caught:
+            await gone.purge()
+        assert "as much room as the file takes" in caught.value.hint
+        assert [one.title for one in (await store.list()).items] == ["kept"]
+        ballast.unlink()
+        assert (await store.scrub()).was_owed
+        assert not (await store.scrub()).was_owed
+    assert b"xyzzyplugh" not in path.read_bytes()
+
+
+@pytest.mark.asyncio
 async def test_a_full_disk_costs_an_error_and_no_message(small_disk: Path) -> None:
     """On a file system that is really full: typed error, reads go on, room mends it."""
     ballast = small_disk / "ballast"

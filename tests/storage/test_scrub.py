@@ -16,7 +16,7 @@ from convostore.records import Filter
 from convostore.storage.scrub_note import NOTE, REMARK
 from convostore.testing import ScriptedProvider
 from tests import canaries
-from tests.engines import change, connect, rows
+from tests.engines import change, connect, held, rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -145,6 +145,19 @@ async def test_reader_in_the_way_is_told_of_and_the_rest_is_done_later(
         assert canaries.found(where) == set()
         assert not (await hasty.scrub()).was_owed
         assert REMARK not in (await store.check()).remarks
+
+
+@pytest.mark.asyncio
+async def test_writer_in_the_way_is_told_of_as_well(store: Store, where: Where) -> None:
+    """A program that holds the store is named as the reason, and nothing is half done."""
+    await (await store.create(title=canaries.word("title"))).purge(scrub=False)
+    async with convostore.open(where, busy_timeout_s=0.3) as hasty:
+        with held(where), pytest.raises(StoreBusyError, match="out of reach, but traces") as caught:
+            await hasty.scrub()
+        assert caught.value.hint.endswith("convostore db scrub")
+        assert is_owed(where)
+        assert (await hasty.scrub()).was_owed
+    assert canaries.found(where) == set()
 
 
 @pytest.mark.asyncio
