@@ -61,12 +61,23 @@ class Owners(Upkeep):
 
         Raises:
             ConversationBusyError: a reply is still being written; its conversation and the owner
-                stay, the rest is gone.
+                stay, the rest is gone, out of the files too.
             StoreBusyError: from scrubbing: everything is out of reach, but others kept traces of it
                 in the file.
             StoreError: the store cannot be opened, read or written.
             StoreClosedError: the store is closed.
         """
+        stays: ConversationBusyError | None = None
+        try:
+            report = await self._erase_all()
+        except ConversationBusyError as error:
+            stays = error  # what went is scrubbed all the same
+        await scrub_after((await self._opener.opened()).database, scrub)
+        if stays is not None:
+            raise stays
+        return report
+
+    async def _erase_all(self) -> EraseReport:
         report = EraseReport()
         while (at := await self._owned.for_reading()) is not None:
             report = await self._erase(at, report)
@@ -75,7 +86,6 @@ class Owners(Upkeep):
                 report = msgspec.structs.replace(report, calls=end.calls)
                 self._owned.forget()
                 break
-        await scrub_after((await self._opener.opened()).database, scrub)
         return report
 
     async def _erase(self, at: tuple[Database, str], report: EraseReport) -> EraseReport:

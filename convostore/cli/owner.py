@@ -21,7 +21,7 @@ from convostore.cli.purge import copies_option, finish, list_copies
 from convostore.cli.shapes import to_text
 from convostore.cli.table import print_columns, width
 from convostore.cli.terminal import counted, is_terminal, one_line, say
-from convostore.errors import UsageError
+from convostore.errors import ConversationBusyError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,7 +162,11 @@ async def _erase(invocation: Invocation, name: str | None, yes: bool, copies: bo
         if not yes:
             list_copies(store)
             many.ask(f"{what}, the bin and the name will be gone for good", "add --yes to do it")
-        report = await store.erase_owner(scrub=False)
+        try:
+            report = await store.erase_owner(scrub=False)
+        except ConversationBusyError:  # the rest is gone
+            await finish(invocation, store, copies=copies)
+            raise
         gone = counted(report.conversations, "conversation")
         calls = counted(report.calls, "model call")
         say(f"{gone} with {counted(report.messages, 'message')} and {calls} gone for good")

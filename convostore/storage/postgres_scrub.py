@@ -1,17 +1,20 @@
 """Getting removed text out of the files of a database's tables and indexes.
 
 Each table is written anew with its indexes, and so is the planner's own table of samples, which
-holds titles and short texts. The old files go with the next checkpoint. What the server keeps
+holds titles and short texts. What an older transaction may still see would be written along, so
+those have to end first. The old files go with the next checkpoint. What the server keeps
 elsewhere, its write-ahead log, archives and replicas, is its operator's.
-Source: PostgreSQL, "VACUUM", FULL; "pg_statistic"; "CHECKPOINT".
+Source: PostgreSQL, "VACUUM", FULL; "pg_locks", virtualxid; "pg_statistic"; "CHECKPOINT".
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Text, column, false, func, literal, or_, select, table
 
+from convostore import clock
 from convostore.errors import StoreBusyError
 from convostore.storage.drivers import driver_of
 from convostore.storage.postgres_faults import is_drivers, state_of, translate
@@ -25,12 +28,34 @@ if TYPE_CHECKING:
     from convostore.storage.address import Server
     from convostore.storage.drivers import Driver
 
+_LOOK_S: Final = 0.05  # how often it is looked whether the older transactions have ended
 _NOT_ALLOWED: Final = "42501"
 _CLEARS_SAMPLES: Final = 180_000  # the version that has pg_clear_attribute_stats
 _TABLES: Final = (*metadata.tables.values(), *on_postgresql.tables.values())
 _samples = table("pg_statistic", schema="pg_catalog")
 _base = table("pg_database", column("datname"), column("datdba"), schema="pg_catalog")
 _role = table("pg_roles", column("rolname"), column("rolsuper"), schema="pg_catalog")
+_locks = table(
+    "pg_locks",
+    *map(column, ("pid", "locktype", "virtualtransaction", "granted")),
+    schema="pg_catalog",
+)
+_sessions = table(
+    "pg_stat_activity", *map(column, ("pid", "datname", "usesysid")), schema="pg_catalog"
+)
+# Each transaction holds a lock on its own name. A cleaner of the server's own has no user, and does
+# not keep what it sees.
+_RUNNING: Final = (
+    select(_locks.c.virtualtransaction)
+    .join_from(_locks, _sessions, _sessions.c.pid == _locks.c.pid)
+    .where(
+        _locks.c.locktype == literal("virtualxid", Text()),
+        _locks.c.granted,
+        _locks.c.pid != func.pg_backend_pid(),
+        _sessions.c.datname == func.current_database(),
+        _sessions.c.usesysid.is_not(None),
+    )
+)
 _MAY_REWRITE_SAMPLES: Final = select(
     or_(
         func.pg_has_role(
@@ -61,15 +86,17 @@ async def rewrite(server: Server, *, busy_timeout_s: float) -> tuple[str, ...]:
     While a table is written, nobody reads or writes it. It needs room for the greatest one again.
 
     Raises:
-        StoreBusyError: others held a table all the time; scrub again.
+        StoreBusyError: others held a table all the time, or a transaction of before did not end;
+            scrub again.
         StoreError: whatever else the server says.
     """
     try:
+        await _run(server, partial(_outlast, patience_s=busy_timeout_s), busy_timeout_s)
         remarks: tuple[str, ...] = await _run(server, _rewrite, busy_timeout_s)
     except StoreBusyError as error:
         raise StoreBusyError(
             f"what was removed is out of reach, but traces of it may still be in the files of {server}:"
-            " others held a table all the time",
+            " others held a table, or a transaction, all the time",
             hint="try again when fewer use it: convostore db scrub",
         ) from error
     return remarks
@@ -93,6 +120,25 @@ async def _owed(driver: Driver, connection: Any) -> str | None:
     sql, pick = OWED.on(driver.dialect)
     rows = await driver.fetch(connection, sql, pick({}))
     return str(rows[0][0]) if rows else None
+
+
+async def _outlast(driver: Driver, connection: Any, *, patience_s: float) -> None:
+    """Wait until every transaction that runs now has ended.
+
+    Raises:
+        StoreBusyError: one has not within *patience_s* seconds.
+    """
+    older, deadline_s = await _running(driver, connection), clock.monotonic_s() + patience_s
+    while older:
+        if clock.monotonic_s() > deadline_s:
+            raise StoreBusyError("a transaction that began before is still running")
+        await clock.sleep(_LOOK_S)
+        older &= await _running(driver, connection)
+
+
+async def _running(driver: Driver, connection: Any) -> set[str]:
+    compiled = _RUNNING.compile(dialect=driver.dialect, compile_kwargs={"literal_binds": True})
+    return {str(name) for (name,) in await driver.fetch(connection, str(compiled), ())}
 
 
 async def _rewrite(driver: Driver, connection: Any) -> tuple[str, ...]:

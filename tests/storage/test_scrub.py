@@ -147,6 +147,26 @@ async def test_reader_in_the_way_is_told_of_and_the_rest_is_done_later(
         assert REMARK not in (await store.check()).remarks
 
 
+@pytest.mark.only(
+    "postgres", "psycopg", reason="a file keeps nothing for transactions that are over"
+)
+@pytest.mark.asyncio
+async def test_transaction_that_may_still_see_what_went_stands_in_the_way(where: Where) -> None:
+    """Though it holds no table: what it may see is written along, and would be left for ever."""
+    async with convostore.open(where, busy_timeout_s=0.5) as store:
+        chat = await store.create(title=canaries.word("title"))
+        with connect(where) as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            connection.execute("SELECT count(*) FROM pg_class").fetchall()
+            await chat.purge()
+            with pytest.raises(StoreBusyError, match="or a transaction, all the time"):
+                await store.scrub()
+            assert is_owed(where)
+            connection.execute("ROLLBACK")
+        assert (await store.scrub()).was_owed
+    assert canaries.found(where) == set()
+
+
 @pytest.mark.asyncio
 async def test_writer_in_the_way_is_told_of_as_well(store: Store, where: Where) -> None:
     """A program that holds the store is named as the reason, and nothing is half done."""

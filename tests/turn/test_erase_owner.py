@@ -88,7 +88,8 @@ async def test_owner_stays_while_a_reply_runs_and_goes_with_the_next_try(
     chat, other = await alice.create(title="runs"), await alice.create(title="other")
     async with canaries.running_reply(chat, provider, path):
         with pytest.raises(ConversationBusyError, match="still being written"):
-            await alice.erase_owner(scrub=False)
+            await alice.erase_owner(scrub=True)
+        assert not (await store.scrub()).was_owed  # of what went
         assert [record.title for record in (await alice.list()).items] == ["runs"]
     with pytest.raises(NotFoundError):
         await other.append(Message.user("gone"))
