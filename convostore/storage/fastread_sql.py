@@ -135,12 +135,19 @@ STATE: Statement = (
 )
 FILE_RANKED: Statement = (
     (
-        "SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "WITH fitting AS \n"
+        "(SELECT message_words.rowid AS rowid \n"
         "FROM message_words \n"
         "WHERE (message_words MATCH ?) AND message_words.rowid <= ? ORDER BY message_words.rowid DESC\n"
-        " LIMIT ? OFFSET ?"
+        " LIMIT ? OFFSET ?)\n"
+        " SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "FROM message_words \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid >= (SELECT min(fitting.rowid) AS min_1 \n"
+        "FROM fitting) AND message_words.rowid <= (SELECT max(fitting.rowid) AS max_1 \n"
+        "FROM fitting) AND +message_words.rowid IN (SELECT fitting.rowid \n"
+        "FROM fitting) ORDER BY message_words.rowid DESC"
     ),
-    ("match", "top", "most", "param_1",),
+    ("match", "top", "most", "param_1", "wanted",),
     {"param_1": 0},
 )
 FILE_NEWEST: Statement = (
@@ -155,16 +162,23 @@ FILE_NEWEST: Statement = (
 )
 FILE_RANKED_NARROWED: Statement = (
     (
-        "SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "WITH fitting AS \n"
+        "(SELECT message_words.rowid AS rowid \n"
         "FROM message_words JOIN message_search ON message_search.docid = message_words.rowid LEFT OUTER JOIN conversation ON conversation.owner_id = message_search.owner_id AND conversation.id = message_search.conversation_id LEFT OUTER JOIN message ON message.owner_id = message_search.owner_id AND message.conversation_id = message_search.conversation_id AND message.seq = message_search.seq \n"
         "WHERE (message_words MATCH ?) AND message_words.rowid <= ? AND message_search.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND coalesce(message.role, ?) IN (SELECT value FROM json_each(?)) AND lower(coalesce(message.model, conversation.model, ?)) LIKE ? ESCAPE '\\' AND (? = ? OR conversation.id = ?) AND ? <= coalesce(message.created_at_ms, conversation.created_at_ms) AND ? > coalesce(message.created_at_ms, conversation.created_at_ms) AND (SELECT count(*) AS count_1 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? AND (SELECT count(*) AS count_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id AND tag.name IN (SELECT value FROM json_each(?))) = ? ORDER BY message_words.rowid DESC\n"
-        " LIMIT ? OFFSET ?"
+        " LIMIT ? OFFSET ?)\n"
+        " SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "FROM message_words \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid >= (SELECT min(fitting.rowid) AS min_1 \n"
+        "FROM fitting) AND message_words.rowid <= (SELECT max(fitting.rowid) AS max_1 \n"
+        "FROM fitting) AND +message_words.rowid IN (SELECT fitting.rowid \n"
+        "FROM fitting) ORDER BY message_words.rowid DESC"
     ),
-    ("match", "top", "owner_id", "seen_at_ms", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_1", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_2", "most", "param_3",),
+    ("match", "top", "owner_id", "seen_at_ms", "coalesce_1", "roles", "coalesce_2", "model", "within", "param_1", "within", "after_ms", "before_ms", "tags", "tag_count", "no_tags", "param_2", "most", "param_3", "wanted",),
     {"coalesce_1": "title", "coalesce_2": "", "param_1": "", "param_2": 0, "param_3": 0},
 )
 FILE_NEWEST_NARROWED: Statement = (

@@ -27,15 +27,15 @@ class OnFile:
 
     @staticmethod
     def values(query: Query, owner_id: str, *, reasoning: bool) -> dict[str, str]:
-        """Return the expression for MATCH: the owner's rows that fit."""
+        """Return the expressions for MATCH: the owner's rows that fit, and what ranks them."""
         columns = "{text reasoning}" if reasoning else "text"
-        parts = [f'owner : "{owner_id}"']
-        parts += [f"{columns} : ({_on_file(term)})" for term in query.terms]
+        parts = [f"{columns} : ({_on_file(term)})" for term in query.terms]
         wanted = " AND ".join(parts)
+        fitting = " AND ".join((f'owner : "{owner_id}"', *parts))
         if not query.without:
-            return {"match": wanted}
+            return {"match": fitting, "wanted": wanted}
         unwanted = " OR ".join(_on_file(term) for term in query.without)
-        return {"match": f"({wanted}) NOT {columns} : ({unwanted})"}
+        return {"match": f"({fitting}) NOT {columns} : ({unwanted})", "wanted": wanted}
 
     @staticmethod
     def top(place: Place) -> dict[str, Any]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Text, and_, bindparam, cast, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from convostore.query import TITLE
@@ -98,9 +109,30 @@ def _newest_rows(statement: Any, score: Any) -> Hot:
     )
 
 
-FILE_RANKED = _newest_rows(_window, -BM25)
+def _ranked(statement: Any) -> Hot:
+    """Score the newest rows that fit, by the words that are wanted alone.
+
+    To score a row FTS5 counts the rows of each word of the query, all of them; with the owner's word
+    among them that would be every row of the store, however rare the others are.
+    """
+    fitting = statement.order_by(full_text.c.rowid.desc()).limit(bindparam("most")).cte("fitting")
+    row = fitting.c.rowid
+    return Hot(
+        select(full_text.c.rowid, -BM25)
+        .where(
+            MATCHES(bindparam("wanted", type_=Text)),
+            full_text.c.rowid >= select(func.min(row)).scalar_subquery(),
+            full_text.c.rowid <= select(func.max(row)).scalar_subquery(),
+            # With a sign before it, or SQLite would ask FTS5 for each of them alone.
+            literal_column(f"+{full_text.name}.rowid").in_(select(row)),
+        )
+        .order_by(full_text.c.rowid.desc())
+    )
+
+
+FILE_RANKED = _ranked(_window)
 FILE_NEWEST = _newest_rows(_window, literal(0))
-FILE_RANKED_NARROWED = _newest_rows(_narrow, -BM25)
+FILE_RANKED_NARROWED = _ranked(_narrow)
 FILE_NEWEST_NARROWED = _newest_rows(_narrow, literal(0))
 
 _COLUMNS = (

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convostore.query import MOST_TERMS, ROLES, Query, moment, parse
+from convostore.storage.matching import OnFile
 
 NOW_MS = int(datetime(2026, 11, 25, 12, 0, tzinfo=UTC).timestamp() * 1000)
 HOUR_MS = 3_600_000
@@ -156,3 +157,12 @@ def test_no_input_raises(typed: str) -> None:
 def test_no_mixture_of_signs_raises(parts: list[str]) -> None:
     """The signs that mean something, in every order."""
     understood("".join(parts))
+
+
+def test_what_ranks_on_a_file_names_neither_the_owner_nor_what_is_unwanted() -> None:
+    """Each word of it costs a look at all rows that have it; the owner's word is in every row."""
+    for typed in ("rail -bus", "rail pass* role:user", "someFunction"):
+        values = OnFile.values(parse(typed, 0), "me", reasoning=True)
+        assert values["match"].lstrip("(").startswith('owner : "me" AND ')
+        assert values["wanted"] in values["match"]
+        assert not {"owner", '"me"', "NOT", "bus"} & set(values["wanted"].split())
