@@ -45,8 +45,13 @@ class MemoryDatabase(Database):
 
     def make(self) -> None:
         """Make the tables. Blocks, some 200 ms."""
-        make_schema(self._memory.connection)
-        _set_up(self._memory.connection)
+        try:
+            _set_up(self._memory.connection)
+            make_schema(self._memory.connection)
+            self._memory.connection.execute("PRAGMA foreign_keys = ON")  # off while tables are made
+        except BaseException:
+            self._memory.close()
+            raise
 
     def submit(self, function: GroupFunction, owner_id: str, job: object) -> Waiting:
         """Queue *job*, as in `Database`.
@@ -178,5 +183,4 @@ def _wait_for_all(_: Tx, __: str, jobs: Sequence[None]) -> list[None]:
 
 def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA temp_store = MEMORY")  # what it sorts goes into no file either
-    connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")  # what goes is overwritten

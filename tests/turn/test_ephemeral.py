@@ -24,6 +24,7 @@ from convostore.errors import (
     DuplicateKeyError,
     StoreBusyError,
     StoreClosedError,
+    StoreFullError,
 )
 from convostore.events import Finished
 from convostore.parts import AttachmentPart
@@ -34,9 +35,12 @@ from tests import canaries
 from tests.engines import held, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from watching import Watch
 
     from convostore import Conversation, Store
+    from convostore.storage.statements import Tx
     from tests.engines import Where
 
 TABLES = (
@@ -348,6 +352,36 @@ async def test_what_was_asked_for_before_is_done_before_it_is_copied(
     free.set()
     await append
     assert [one["text"] for one in (await copying).messages] == ["one", "two"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.only("sqlite", reason="of the store in memory alone")
+async def test_connection_to_memory_is_set_up_as_designed(
+    chat: Conversation,
+) -> None:
+    """It sorts in memory, holds rows to each other, overwrites what goes, and outlives errors."""
+    fleeting = chat._place.fleeting
+    assert fleeting is not None
+    memory, found = fleeting.memory, list[tuple[str, Any]]()
+
+    def look(tx: Tx, _: str, jobs: Sequence[str]) -> list[None]:
+        for name in jobs:
+            tx.cursor.execute(f"PRAGMA {name}")
+            found.append((name, tx.cursor.fetchall()[0][0]))
+        return [None for _ in jobs]
+
+    def fail(*_: object) -> list[None]:
+        raise OSError(28, "no room")
+
+    for name in ("temp_store", "foreign_keys", "secure_delete", "journal_mode"):
+        await memory.write(look, "", name)
+    assert found == [
+        *(("temp_store", 2), ("foreign_keys", 1), ("secure_delete", 1), ("journal_mode", "memory")),
+    ]
+    await chat.append(Message.user("hi"))
+    with pytest.raises(StoreFullError):
+        await memory.write(fail, "", None)
+    assert [one.text for one in await chat.history()] == ["hi"]
 
 
 @pytest.mark.asyncio
