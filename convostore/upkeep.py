@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from convostore.storage.scrub_note import ScrubReport
 
 _SWEPT_FOR_S: Final = 600.0
+_SCRUBBED_SOON_BYTES: Final = 16 * 1024 * 1024  # written anew in some 0.3 s
+_SCRUB_PATIENCE_S: Final = 0.25  # with a reader that stands in the way of a scrub nobody asked for
 _EXPIRED_AT_ONCE: Final = 1000  # conversations; the rest goes with the next look
 _PURGED_AT_ONCE: Final = 20  # conversations to a commit: each may have thousands of messages
 
@@ -122,8 +124,8 @@ class Upkeep(Lists):
     async def purge_expired(self, *, scrub: bool | None = None) -> PurgeReport:
         """Remove what has expired for good; nobody can see it any more anyhow.
 
-        Where conversations are made or resumed, this is done on the way, every ten minutes at most
-        and without scrubbing.
+        Where conversations are made or resumed, this is done on the way, every ten minutes at most;
+        a file of up to 16 MiB is then scrubbed as well.
 
         Args:
             scrub: as in `purge`.
@@ -209,8 +211,18 @@ class Upkeep(Lists):
         swept_s = self._owned.swept_s
         if swept_s is None or clock.monotonic_s() - swept_s >= _SWEPT_FOR_S:
             self._owned.swept_s = clock.monotonic_s()
-            with suppress(StoreError):  # as on a read-only disk: it is hidden, whoever removes it
-                await self._purge_expired()
+            with suppress(
+                StoreError, OSError
+            ):  # as on a read-only disk: it is hidden, and owed to the next
+                report = await self._purge_expired()
+                if report.changed and self._is_scrubbed_soon():
+                    opened = await self._opener.opened()
+                    await opened.database.scrub(patience_s=_SCRUB_PATIENCE_S)
+
+    def _is_scrubbed_soon(self) -> bool:
+        """Tell whether the store is a file so small that nobody minds its being written anew."""
+        where = self._opener.where
+        return isinstance(where, Path) and where.stat().st_size <= _SCRUBBED_SOON_BYTES
 
     async def _purge_expired(self) -> PurgeReport:
         at = await self._owned.for_reading()

@@ -109,10 +109,13 @@ class Database(ABC):
         """
 
     @abstractmethod
-    async def scrub(self) -> ScrubReport:
+    async def scrub(self, *, patience_s: float | None = None) -> ScrubReport:
         """Get what was removed out of the engine's files, where that is owed.
 
         Others wait meanwhile: on SQLite who writes, on a server everybody, table by table.
+
+        Args:
+            patience_s: how long to wait for others; None is `busy_timeout_s`.
 
         Raises:
             StoreBusyError: others stood in the way; it is owed as before.

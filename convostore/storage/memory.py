@@ -94,7 +94,7 @@ class MemoryDatabase(Database):
         made: ResultT = await self.write(_read, "", _Asked(sql, pick(values), make))
         return made
 
-    async def scrub(self) -> ScrubReport:
+    async def scrub(self, *, patience_s: float | None = None) -> ScrubReport:  # noqa: ARG002 - nobody else has it
         """Do nothing: there is no file that could have traces of what was removed."""
         self._guard()
         return ScrubReport(was_owed=False)

@@ -65,15 +65,16 @@ class PostgresDatabase(Database):
             raise ours from error
         return make(rows)
 
-    async def scrub(self) -> ScrubReport:
+    async def scrub(self, *, patience_s: float | None = None) -> ScrubReport:
         """Write every table anew where something was removed; what is left is the operator's."""
         self._guard()
         from convostore.storage import postgres_scrub
 
-        noted = await postgres_scrub.owed(self.server, busy_timeout_s=self.busy_timeout_s)
+        wait_s = self.busy_timeout_s if patience_s is None else patience_s
+        noted = await postgres_scrub.owed(self.server, busy_timeout_s=wait_s)
         if noted is None:
             return ScrubReport(was_owed=False)
-        remarks = await postgres_scrub.rewrite(self.server, busy_timeout_s=self.busy_timeout_s)
+        remarks = await postgres_scrub.rewrite(self.server, busy_timeout_s=wait_s)
         await self.write(forget_notes, "", Scrubbed(noted=noted))
         return ScrubReport(was_owed=True, remarks=remarks)
 

@@ -117,14 +117,13 @@ class SqliteDatabase(Database):
         except DRIVERS as error:
             raise translate(error, self.path) from error
 
-    async def scrub(self) -> ScrubReport:
+    async def scrub(self, *, patience_s: float | None = None) -> ScrubReport:
         """Get what was removed out of the file and its log, where that is owed."""
         self._guard()
         from convostore.storage import scrubbing
 
-        done = await asyncio.to_thread(
-            scrubbing.scrub, self.path, busy_timeout_s=self.busy_timeout_s
-        )
+        wait_s = self.busy_timeout_s if patience_s is None else patience_s
+        done = await asyncio.to_thread(scrubbing.scrub, self.path, busy_timeout_s=wait_s)
         return ScrubReport(was_owed=done)
 
     async def aclose(self) -> None:

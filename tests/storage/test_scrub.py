@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from convostore import Message
 from convostore.errors import ConversationBusyError, StoreBusyError
 from convostore.records import Filter
 from convostore.storage.scrub_note import NOTE, REMARK
-from convostore.testing import ScriptedProvider
+from convostore.testing import ManualClock, ScriptedProvider
 from tests import canaries
 from tests.engines import change, connect, held, rows
 
@@ -121,6 +121,24 @@ async def test_no_word_of_a_forgotten_message_is_in_any_byte(
     gone = {*messages, "remote", "attached", "filename"}
     assert canaries.found(where) == set(canaries.PLACES) - gone - {"journal"}
     assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.only("sqlite", reason="on a server nothing is scrubbed unasked")
+@pytest.mark.asyncio
+async def test_no_word_of_what_expired_is_in_a_small_file(
+    store: Store, provider: ScriptedProvider, where: Where
+) -> None:
+    """Whoever comes by removes it to the last byte; where a reader stands in the way, later."""
+    with ManualClock() as clock:
+        for attempt in ("read meanwhile", "alone"):
+            chat = await canaries.spread(store, provider)
+            await chat.expire(clock.now_ms() + 1000)
+            clock.set_wall(clock.now_ms() + 1000)
+            with read_without_end(where) if attempt == "read meanwhile" else nullcontext():
+                async with convostore.open(where) as other:
+                    assert (await other.resume("@")).record.title == "stays 4"
+            assert is_owed(where) is (attempt == "read meanwhile")
+            assert bool(canaries.found(where)) is (attempt == "read meanwhile")
 
 
 @pytest.mark.asyncio
