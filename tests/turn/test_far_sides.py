@@ -127,6 +127,30 @@ async def test_what_broke_away_from_home_is_asked_for_as_who_we_are_there(path: 
 
 
 @pytest.mark.asyncio
+async def test_what_broke_away_from_home_is_asked_for_later_as_who_we_are_there(
+    path: Where,
+) -> None:
+    """The check before the next turn uses it too, and what the server had is the answer."""
+    async with PlaygroundServer("threads") as home, PlaygroundServer("threads") as away:
+        async with convostore.open(path, provider=Playground(home.url)) as store:
+            chat = await store.create(model=MODEL)
+            await chat.send("hello")
+        async with convostore.open(path, provider=(far := Playground(away.url))) as store:
+            chat = await store.resume(chat.id)
+            await far.models()
+            away.script("half", Cut(server_finishes=True), " and half")
+            away.respond(503, "x", method="GET")
+            with pytest.raises(ConvostoreError):
+                await chat.send("go")
+            await chat.send("go on")
+            texts = [one.text for one in await chat.history()]
+        assert texts[2:5] == ["go", "half and half", "go on"]
+        assert sent(away) == ["POST", "GET", "GET", "POST"]
+        assert len(identities(away)) == 1
+        assert identities(home) != identities(away)
+
+
+@pytest.mark.asyncio
 async def test_a_repeat_asks_what_became_of_the_broken_reply(path: Where) -> None:
     """The check right after the break failed; the repeat makes it again, and sends nothing."""
     async with (

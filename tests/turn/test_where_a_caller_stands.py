@@ -309,3 +309,16 @@ async def test_a_reply_that_ended_late_by_itself_is_not_adopted_as_well(
     texts = [text for *_, text in watch.messages()]
     assert texts.count("beg late") == 1
     await until(lambda: watch.statuses().count("streaming") == 0)
+
+
+@pytest.mark.asyncio
+async def test_the_first_question_of_all_gives_the_title(
+    store: Store, chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """An object that knows of no title yet does not give another one."""
+    provider.otherwise = ("a", Finished())
+    other = await store.resume(chat.id)
+    await chat.send("first")
+    await other.send("second", on_moved="follow")
+    assert (await store.find(chat.id)).title == "first"
+    assert other.title == "first"
