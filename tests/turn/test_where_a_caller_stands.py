@@ -319,6 +319,6 @@ async def test_the_first_question_of_all_gives_the_title(
     provider.otherwise = ("a", Finished())
     other = await store.resume(chat.id)
     await chat.send("first")
-    await other.send("second", on_moved="follow")
+    await other.send("second")  # on a branch of its own, as it was not told either
     assert (await store.find(chat.id)).title == "first"
     assert other.title == "first"
