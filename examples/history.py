@@ -30,6 +30,7 @@ def main() -> None:
     found()
     attached()
     counted()
+    passed()
     deleted(handle)
 
 
@@ -83,6 +84,13 @@ def counted() -> None:
     """Count what it cost."""
     say("\nWhat the model calls cost, as reported.")
     run("stats", "--by", "model")
+
+
+def passed() -> None:
+    """Ask what is to be kept nowhere, and look for it."""
+    say("\nWhat is asked in passing is in no file.")
+    run("chat", "How do I word a resignation?", "-p", "echo", "--ephemeral")
+    run("search", "resignation")
 
 
 def deleted(handle: str) -> None:

@@ -44,6 +44,7 @@ def test_history_is_lived_in_by_the_commands_that_are_shown(tmp_path: Path) -> N
         "[2 of 2] Plan two days",
         "* Kyoto in autumn  #travel",
         "34 bytes in .demo/copy.txt",
+        "nothing of this conversation was kept",
         "1 conversation brought back",
     ):
         assert line in shown
