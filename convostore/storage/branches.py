@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select, update
 
 from convostore.errors import ConversationBusyError, ConvostoreError, MessageNotFoundError
 from convostore.storage.exchanges import Change
+from convostore.storage.journal import close_dead
 from convostore.storage.leases import is_dead
 from convostore.storage.removal import remove_messages
 from convostore.storage.standing import Standing, keep_standings, no_conversation, standings
@@ -127,6 +128,8 @@ def _remove(tx: Tx, owner_id: str, job: RemoveBranch) -> Removed | ConvostoreErr
         return ConversationBusyError(
             "a reply of this branch is still running", hint="wait until it has ended, or stop it"
         )
+    dead = [row[0] for row in gone if row[2] == "streaming"]
+    close_dead(tx, owner_id, job.conversation_id, dead, job.now_ms)
     remove_messages(tx, owner_id, job.conversation_id, doomed)
     _leave(tx, owner_id, stands, gone)
     return Removed(seqs=frozenset(doomed), change=stands.change())
@@ -142,7 +145,8 @@ def _leave(
     if stands.head_seq in {row[0] for row in gone}:
         stands.head_seq = _beside(tx, owner_id, stands.conversation_id, gone[0][1])
     keep_standings(tx, owner_id, [stands])
-    if fewer := sum(status == "interrupted" for _, _, status, _ in gone):
+    # Those that were running have just been closed.
+    if fewer := sum(status in {"interrupted", "streaming"} for _, _, status, _ in gone):
         tx.run(_COUNT, of_owner_id=owner_id, of_id=stands.conversation_id, fewer=fewer)
 
 

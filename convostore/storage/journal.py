@@ -16,7 +16,7 @@ from convostore.storage.statements import Hot, pair_of, upsert
 from convostore.storage.tables import conversation, journal, message, remote_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from convostore.storage.statements import Tx
 
@@ -294,3 +294,13 @@ def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[
         call = unknown_call(owner_id, *place, job.now_ms, id=id_, provider=provider, model=model)
         tx.run(KEEP_CALL, **call)
     return outcomes
+
+
+def close_dead(
+    tx: Tx, owner_id: str, conversation_id: str, seqs: Iterable[int], now_ms: int
+) -> None:
+    """Close replies whose writers were seen dead and that are about to go: their calls count."""
+    dead = [
+        DeadReply(conversation_id=conversation_id, message_seq=seq, now_ms=now_ms) for seq in seqs
+    ]
+    interrupt_replies(tx, owner_id, dead)

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, select
 
 from convostore.errors import ConversationBusyError
+from convostore.storage.journal import close_dead
 from convostore.storage.leases import is_dead
 from convostore.storage.removal import remove_conversations
 from convostore.storage.rows import to_json
@@ -83,7 +84,7 @@ class _Stands:
 
     def __init__(self, handle: str, times: tuple[int | None, int | None], messages: int) -> None:
         self.handle, self.times, self.messages = handle, times, messages
-        self.leases: list[str | None] = []
+        self.running: list[tuple[int, str | None]] = []  # replies by number, with their leases
 
 
 EXPIRED = Hot(
@@ -117,9 +118,10 @@ def purge_conversations(
             outcomes.append(again or no_conversation(tx, owner_id, id_))
         elif not job.means(*found.times):
             outcomes.append(no_conversation(tx, owner_id, id_))
-        elif any(not is_dead(lease, job.now_ms) for lease in found.leases):
+        elif any(not is_dead(lease, job.now_ms) for _, lease in found.running):
             outcomes.append(_busy(found.handle))
         else:
+            close_dead(tx, owner_id, id_, [seq for seq, _ in found.running], job.now_ms)
             gone[id_] = Purged(messages=found.messages)
             outcomes.append(gone[id_])
     remove_conversations(tx, owner_id, list(gone))
@@ -132,7 +134,7 @@ def _standings(tx: Tx, owner_id: str, jobs: Sequence[Purge]) -> dict[str, _Stand
     for id_, handle, *times, messages, lease, seq in tx.rows(_STANDS, owner_id=owner_id, ids=ids):
         one = stands.setdefault(id_, _Stands(handle, (times[0], times[1]), messages))
         if seq is not None:
-            one.leases.append(lease)
+            one.running.append((seq, lease))
     return stands
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import convostore
-from convostore.errors import ConversationNotFoundError, InvalidTextError
+from convostore.errors import ConversationNotFoundError, InvalidTextError, NotFoundError
 from convostore.events import Finished
 from convostore.providers import Echo
 from convostore.records import Usage
@@ -224,3 +224,23 @@ async def test_new_store_has_no_calls(tmp_path: Path) -> None:
         report = await store.stats(by="model")
     assert (report.by, report.rows, report.total.calls) == ("model", (), 0)
     assert report.total.usage == Usage()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("way", ["purge", "branch"])
+async def test_call_whose_writer_died_counts_though_it_goes_before_anybody_closed_it(
+    store: Store, chat: Conversation, provider: ScriptedProvider, watch: Watch, way: str
+) -> None:
+    """What it cost is unknown, and that it was made is not."""
+    provider.script("half", Silence())
+    async with chat.stream("Hi") as turn:
+        await anext(turn)
+        change(watch.path, f"UPDATE message SET lease = '{DEAD}' WHERE status = 'streaming'")
+        other = await store.resume(chat.id)
+        await (other.purge() if way == "purge" else other.delete_branch(1))
+        total = (await store.stats()).total
+        assert (total.calls, total.tokens) == (1, None)
+        if way == "branch":
+            assert (await store.find(chat.id)).interrupted_count == 0
+        with pytest.raises(NotFoundError):
+            await turn.stop()
