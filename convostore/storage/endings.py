@@ -34,6 +34,16 @@ _CHILD = Hot(
     )
     .limit(1)
 )
+_ERASED = Hot(
+    select(message.c.seq)
+    .where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.conversation_id == bindparam("conversation_id"),
+        message.c.seq < bindparam("seq"),
+        message.c.status == "erased",
+    )
+    .limit(1)
+)
 _END = Hot(
     update(message)
     .where(
@@ -102,7 +112,9 @@ def finish_turns(
         ],
     )
     for job, end in ended:
-        if job.remote is not None:
+        place = (job.conversation_id, job.message_seq)
+        late = end.sibling or found[place].status != "streaming"
+        if job.remote is not None and not (late and _forgot(tx, owner_id, job)):
             keep_remote(tx, owner_id, job.conversation_id, end.message_seq, job.remote)
     tx.many(KEEP_CALL, [call_row(owner_id, job, end) for job, end in ended if job.call_id])
     tx.many(
@@ -181,6 +193,12 @@ def _finish(
         }
     )
     return Ended(message_seq=seq, sibling=False, content_hash=hash_)
+
+
+def _forgot(tx: Tx, owner_id: str, job: FinishTurn) -> bool:
+    """Tell whether anything before a reply was forgotten, perhaps while its writer seemed dead."""
+    at = {"conversation_id": job.conversation_id, "seq": job.message_seq}
+    return bool(tx.rows(_ERASED, owner_id=owner_id, **at))
 
 
 def _has_child(tx: Tx, owner_id: str, job: FinishTurn) -> bool:

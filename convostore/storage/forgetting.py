@@ -15,12 +15,7 @@ from convostore.errors import ConversationBusyError
 from convostore.storage.attachments import let_go
 from convostore.storage.branches import no_message
 from convostore.storage.exchanges import Change
-from convostore.storage.journal import (
-    DeadReply,
-    clear_journals,
-    count_interrupted,
-    interrupt_replies,
-)
+from convostore.storage.journal import clear_journals, close_dead, count_interrupted
 from convostore.storage.leases import is_dead
 from convostore.storage.removal import GONE_REMOTE
 from convostore.storage.scrub_note import owe_scrub
@@ -119,22 +114,17 @@ def _forget(tx: Tx, owner_id: str, job: Forget) -> Forgotten | ConvostoreError:
         return Forgotten(change=stands.change(), changed=tx.again)
     follows = _following(below)
     # Whoever writes below it has told the far side, and notes at the end where that goes on.
-    if any(
-        seq in follows and each == "streaming" and not is_dead(lease, job.now_ms)
-        for seq, _, each, lease, _ in below
-    ):
+    running = [one for one in below if one[0] in follows and one[2] == "streaming"]
+    if any(not is_dead(lease, job.now_ms) for _, _, _, lease, _ in running):
         return ConversationBusyError(
             "a reply that has it, or is it, is still being written",
             hint="wait until it has ended, or stop it",
         )
-    if status == "streaming":
-        dead = DeadReply(conversation_id=id_, message_seq=seq, now_ms=job.now_ms)
-        interrupt_replies(tx, owner_id, [dead])
-        status = "interrupted"
+    close_dead(tx, owner_id, id_, [one for one, *_ in running], job.now_ms)
     _drop_title(stands, tx.rows(_TEXT, **at, seq=seq)[0][0] if role == "user" else "")
     _empty(tx, owner_id, id_, seq)
     tx.many(GONE_REMOTE, [{**at, "seq": one} for one in sorted(follows)])
-    if status == "interrupted":
+    if status in {"interrupted", "streaming"}:  # that one has just been closed
         count_interrupted(tx, owner_id, id_, -1)
     stands.last_seq += 1  # by which others see that what they know of it is old
     stands.moved = True

@@ -299,7 +299,7 @@ def interrupt_replies(tx: Tx, owner_id: str, jobs: Sequence[DeadReply]) -> list[
 def close_dead(
     tx: Tx, owner_id: str, conversation_id: str, seqs: Iterable[int], now_ms: int
 ) -> None:
-    """Close replies whose writers were seen dead and that are about to go: their calls count."""
+    """Close replies whose writers were seen dead, before more is done to them: their calls count."""
     dead = [
         DeadReply(conversation_id=conversation_id, message_seq=seq, now_ms=now_ms) for seq in seqs
     ]

@@ -20,7 +20,7 @@ from convostore.storage.forgetting import Forget, forget_messages
 from convostore.storage.statements import Tx
 from convostore.testing import Fail
 from convostore.turning import handing, opening
-from tests.engines import change
+from tests.engines import change, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,6 +175,36 @@ async def test_what_is_forgotten_while_a_turn_begins_goes_to_no_model(
             await turn.drain()
     assert "and" in str(told(provider))
     assert "plum" not in str(told(provider))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("adopted", [False, True])
+async def test_writer_who_comes_back_does_not_lead_to_what_was_forgotten(
+    store: Store,
+    chat: Conversation,
+    provider: ScriptedProvider,
+    watch: Watch,
+    adopted: bool,
+) -> None:
+    """Its text is kept, as the reply or beside it; what the far side has of it is not gone on with."""
+    thread = RemoteThread(server_url="https://far", dialect="x", remote_id="r1")
+    provider.script(RemoteUpdate(thread), "noted", provider.gate("rest"), " late", Finished())
+    provider.answer("fine")
+    async with chat.stream("plum") as turn:
+        await anext(turn)
+        other = await store.resume(chat.id)
+        ((lease,),) = rows(watch.path, "SELECT lease FROM message WHERE status = 'streaming'")
+        dead = lease.partition("|")[0] + "|x|x|1|1|0"
+        change(watch.path, "UPDATE message SET lease = ? WHERE status = 'streaming'", dead)
+        assert await other.forget(1)
+        if adopted:
+            await other.append(Message.user("beside it"))
+        provider.gate("rest").open()
+        reply = await turn.drain()
+    assert reply.text == "noted late"
+    await chat.send("and now?")
+    assert "plum" not in str(told(provider))
+    assert provider.requests[-1].remote is None
 
 
 @pytest.mark.asyncio
