@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 
+from convostore.storage.portable import SEEN_AT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -33,7 +35,8 @@ class Spelled:
 
     def _put(self, names: Sequence[str], order: Sequence[str], params: dict[str, Any]) -> None:
         fixed = [name for name in order if name not in names]
-        self._fixed = tuple(params[name] for name in fixed)
+        # Nothing expires here, so any time does where a statement wants to know it.
+        self._fixed = tuple(0 if name == SEEN_AT else params[name] for name in fixed)
         positions = [
             names.index(name) if name in names else len(names) + fixed.index(name) for name in order
         ]

@@ -248,12 +248,13 @@ async def test_library_is_made_as_it_is_said_to_be(tmp_path: Path) -> None:
 
 def test_seed_makes_the_same_library_again() -> None:
     """The lengths of conversations and all texts, up to the last word."""
+    makers = [library.Texts(Random(7), 100) for _ in range(2)]
     made = [
         (
             list(library.lengths(Random(7), 5_000, one_each=False)),
-            [library.Texts(Random(7), 100).text(number) for number in range(200)],
+            [maker.text(number) for number in range(200)],
         )
-        for _ in range(2)
+        for maker in makers
     ]
     assert made[0] == made[1]
     lengths, texts = made[0]
