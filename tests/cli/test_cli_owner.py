@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from convostore import clock
+from convostore.storage.leases import new_lease
+from convostore.storage.scrub_note import NOTE
+from tests.engines import change, rows
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,6 +45,20 @@ def test_owners_are_listed_exported_and_erased(shared: Program, tmp_path: Path) 
     assert shared("owner", "list").text == "(personal)\t1\t2\n"
     assert shared("owner", "erase", "--personal", "-y").code == 0
     assert shared("owner", "list").text == ""
+
+
+def test_what_went_beside_a_running_reply_is_scrubbed_too(shared: Program) -> None:
+    """The owner stays with it, and an error says so; of the rest nothing is owed any more."""
+    lease = new_lease("token", clock.now_ms())  # this process lives
+    running = "UPDATE message SET status = 'streaming', lease = ? WHERE role = 'assistant'"
+    change(shared.store, f"{running} AND provider = 'echo'", lease)
+    assert shared("chat", "other", "-p", "echo", "--owner", "alice").code == 0
+    erased = shared("owner", "erase", "alice", "--yes")
+    assert erased.code == 4
+    assert "the owner stays with what is still being written" in erased.err
+    assert shared("owner", "list").text.splitlines()[1] == "alice\t1\t2"
+    owed = bool(rows(shared.store, "SELECT 1 FROM store_meta WHERE name = ?", NOTE))
+    assert owed == ("convostore db scrub" in erased.err) == isinstance(shared.store, str)
 
 
 @pytest.mark.parametrize(
