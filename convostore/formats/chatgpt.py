@@ -12,9 +12,9 @@ import msgspec
 from convostore.formats.foreign import (
     ForeignConversation,
     ForeignMessage,
+    head_of,
     in_order,
     known,
-    newest_end,
     refused,
     time_ms,
 )
@@ -65,10 +65,7 @@ def read(value: dict[str, Any]) -> ForeignConversation:
         raise refused(SOURCE, "the conversation has no id")
     nodes = {id_: node for id_, node in mapping.items() if isinstance(node, dict)}
     messages, remarks = in_order(_messages(nodes))
-    head = _with_message(nodes, value.get("current_node"))
-    if head is None and messages:
-        head = newest_end(messages)
-        remarks.append("where it stood is not in the export: it goes on at its newest message")
+    head = head_of(messages, _with_message(nodes, value.get("current_node")), remarks)
     project = known(value.get("gizmo_id"), str) or ""
     return ForeignConversation(
         source=SOURCE,

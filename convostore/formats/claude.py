@@ -9,10 +9,10 @@ import msgspec
 from convostore.formats.foreign import (
     ForeignConversation,
     ForeignMessage,
+    head_of,
     in_order,
     iso_ms,
     known,
-    newest_end,
     refused,
 )
 from convostore.parts import (
@@ -49,12 +49,7 @@ def read(value: dict[str, Any]) -> ForeignConversation:
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise refused(SOURCE, "its chat_messages are no list of messages")
     messages, remarks = in_order(_messages(found))
-    by_id = {one.source_id for one in messages}
-    head = known(value.get("current_leaf_message_uuid"), str)
-    if head not in by_id:
-        head = newest_end(messages)
-        if head is not None:
-            remarks.append("where it stood is not in the export: it goes on at its newest message")
+    head = head_of(messages, value.get("current_leaf_message_uuid"), remarks)
     return ForeignConversation(
         source=SOURCE,
         source_id=source_id,

@@ -19,6 +19,7 @@ from convostore.records import Role, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+HEAD_GUESSED = "where it stood is not in the export: it goes on at its newest message"
 _FAR_FUTURE_MS = 2**62  # where no time is known: after all that have one
 
 
@@ -118,6 +119,18 @@ def newest_end(messages: Sequence[ForeignMessage]) -> str | None:
     return max(ends, key=_age).source_id if ends else None
 
 
+def head_of(messages: Sequence[ForeignMessage], stood_at: object, remarks: list[str]) -> str | None:
+    """Return the id at which ordered *messages* stood; where it names none, their newest end.
+
+    That is a guess, and told in *remarks*.
+    """
+    if isinstance(stood_at, str) and any(one.source_id == stood_at for one in messages):
+        return stood_at
+    if messages:
+        remarks.append(HEAD_GUESSED)
+    return newest_end(messages)
+
+
 def time_ms(seconds: object) -> int | None:
     """Return a time in seconds, a number or a number's text, in milliseconds; else None."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float | str):
@@ -140,6 +153,13 @@ def iso_ms(text: object) -> int | None:
     if found.tzinfo is None:
         found = datetime.fromisoformat(f"{found.isoformat()}+00:00")
     return round(found.timestamp() * 1000)
+
+
+def whole_ms(value: object) -> int | None:
+    """Return a time that is written in milliseconds, whole; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return time_ms(value / 1000)
 
 
 def refused(source: str, reason: str) -> FormatError:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from convostore.formats.foreign import ForeignConversation, ForeignMessage, known, refused, time_ms
+from convostore.formats.foreign import ForeignConversation, ForeignMessage, known, refused, whole_ms
 from convostore.formats.openai_chat import content_id
 from convostore.parts import OpaquePart, Part, ReasoningPart, TextPart
 
@@ -47,8 +47,8 @@ def read(value: dict[str, Any]) -> ForeignConversation:
         head=messages[-1].source_id if messages else None,
         title=next((title for title in titles if isinstance(title, str) and title), None),
         model=known(value.get("model"), str) or (models[-1] if models else None),
-        created_at_ms=_ms(value.get("added")),
-        updated_at_ms=_ms(value.get("updated")),
+        created_at_ms=whole_ms(value.get("added")),
+        updated_at_ms=whole_ms(value.get("updated")),
         raw=msgspec.json.encode(bare),
     )
 
@@ -57,12 +57,6 @@ def _are_items(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(one, dict) and isinstance(one.get("role"), str) for one in value
     )
-
-
-def _ms(value: object) -> int | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return time_ms(value / 1000)
 
 
 def _messages(items: list[dict[str, Any]]) -> list[ForeignMessage]:

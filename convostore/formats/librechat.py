@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from convostore.formats.foreign import (
+    HEAD_GUESSED,
     ForeignConversation,
     ForeignMessage,
     in_order,
@@ -51,7 +52,7 @@ def read(value: dict[str, Any]) -> ForeignConversation:
     messages, remarks = in_order(found)
     times = [one.created_at_ms for one in messages if one.created_at_ms is not None]
     if len({one.parent for one in messages}) < len(messages):
-        remarks.append("where it stood is not in the export: it goes on at its newest message")
+        remarks.append(HEAD_GUESSED)
     options = known(value.get("options"), dict) or {}
     bare = {name: kept for name, kept in value.items() if name not in _LISTS}
     return ForeignConversation(

@@ -9,11 +9,11 @@ import msgspec
 from convostore.formats.foreign import (
     ForeignConversation,
     ForeignMessage,
+    head_of,
     in_order,
     known,
-    newest_end,
     refused,
-    time_ms,
+    whole_ms,
 )
 from convostore.parts import OpaquePart, Part, ReasoningPart, TextPart
 
@@ -48,11 +48,7 @@ def read(lines: Sequence[dict[str, Any]]) -> ForeignConversation:
         raise refused(SOURCE, "the first line names no session")
     found = [line.get("message") for line in lines[1:]]
     messages, remarks = in_order([_message(one) for one in found if isinstance(one, dict)])
-    head = known(session.get("currNode"), str)
-    if head not in {one.source_id for one in messages}:
-        head = newest_end(messages)
-        if head is not None:
-            remarks.append("where it stood is not in the export: it goes on at its newest message")
+    head = head_of(messages, session.get("currNode"), remarks)
     return ForeignConversation(
         source=SOURCE,
         source_id=source_id,
@@ -61,16 +57,11 @@ def read(lines: Sequence[dict[str, Any]]) -> ForeignConversation:
         title=known(session.get("name"), str),
         model=next((one.model for one in reversed(messages) if one.model), None),
         created_at_ms=min((m.created_at_ms for m in messages if m.created_at_ms), default=None),
-        updated_at_ms=_ms(session.get("lastModified")),
+        updated_at_ms=whole_ms(session.get("lastModified")),
         pinned=session.get("pinned") is True,
         remarks=tuple(remarks),
         raw=msgspec.json.encode(session),
     )
-
-
-def _ms(value: object) -> int | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return time_ms(value / 1000) if is_number else None  # type: ignore[operator] # it is a number
 
 
 def _message(one: dict[str, Any]) -> ForeignMessage:
@@ -85,7 +76,7 @@ def _message(one: dict[str, Any]) -> ForeignMessage:
         author=None if role_there in _ROLES else role_there or None,
         parts=tuple(_parts(one)),
         model=known(one.get("model"), str),
-        created_at_ms=_ms(one.get("timestamp")),
+        created_at_ms=whole_ms(one.get("timestamp")),
         raw=msgspec.json.encode(one),
     )
 

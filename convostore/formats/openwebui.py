@@ -9,9 +9,9 @@ import msgspec
 from convostore.formats.foreign import (
     ForeignConversation,
     ForeignMessage,
+    head_of,
     in_order,
     known,
-    newest_end,
     refused,
     time_ms,
 )
@@ -54,11 +54,7 @@ def read(value: dict[str, Any]) -> ForeignConversation:
         raise refused(SOURCE, "the conversation has no id")
     found = {id_: one for id_, one in history["messages"].items() if isinstance(one, dict)}
     messages, remarks = in_order([_message(id_, one) for id_, one in found.items()])
-    head = known(history.get("currentId"), str)
-    if head not in found:
-        head = newest_end(messages)
-        if head is not None:
-            remarks.append("where it stood is not in the export: it goes on at its newest message")
+    head = head_of(messages, history.get("currentId"), remarks)
     models = known(chat.get("models"), list) or []
     return ForeignConversation(
         source=SOURCE,
