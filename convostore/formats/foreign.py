@@ -159,7 +159,10 @@ def whole_ms(value: object) -> int | None:
     """Return a time that is written in milliseconds, whole; else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return time_ms(value / 1000)
+    try:
+        return time_ms(value / 1000)
+    except OverflowError:  # more than a float can hold
+        return None
 
 
 def refused(source: str, reason: str) -> FormatError:

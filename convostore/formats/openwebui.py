@@ -14,6 +14,7 @@ from convostore.formats.foreign import (
     known,
     refused,
     time_ms,
+    whole_ms,
 )
 from convostore.parts import (
     OpaquePart,
@@ -95,7 +96,7 @@ def _tags(value: dict[str, Any], chat: dict[str, Any]) -> tuple[str, ...]:
 def _time_ms(number: object) -> int | None:
     """Return a time in milliseconds, which this format has in seconds or in milliseconds."""
     if isinstance(number, int | float) and not isinstance(number, bool) and abs(number) >= _IN_MS:
-        return time_ms(number / 1000)
+        return whole_ms(number)
     return time_ms(number)
 
 

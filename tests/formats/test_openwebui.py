@@ -111,7 +111,7 @@ def test_what_is_no_conversation_is_refused_by_name(value: dict[str, Any]) -> No
         openwebui.read(value)
 
 
-@pytest.mark.parametrize("odd", [None, 7, "text", [], {}, [None], [[]], True, 1e400])
+@pytest.mark.parametrize("odd", [None, 7, "text", [], {}, [None], [[]], True, 1e400, 10**400])
 def test_odd_values_anywhere_are_no_error(odd: object) -> None:
     """Whatever stands where something else belongs, the rest is read."""
     (value,) = conversations(BRANCHED)

@@ -203,7 +203,7 @@ def test_aichat_puts_what_was_pressed_first_and_its_summary_is_no_turn() -> None
 READERS: list[tuple[Callable[[Any], ForeignConversation], dict[str, Any]]] = [
     (librechat.read, NESTED),
     (hf_chat_ui.read, {"_id": "x", "messages": [{"from": "user", "id": "1", "content": "a"}]}),
-    (g4f_chat.read, {"items": [{"role": "user", "content": "a"}]}),
+    (g4f_chat.read, {"added": 1, "items": [{"role": "user", "content": "a"}]}),
     (chat_logs.read, {"conversation_id": "x", "conversation": [{"role": "user", "content": "a"}]}),
     (
         lambda value: aichat.read(value, "s"),
@@ -211,10 +211,14 @@ READERS: list[tuple[Callable[[Any], ForeignConversation], dict[str, Any]]] = [
     ),
     (
         lambda value: llama_cpp.read([value, {"type": "message", "message": value.get("message")}]),
-        {"type": "session", "id": "s", "message": {"id": "m", "role": "user", "content": "a"}},
+        {
+            "type": "session",
+            "id": "s",
+            "message": {"id": "m", "role": "user", "content": "a", "timestamp": 1},
+        },
     ),
 ]
-ODD: list[Any] = [None, 7, "text", [], {}, [None], [[]], True, 1e400]
+ODD: list[Any] = [None, 7, "text", [], {}, [None], [[]], True, 1e400, 10**400]
 
 
 @pytest.mark.parametrize(("read", "value"), READERS)
