@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StoredSource:
-    """One owner's rows, as `exchange.ExportSource` asks for them.
+    """One owner's rows, as `exchange.exporting.ExportSource` asks for them.
 
     Args:
         at: finds the rows.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convostore import exchange
 from convostore.attaching import Attaching
 from convostore.beginning import Beginning
 from convostore.counting import Counting
 from convostore.errors import StoreError
+from convostore.exchange import exporting
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
 from convostore.owners import Owners
@@ -294,7 +294,7 @@ class Store(Beginning, Owners, Retaining, Counting, Seeking, Attaching):
         format: str = "jsonl",
         to: Path | str | None = None,
         deleted: bool = False,
-    ) -> exchange.ExportReport | AsyncGenerator[str]:
+    ) -> exporting.ExportReport | AsyncGenerator[str]:
         """Write a conversation, or all of this owner's, as JSON lines or Markdown.
 
         Args:
@@ -316,10 +316,10 @@ class Store(Beginning, Owners, Retaining, Counting, Seeking, Attaching):
         source = StoredSource(self.rows_of, self.find, binned=deleted and ref is None)
         refs = None if ref is None else [ref]
         if to is None:
-            return exchange.export_text(source, refs, format=format)
+            return exporting.export_text(source, refs, format=format)
         where = self._opener.where
         file = where if isinstance(where, Path) else None
-        return await exchange.export_files(source, refs, format=format, to=to, store=file)
+        return await exporting.export_files(source, refs, format=format, to=to, store=file)
 
     async def check(self, *, deep: bool = False) -> CheckReport:
         """Look for damage; *deep* also recomputes every message's hash.

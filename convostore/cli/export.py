@@ -21,7 +21,7 @@ from convostore.cli.invocation import (
 from convostore.cli.terminal import counted, say
 
 if TYPE_CHECKING:
-    from convostore.exchange import ExportReport
+    from convostore.exchange.exporting import ExportReport
 
 
 @click.command(

@@ -16,7 +16,7 @@ import pytest
 
 from convostore import targets
 from convostore.errors import ConversationNotFoundError, FormatError, StoreFullError
-from convostore.exchange import export_files, export_text
+from convostore.exchange.exporting import export_files, export_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,7 +214,7 @@ async def test_cancelled_export_leaves_the_older_file(shelf: Shelf, tmp_path: Pa
 
 KILLED = """
     import asyncio, sys
-    from convostore.exchange import export_files
+    from convostore.exchange.exporting import export_files
     from convostore.records import ConversationDossier, ConversationRecord
 
     class Endless:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore.errors import ConversationNotFoundError
-from convostore.exchange import ExportReport
+from convostore.exchange.exporting import ExportReport
 from convostore.formats import jsonl
 from convostore.parts import ReasoningPart, TextPart
 from convostore.providers import Playground

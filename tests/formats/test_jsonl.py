@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostore.errors import FormatError
-from convostore.exchange import export_text
+from convostore.exchange.exporting import export_text
 from convostore.formats import jsonl
 from convostore.parts import OpaquePart, ReasoningPart, TextPart
 from convostore.records import ConversationRecord, Message

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from convostore.exchange import export_text
+from convostore.exchange.exporting import export_text
 from convostore.formats import markdown
 from convostore.parts import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from convostore.records import ConversationRecord, Message

@@ -1,0 +1,1 @@
+"""Drive what goes out and what comes in: files, transactions, reports, limits."""
