@@ -238,7 +238,11 @@ class Upkeep(Lists):
         self, ids: tuple[str, ...], *, only: Literal["binned", "expired"] | None
     ) -> PurgeReport:
         at, now_ms = await self._owned.for_reading(), clock.now_ms()
-        jobs = [Purge(conversation_id=id_, only=only, now_ms=now_ms) for id_ in ids]
+        erasing = only is None  # then the owner's tombstones go, too
+        jobs = [
+            Purge(conversation_id=id_, only=only, now_ms=now_ms, tombstone=not erasing)
+            for id_ in ids
+        ]
         found, changed, gone, busy, messages = len(jobs), 0, 0, 0, 0
         while at is not None and jobs:
             database, owner_id = at

@@ -11,6 +11,7 @@ from convostore.storage.conversations import PERSONAL, PERSONAL_OWNER
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.statements import Hot
 from convostore.storage.tables import attachment, conversation, owner, store_meta, usage
+from convostore.storage.tombstones import NO_TOMBSTONES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ _COUNTS = Hot(
 
 
 def erase_owners(tx: Tx, owner_id: str, jobs: Sequence[EraseOwner]) -> list[Erased]:
-    """Take the owner's name and what they paid out, where nothing else is left of them."""
+    """Take the owner's name, what they paid and what they purged out, where nothing else is left."""
     return [_erase(tx, owner_id) for _ in jobs]
 
 
@@ -83,7 +84,7 @@ def _erase(tx: Tx, owner_id: str) -> Erased:
     if any(tx.rows(hot, owner_id=owner_id) for hot in _LEFT):
         return Erased(done=False)
     ((calls,),) = tx.rows(_CALLS, owner_id=owner_id)
-    for hot in (_GONE_CALLS, _GONE_NAME, _GONE):
+    for hot in (_GONE_CALLS, NO_TOMBSTONES, _GONE_NAME, _GONE):
         tx.run(hot, owner_id=owner_id)
     owe_scrub(tx)
     return Erased(done=True, calls=calls)

@@ -17,7 +17,7 @@ from convostore.storage.branches import no_message
 from convostore.storage.exchanges import Change
 from convostore.storage.journal import clear_journals, close_dead, count_interrupted
 from convostore.storage.leases import is_dead
-from convostore.storage.removal import GONE_REMOTE
+from convostore.storage.removal import GONE_ORIGINAL, GONE_REMOTE
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.search_shelf import take_out
 from convostore.storage.standing import keep_standings, no_conversation, standings
@@ -92,7 +92,7 @@ _EMPTY = Hot(
 def forget_messages(
     tx: Tx, owner_id: str, jobs: Sequence[Forget]
 ) -> list[Forgotten | ConvostoreError]:
-    """Empty each message: text, parts, author, error, journal, attachments, search words.
+    """Empty each message: text, parts, author, error, journal, attachments, search words, original.
 
     What the far side knows of it and of all that follows it is not gone on with: its next turn
     tells it the conversation anew, without what was forgotten.
@@ -146,6 +146,7 @@ def _empty(tx: Tx, owner_id: str, conversation_id: str, seq: int) -> None:
     take_out(tx, owner_id, [(conversation_id, seq)])
     clear_journals(tx, owner_id, [(conversation_id, seq)])
     let_go(tx, owner_id, conversation_id, [seq])
+    tx.run(GONE_ORIGINAL, owner_id=owner_id, conversation_id=conversation_id, seq=seq)
     tx.run(_EMPTY, of_owner_id=owner_id, of_conversation_id=conversation_id, of_seq=seq)
 
 

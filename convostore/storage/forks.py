@@ -18,13 +18,13 @@ from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message, tag
+from convostore.storage.tombstones import FORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convostore.storage.statements import Row, Tx
 
-SOURCE = "fork"  # in `conversation.source`; `source_id` is then the id of what was forked
 _KEPT = ("title", "title_source", "provider", "model", "settings", "metadata", "folder")
 
 
@@ -78,7 +78,8 @@ def fork_conversations(tx: Tx, owner_id: str, jobs: Sequence[Fork]) -> list[str 
     """Store each new conversation with its copies, and return its id.
 
     Copies keep content, status, author, model, times and so their hashes; ids and numbers are
-    new. Idempotency keys, usage and remote threads stay with the original alone.
+    new. Idempotency keys, usage and remote threads stay with the original alone, and so does the
+    JSON of another program: a fork is none of its conversations.
     """
     return [_fork(tx, owner_id, job) for job in jobs]
 
@@ -118,7 +119,7 @@ def _fork(tx: Tx, owner_id: str, job: Fork) -> str | ConvostoreError:
             "pinned": 0,
             "created_at_ms": job.now_ms,
             "updated_at_ms": job.now_ms,
-            "source": SOURCE,
+            "source": FORK,
             "source_id": job.conversation_id,
         },
     )

@@ -15,6 +15,7 @@ from convostore.storage.rows import to_json
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import IS_RUNNING, conversation, message
+from convostore.storage.tombstones import add_tombstones
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,13 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         only: leave it where it is not in the bin any more, or has not expired by now.
         now_ms: to tell which running replies are dead, and what has expired.
+        tombstone: where it was imported, no later import brings it back by itself.
     """
 
     conversation_id: str
     now_ms: int
     only: Literal["binned", "expired"] | None = None
+    tombstone: bool = True
 
     def means(self, deleted_at_ms: int | None, expires_at_ms: int | None) -> bool:
         """Tell whether one that stands so is meant."""
@@ -62,6 +65,8 @@ _STANDS = Hot(
         conversation.c.deleted_at_ms,
         conversation.c.expires_at_ms,
         conversation.c.message_count,
+        conversation.c.source,
+        conversation.c.source_id,
         message.c.lease,
         message.c.seq,
     )
@@ -80,10 +85,21 @@ _STANDS = Hot(
 
 
 class _Stands:
-    """How a conversation stands: its handle, when it went or goes, and whether it is busy."""
+    """How a conversation stands: its handle, when it went or goes, and whether it is busy.
 
-    def __init__(self, handle: str, times: tuple[int | None, int | None], messages: int) -> None:
+    Attributes:
+        came_from: source and source id.
+    """
+
+    def __init__(
+        self,
+        handle: str,
+        times: tuple[int | None, int | None],
+        messages: int,
+        came_from: tuple[str | None, str | None],
+    ) -> None:
         self.handle, self.times, self.messages = handle, times, messages
+        self.came_from = came_from
         self.running: list[tuple[int, str | None]] = []  # replies by number, with their leases
 
 
@@ -109,6 +125,7 @@ def purge_conversations(
     stands = _standings(tx, owner_id, jobs)
     outcomes: list[Purged | ConvostoreError] = []
     gone: dict[str, Purged] = {}
+    stay_gone: list[tuple[str | None, str | None]] = []
     for job in jobs:
         id_ = job.conversation_id
         found = stands.get(id_)
@@ -124,6 +141,8 @@ def purge_conversations(
             close_dead(tx, owner_id, id_, [seq for seq, _ in found.running], job.now_ms)
             gone[id_] = Purged(messages=found.messages)
             outcomes.append(gone[id_])
+            stay_gone += [found.came_from] if job.tombstone else []
+    add_tombstones(tx, owner_id, stay_gone)
     remove_conversations(tx, owner_id, list(gone))
     return outcomes
 
@@ -131,8 +150,10 @@ def purge_conversations(
 def _standings(tx: Tx, owner_id: str, jobs: Sequence[Purge]) -> dict[str, _Stands]:
     ids = to_json(sorted({job.conversation_id for job in jobs}))
     stands: dict[str, _Stands] = {}
-    for id_, handle, *times, messages, lease, seq in tx.rows(_STANDS, owner_id=owner_id, ids=ids):
-        one = stands.setdefault(id_, _Stands(handle, (times[0], times[1]), messages))
+    for row in tx.rows(_STANDS, owner_id=owner_id, ids=ids):
+        id_, handle, deleted_at_ms, expires_at_ms, messages, source, source_id, lease, seq = row
+        times, came_from = (deleted_at_ms, expires_at_ms), (source, source_id)
+        one = stands.setdefault(id_, _Stands(handle, times, messages, came_from))
         if seq is not None:
             one.running.append((seq, lease))
     return stands

@@ -15,6 +15,7 @@ from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
 from convostore.storage import scrub_note, search_check
 from convostore.storage.attachment_check import look_at_attachments
+from convostore.storage.origin_check import look_at_originals
 from convostore.storage.rows import (
     RECORD_COLUMNS,
     RECORD_NAMES,
@@ -228,6 +229,8 @@ def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: Finding
     _counts(_tree(tx, at, name, findings), record, name, findings)
     findings.unindexed += search_check.look_at_index(tx, at)
     for problem in look_at_attachments(tx, at, findings.attachments, deep=findings.deep):
+        findings.add(f"{name}, {problem}")
+    for problem in look_at_originals(tx, at, deep=findings.deep):
         findings.add(f"{name}, {problem}")
     for seq, rows, status in tx.rows(_JOURNALS, **at):
         findings.journal_rows += rows

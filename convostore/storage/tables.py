@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0005"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0006"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
 
@@ -57,6 +57,7 @@ _KEYED = text("key IS NOT NULL")
 _IN_FOLDER = text("folder IS NOT NULL")
 _ONCE = text("idempotency_key IS NOT NULL")
 _WHOLE = text("sha256 IS NOT NULL")
+_FROM_ELSEWHERE = text("source_id IS NOT NULL")
 # Written out, for a value given apart from the statement does not find a partial index.
 IS_RUNNING: Final = text("status = 'streaming'")
 INTERRUPTED: Final = text("interrupted_count > 0")
@@ -146,6 +147,15 @@ conversation = Table(
         "id",
         sqlite_where=INTERRUPTED,
         postgresql_where=INTERRUPTED,
+    ),
+    # Not unique: what is forked several times is the source of each of its forks.
+    Index(
+        "conversation_source",
+        "owner_id",
+        "source",
+        "source_id",
+        sqlite_where=_FROM_ELSEWHERE,
+        postgresql_where=_FROM_ELSEWHERE,
     ),
 )
 
@@ -307,6 +317,27 @@ message_attachment = Table(
         ["message.owner_id", "message.conversation_id", "message.seq"],
     ),
     Index("message_attachment_content", "owner_id", "sha256"),
+)
+
+source_record = Table(
+    "source_record",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("conversation_id", _TEXT, nullable=False),
+    Column("seq", Integer, nullable=False),  # of the message; 0 is the conversation itself
+    Column("data", LargeBinary, nullable=False),  # the origin's JSON; see `originals`
+    PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
+    ),
+)
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    Column("owner_id", _TEXT, nullable=False),
+    Column("source_hash", _TEXT, nullable=False),  # of what was purged; see `tombstones`
+    PrimaryKeyConstraint("owner_id", "source_hash"),
 )
 
 search_pending = Table(

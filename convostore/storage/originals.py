@@ -1,0 +1,110 @@
+"""The JSON of another program, as it was imported: for a way back to it without loss.
+
+Each message's stands under its number, the conversation's own under 0. Longer ones are compressed:
+no JSON text begins as a zlib stream does.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import bindparam, insert, select
+
+from convostore.errors import StoreCorruptError
+from convostore.storage.rows import to_json
+from convostore.storage.statements import Hot, one_of, upsert
+from convostore.storage.tables import source_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from convostore.storage.database import Database
+    from convostore.storage.statements import Tx
+
+CONVERSATION_SEQ: Final = 0  # messages begin at 1
+_PAYS_FROM: Final = 1024  # bytes: below it compressing takes as long as storing, for a third
+_LEVEL: Final = 1  # 6 saves a tenth more, and takes thrice as long
+_COMPRESSED: Final = b"\x78"  # Source: RFC 1950, 2.2: deflate with a window of 32 KiB
+
+_ADD = Hot(insert(source_record))
+_store = upsert(source_record)
+_KEEP = Hot(
+    _store.on_conflict_do_update(
+        index_elements=["owner_id", "conversation_id", "seq"], set_={"data": _store.excluded.data}
+    )
+)
+_OF_SEVERAL = Hot(
+    select(source_record.c.conversation_id, source_record.c.seq, source_record.c.data).where(
+        source_record.c.owner_id == bindparam("owner_id"),
+        one_of(source_record.c.conversation_id, "ids"),
+    )
+)
+_BETWEEN = Hot(
+    select(source_record.c.seq, source_record.c.data)
+    .where(
+        source_record.c.owner_id == bindparam("owner_id"),
+        source_record.c.conversation_id == bindparam("conversation_id"),
+        source_record.c.seq >= bindparam("first"),
+        source_record.c.seq <= bindparam("last"),
+    )
+    .order_by(source_record.c.seq)
+)
+
+
+def packed(raw: bytes) -> bytes:
+    """Return *raw*, a JSON text, as it is stored."""
+    if len(raw) < _PAYS_FROM:
+        return raw
+    small = zlib.compress(raw, _LEVEL)
+    return small if len(small) < len(raw) else raw
+
+
+def unpacked(data: bytes) -> bytes:
+    """Return the JSON text that is stored as *data*.
+
+    Raises:
+        StoreCorruptError: it cannot be unpacked.
+    """
+    data = bytes(data)  # of one driver it is a view
+    if not data.startswith(_COMPRESSED):
+        return data
+    try:
+        return zlib.decompress(data)
+    except zlib.error as error:
+        raise StoreCorruptError(
+            f"what is kept of another program's file cannot be read ({error})",
+            hint="look: convostore db check --deep",
+        ) from error
+
+
+def add_originals(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
+    """Store what new conversations and messages were, packed; it is of `source_record`'s columns."""
+    tx.many(_ADD, rows)
+
+
+def keep_originals(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
+    """Store them likewise, in the place of what is there."""
+    tx.many(_KEEP, rows)
+
+
+def originals_of(tx: Tx, owner_id: str, ids: Sequence[str]) -> dict[str, dict[int, bytes]]:
+    """Return what is stored of conversations: by id and number, packed."""
+    found: dict[str, dict[int, bytes]] = {}
+    for id_, seq, data in tx.rows(_OF_SEVERAL, owner_id=owner_id, ids=to_json(sorted(set(ids)))):
+        found.setdefault(id_, {})[seq] = bytes(data)
+    return found
+
+
+async def originals(
+    database: Database, owner_id: str, conversation_id: str, first: int, last: int
+) -> dict[int, bytes]:
+    """Read the JSON of messages *first* to *last* by their numbers; under 0 the conversation's.
+
+    Raises:
+        StoreError: the store cannot be read, or what is stored cannot be unpacked.
+    """
+    at = {"owner_id": owner_id, "conversation_id": conversation_id}
+    rows = await database.read(_BETWEEN, **at, first=first, last=last)
+    return {seq: unpacked(data) for seq, data in rows}
