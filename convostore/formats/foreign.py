@@ -7,8 +7,9 @@ alone; where those are missing or run in a circle it is mended, and a remark say
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -48,6 +49,24 @@ class ForeignMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     raw: bytes = b""
 
 
+class ForeignFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that came along in an export, to which a message refers.
+
+    Attributes:
+        message: the source id of that message.
+        part: the place among its parts of what refers to it; an attachment comes in its stead.
+        name: the file's, without a folder.
+        media_type: such as image/png; None is what the name stands for.
+        open: opens it for reading from its beginning, as often as is wished; from any thread.
+    """
+
+    message: str
+    part: int
+    name: str
+    open: Callable[[], BinaryIO]
+    media_type: str | None = None
+
+
 class ForeignConversation(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation of another program.
 
@@ -59,6 +78,7 @@ class ForeignConversation(msgspec.Struct, frozen=True, kw_only=True):
         title: as it was; None and blank happen.
         model: which answers next.
         folder: the project it belongs to.
+        files: what came along of what its messages refer to.
         remarks: what was mended or guessed, a line each.
         raw: the origin's own object as JSON, without the messages.
     """
@@ -75,6 +95,7 @@ class ForeignConversation(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool = False
     folder: str | None = None
     tags: tuple[str, ...] = ()
+    files: tuple[ForeignFile, ...] = ()
     remarks: tuple[str, ...] = ()
     raw: bytes = b""
 
