@@ -9,8 +9,11 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from forking import Loaded  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,16 +94,22 @@ class Program:
         return {**kept, **folders, "PYTHONUTF8": "1", "CONVOSTORE_PROVIDER": "echo", **self.extra}
 
     def __call__(self, *words: str, stdin: bytes | None = None) -> Run:
-        """Run the program to its end; without *stdin* it is /dev/null."""
-        ended = subprocess.run(
-            [*self.argv, *words],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            env=self.environment,
-            timeout=LIMIT_S,
-            check=False,
-        )
+        """Run the program to its end; without *stdin* it is /dev/null.
+
+        It is loaded already, but where a test changes how Python starts.
+        """
+        if any(name.startswith("PYTHON") for name in self.extra):
+            ended = subprocess.run(
+                [*self.argv, *words],
+                input=stdin,
+                stdin=subprocess.DEVNULL if stdin is None else None,
+                capture_output=True,
+                env=self.environment,
+                timeout=LIMIT_S,
+                check=False,
+            )
+        else:
+            ended = _loaded().run(words, env=self.environment, stdin=stdin, limit_s=LIMIT_S)
         return Run(ended.returncode, ended.stdout, ended.stderr.decode())
 
     def start(
@@ -114,3 +123,8 @@ class Program:
             stdout=stdout,
             stderr=subprocess.PIPE,
         )
+
+
+@cache
+def _loaded() -> Loaded:
+    return Loaded()
