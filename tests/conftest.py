@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import itertools
 import platform
 import sqlite3
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key  # stderr, while it is captured
 from hypothesis import HealthCheck, settings
 
 import convostore
@@ -20,7 +22,7 @@ from tests.owner_rule import unowned
 from tests.postgres_server import PostgresServer, any_server, own_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from sqlalchemy.engine import Dialect
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from tests.engines import Where
     from tests.postgres_server import OwnServer
 
+
+TEARDOWN_LIMIT_S = 240.0
 
 # How long an example takes says something of the machine's other work, not of the program.
 settings.register_profile(
@@ -49,6 +53,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" in metafunc.fixturenames:
         only = metafunc.definition.get_closest_marker("only")
         metafunc.parametrize("engine", only.args if only else ENGINES)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Limit what comes after a test: a failure ends every timer of pytest and its plugins."""
+    faulthandler.dump_traceback_later(
+        TEARDOWN_LIMIT_S, exit=True, file=item.config.stash[fault_handler_stderr_fd_key]
+    )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session", autouse=True)

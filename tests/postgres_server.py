@@ -22,8 +22,9 @@ NAMED = "CONVOSTORE_TEST_POSTGRES_URL"  # of a server whose role may make databa
 LOCKED_ROLE, LOCKED_PASSWORD = "locked", "s3cret-p@ss"
 _SETTINGS = (  # no promise against power cuts, which no test here makes; a kill loses nothing
     *("fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"),
-    *("max_connections=200", "shared_buffers=64MB", "autovacuum=off"),
+    *("max_connections=200", "shared_buffers=64MB", "autovacuum=off", "io_method=sync"),
 )
+_LIMIT_S = 40  # for what makes and removes databases: below the limit of a test
 _HBA = f"local all {LOCKED_ROLE} scram-sha-256\nlocal all all trust\n"
 
 
@@ -49,7 +50,12 @@ class PostgresServer:
 
     def admin(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """Connect as one who may do everything, without transactions."""
-        return psycopg.connect(self.of(database), autocommit=True)
+        return psycopg.connect(
+            self.of(database),
+            autocommit=True,
+            connect_timeout=_LIMIT_S,
+            options=f"-c statement_timeout={_LIMIT_S}s",
+        )
 
     def make(self, template: str = "template1") -> str:
         """Make a database and return its name."""
