@@ -9,6 +9,7 @@ import msgspec
 from convostore.errors import FormatError
 from convostore.exchange.decoding import UndecodableError, decoded
 from convostore.exchange.recognising import are_one, is_empty, reader_named, reader_of, unwrapped
+from convostore.exchange.streams import SPACE
 from convostore.exchange.values import Record, records
 from convostore.formats import llama_cpp
 from convostore.formats.found import Found, Opaque, Refused
@@ -49,6 +50,9 @@ def found_in(stream: Stream, limits: Limits, format: str | None) -> Iterator[Fou
     Raises:
         NothingKnownError: no record is of a known format; nothing was yielded then.
     """
+    first = stream.skip(SPACE)
+    if first and first not in b"[{":
+        raise NothingKnownError("it is neither JSON nor JSON Lines")
     yield from _Finder(limits, format).found(
         records(stream, limits, lambda raw: are_one(raw, limits))
     )

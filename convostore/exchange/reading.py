@@ -6,27 +6,39 @@ A file, a stream, an archive or a folder; which program's it is, is told by its 
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from convostore.errors import FormatError
+from convostore.exchange.along import Along
+from convostore.exchange.archives import MAGIC, Archive
+from convostore.exchange.containers import found_in_members
 from convostore.exchange.finding import NothingKnownError, found_in
 from convostore.exchange.limits import Limits
+from convostore.exchange.members import members_of_folder
 from convostore.exchange.recognising import READERS
-from convostore.exchange.streams import SPACE, Stream
+from convostore.exchange.streams import PIECE_BYTES, Stream
 from convostore.formats import llama_cpp
 from convostore.formats.foreign import refused
 from convostore.paths import OddPathError, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import TracebackType
 
     from convostore.formats.found import Found
 
 FORMATS: Final = (*(reader.name for reader in READERS), llama_cpp.SOURCE)
 _LIMITS: Final = Limits()
+_MAGIC_BYTES: Final = 16
+_OTHERS: Final = {
+    b"\x1f\x8b": "packed with gzip: unpack it first, with gunzip",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive: unpack it first",
+    b"Rar!": "a rar archive: unpack it first",
+    b"PAR1": "a Parquet file: write its rows as JSON Lines first",
+}
 
 
 class Export:
@@ -82,7 +94,8 @@ def open_export(
     """Open what another program exported.
 
     Args:
-        source: a file by its path, or a binary stream, which the caller closes.
+        source: a file, an archive or a folder by its path, or a binary stream, which the caller
+            closes.
         format: how every record is to be read; None to tell it from each record's structure.
         limits: how much is read before it is refused.
 
@@ -100,27 +113,66 @@ def open_export(
     opened = ExitStack()
     if isinstance(source, str | os.PathLike):
         name = str(source)
-        file = opened.enter_context(_opened(name))
+        path = _path(name)
+        file = None if path.is_dir() else opened.enter_context(_opened(name, path))
     else:
-        name, file = "the stream", source
-    return Export(name, _founds(file, limits, format), opened)
+        name, path, file = "the stream", Path(), source
+    if file is None:
+        return Export(name, _of_folder(path, limits, format), opened)
+    return Export(name, _of_file(file, limits, format, opened), opened)
 
 
-def _opened(name: str) -> BinaryIO:
+def _path(name: str) -> Path:
     try:
-        return path_of(name).open("rb")
+        return path_of(name)
     except OddPathError as odd:
         raise refused("import", f"cannot read {odd.shown}: {odd.reason}") from None
+
+
+def _opened(name: str, path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
     except OSError as error:
         raise _unreadable(name, error) from error
 
 
-def _founds(file: BinaryIO, limits: Limits, format: str | None) -> Iterator[Found]:
-    stream = Stream(file)
-    first = stream.skip(SPACE)
-    if first and first not in b"[{":
-        raise NothingKnownError("it is neither JSON nor JSON Lines")
-    yield from found_in(stream, limits, format)
+def _of_folder(folder: Path, limits: Limits, format: str | None) -> Iterator[Found]:
+    yield from found_in_members(members_of_folder(folder, limits), limits, format)
+
+
+def _of_file(
+    file: BinaryIO, limits: Limits, format: str | None, opened: ExitStack
+) -> Iterator[Found]:
+    """Yield what is found in a file; whatever has to be closed goes into *opened*."""
+    head = file.read(_MAGIC_BYTES)
+    if head.startswith(MAGIC):
+        archive = Archive(_seekable(file, head, limits, opened), limits)
+        opened.callback(archive.close)
+        yield from found_in_members(archive.members, limits, format)
+        return
+    for magic, what in _OTHERS.items():
+        if head.startswith(magic):
+            raise NothingKnownError(f"it is {what}")
+    stream = Stream(file, head)
+    alone = Along((), {})
+    yield from (alone.put_to(found) for found in found_in(stream, limits, format))
+
+
+def _seekable(file: BinaryIO, head: bytes, limits: Limits, opened: ExitStack) -> BinaryIO:
+    """Return the file, at its beginning; of a pipe a copy that has no name."""
+    if file.seekable():
+        file.seek(0)
+        return file
+    copy = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the export
+    copy.write(head)
+    length = len(head)
+    while piece := file.read(PIECE_BYTES):
+        length += len(piece)
+        if length > limits.unpacked_bytes:
+            raise refused("zip", f"the archive has more than {limits.unpacked_bytes:,} bytes")
+        copy.write(piece)
+    copy.seek(0)
+    return copy
 
 
 def _unreadable(name: str, error: OSError) -> FormatError:

@@ -24,21 +24,21 @@ class Readable(Protocol):
 
 
 class Stream:
-    """The bytes of *source*, without the mark that some programs put before UTF-8.
+    """The bytes of *source* behind *head*, without the mark that some programs put before UTF-8.
 
     Raises:
         FormatError: it is UTF-16.
     """
 
-    def __init__(self, source: Readable) -> None:
+    def __init__(self, source: Readable, head: bytes = b"") -> None:
         self._source = source
-        self._back: list[bytes] = []
-        head = self.look(4)
-        if head.startswith(_UTF_16) or head[1:2] == b"\x00":
+        self._back = [head] if head else []
+        first = self.look(4)
+        if first.startswith(_UTF_16) or first[1:2] == b"\x00":
             raise refused(
                 "json", "its text is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"
             )
-        if head.startswith(_BOM):
+        if first.startswith(_BOM):
             self.put_back(self.piece()[len(_BOM) :])
 
     def piece(self) -> bytes:

@@ -1,0 +1,127 @@
+"""An export of many files: which of them hold conversations, and which stand beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from convostore.errors import FormatError
+from convostore.exchange.along import Along
+from convostore.exchange.decoding import UndecodableError, decoded
+from convostore.exchange.finding import NothingKnownError, found_in
+from convostore.exchange.limits import MIB
+from convostore.exchange.streams import Stream
+from convostore.formats.foreign import ForeignConversation
+from convostore.formats.found import Found, Opaque, Refused
+from convostore.formats.pointers import file_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from convostore.exchange.limits import Limits
+    from convostore.exchange.members import Member
+
+_RECORDS: Final = (".json", ".jsonl", ".ndjson")
+_ARCHIVES: Final = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".xz", ".bz2", ".zst")
+_MANIFEST: Final = "export_manifest.json"
+_NAMES: Final = "conversation_asset_file_names.json"
+_LOGICAL: Final = "conversations.json"  # what a manifest calls the conversations
+_KEPT_BYTES: Final = MIB  # what stands beside the conversations is kept up to this size
+_BESIDE: Final = "a file of the export that holds no conversation"
+
+
+def found_in_members(
+    members: Sequence[Member], limits: Limits, format: str | None
+) -> Iterator[Found]:
+    """Yield what is found in the files of an export, those that its manifest names first.
+
+    Raises:
+        NothingKnownError: none of them holds a conversation; nothing was yielded then.
+    """
+    along = Along(members, _object_in(members, _NAMES, limits))
+    named, held = _named_by_manifest(members, limits)
+    others = [one for one in members if _may_hold_records(one) and one not in named]
+    any_known = False
+    for member in [*named, *others]:
+        for found in _of_member(member, limits, format):
+            held.append(along.put_to(found))
+            any_known = any_known or isinstance(found, ForeignConversation)
+            if any_known:
+                yield from held
+                held = []
+    if not any_known:
+        refusals = [one.reason for one in held if isinstance(one, Refused)]
+        archives = [one.name for one in members if one.name.lower().endswith(_ARCHIVES)]
+        inside = [f"it holds an archive, {one}: unpack it first" for one in archives]
+        raise NothingKnownError(next(iter([*refusals, *inside]), None))
+
+
+def _may_hold_records(member: Member) -> bool:
+    """Tell whether a file is one of records, by its ending; what was uploaded is none."""
+    return member.name.lower().endswith(_RECORDS) and file_id_of(member.base) is None
+
+
+def _named_by_manifest(
+    members: Sequence[Member], limits: Limits
+) -> tuple[list[Member], list[Found]]:
+    """Return the files of conversations in the manifest's order, and a refusal of each missing one."""
+    logical = _object_in(members, _MANIFEST, limits).get("logical_files")
+    entry = logical.get(_LOGICAL) if isinstance(logical, dict) else None
+    names = entry.get("files") if isinstance(entry, dict) else None
+    found: list[Member] = []
+    missing: list[Found] = []
+    by_base = {member.base: member for member in reversed(members)}
+    for name in names if isinstance(names, list) else []:
+        member = by_base.get(name.rpartition("/")[2]) if isinstance(name, str) else None
+        if member is None:
+            reason = "the export's manifest names it, but it is not there"
+            missing.append(Refused(where=str(name)[:200], reason=reason))
+        elif member not in found:
+            found.append(member)
+    return found, missing
+
+
+def _object_in(members: Sequence[Member], base: str, limits: Limits) -> dict[str, Any]:
+    """Return the object in the first file of this name; an empty one where there is none."""
+    for member in members:
+        if member.base == base:
+            try:
+                with member.open() as file:
+                    value, _ = decoded(file.read(limits.yaml_bytes), limits)
+            except (OSError, UndecodableError):
+                continue  # it is told when it is read for itself
+            if isinstance(value, dict):
+                return value
+    return {}
+
+
+def _of_member(member: Member, limits: Limits, format: str | None) -> Iterator[Found]:
+    """Yield what is found in one file; that it cannot be read is found, too."""
+    try:
+        with member.open() as file:
+            for found in found_in(Stream(file), limits, format):
+                if isinstance(found, ForeignConversation):
+                    yield found
+                else:
+                    yield msgspec.structs.replace(found, where=f"{member.name}: {found.where}")
+    except NothingKnownError as error:
+        if error.spoiled is None:
+            yield _beside(member)
+        else:
+            yield Refused(where=member.name, reason=error.spoiled)
+    except FormatError as error:
+        yield Refused(where=member.name, reason=error.reason)
+    except OSError as error:
+        yield Refused(where=member.name, reason=error.strerror or str(error))
+
+
+def _beside(member: Member) -> Found:
+    try:
+        with member.open() as file:
+            raw = file.read(_KEPT_BYTES + 1)
+    except OSError as error:
+        return Refused(where=member.name, reason=error.strerror or str(error))
+    if len(raw) > _KEPT_BYTES:
+        return Opaque(where=member.name, what=f"{_BESIDE}, and too long to keep", raw=b"")
+    return Opaque(where=member.name, what=_BESIDE, raw=raw)
