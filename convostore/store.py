@@ -10,6 +10,7 @@ from convostore.beginning import Beginning
 from convostore.counting import Counting
 from convostore.errors import StoreError
 from convostore.exchange import exporting
+from convostore.importing import Importing
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
 from convostore.owners import Owners
@@ -109,7 +110,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Beginning, Owners, Retaining, Counting, Seeking, Attaching):
+class Store(Beginning, Importing, Owners, Retaining, Counting, Seeking, Attaching):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a

@@ -236,12 +236,17 @@ def _remove_forsaken(tx: Tx, owner_id: str, job: RemoveForsaken) -> int:
 
 def refuse_missing(tx: Tx, owner_id: str, wanted: Iterable[str]) -> AttachmentNotFoundError | None:
     """Return the error for contents, by sha256, of which this owner has not all."""
+    gone = missing(tx, owner_id, wanted)
+    return no_attachment(gone[0]) if gone else None
+
+
+def missing(tx: Tx, owner_id: str, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Return those of *wanted*, contents by sha256, that this owner does not have."""
     names = sorted(set(wanted))
     if not names:
-        return None
+        return ()
     there = {name for (name,) in tx.rows(_THERE, owner_id=owner_id, wanted=to_json(names))}
-    missing = [name for name in names if name not in there]
-    return no_attachment(missing[0]) if missing else None
+    return tuple(name for name in names if name not in there)
 
 
 def refer(

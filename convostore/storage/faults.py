@@ -24,11 +24,25 @@ if TYPE_CHECKING:
 _PRIMARY = 0xFF
 BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL = 5, 6, 8, 10, 11, 13
 CANTOPEN, PROTOCOL, CONSTRAINT, NOTADB = 14, 15, 19, 26
+_OF_VALUES = frozenset({18, CONSTRAINT, 20})  # too big, constraint, of another type
 
 
 def primary_code(error: BaseException) -> int:
     """Return SQLite's primary result code of a driver's error; 0 when it has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
+
+
+def is_of_values(error: BaseException) -> bool:
+    """Tell whether an error of ours says that what was to be stored cannot be, and nothing else.
+
+    Source: PostgreSQL, "Error Codes": classes 22 (data), 23 (constraint), 54 (too large).
+    """
+    if isinstance(error, InvalidTextError):
+        return True
+    cause = error.__cause__
+    state = str(getattr(cause, "sqlstate", None) or "")
+    refused = isinstance(cause, ValueError) or state[:2] in {"22", "23", "54"}
+    return refused or primary_code(cause or error) in _OF_VALUES
 
 
 DRIVERS = (

@@ -9,11 +9,11 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from sqlalchemy import bindparam, insert, select
 
 from convostore.errors import StoreCorruptError
-from convostore.storage.rows import to_json
-from convostore.storage.statements import Hot, one_of, upsert
+from convostore.storage.statements import Hot, upsert
 from convostore.storage.tables import source_record
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ _KEEP = Hot(
         index_elements=["owner_id", "conversation_id", "seq"], set_={"data": _store.excluded.data}
     )
 )
-_OF_SEVERAL = Hot(
-    select(source_record.c.conversation_id, source_record.c.seq, source_record.c.data).where(
+_ALL_OF = Hot(
+    select(source_record.c.seq, source_record.c.data).where(
         source_record.c.owner_id == bindparam("owner_id"),
-        one_of(source_record.c.conversation_id, "ids"),
+        source_record.c.conversation_id == bindparam("conversation_id"),
     )
 )
 _BETWEEN = Hot(
@@ -89,12 +89,25 @@ def keep_originals(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     tx.many(_KEEP, rows)
 
 
-def originals_of(tx: Tx, owner_id: str, ids: Sequence[str]) -> dict[str, dict[int, bytes]]:
-    """Return what is stored of conversations: by id and number, packed."""
-    found: dict[str, dict[int, bytes]] = {}
-    for id_, seq, data in tx.rows(_OF_SEVERAL, owner_id=owner_id, ids=to_json(sorted(set(ids)))):
-        found.setdefault(id_, {})[seq] = bytes(data)
-    return found
+def originals_of(tx: Tx, owner_id: str, conversation_id: str) -> dict[int, bytes]:
+    """Return what is stored of a conversation: by number, packed."""
+    rows = tx.rows(_ALL_OF, owner_id=owner_id, conversation_id=conversation_id)
+    return {seq: bytes(data) for seq, data in rows}
+
+
+def is_same(one: bytes, other: bytes) -> bool:
+    """Tell whether two packed texts are the same JSON, whatever the order of its keys.
+
+    Raises:
+        StoreCorruptError: one cannot be unpacked.
+    """
+    if one == other:
+        return True
+    one, other = unpacked(one), unpacked(other)
+    if one == other:
+        return True
+    same: bool = msgspec.json.decode(one) == msgspec.json.decode(other)
+    return same
 
 
 async def originals(

@@ -1,0 +1,333 @@
+"""Importing: each conversation once and whole, what came since added, what was deleted left so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+import convostore
+from convostore import Message
+from convostore.formats.foreign import ForeignFile
+from convostore.formats.found import Opaque, Refused
+from convostore.parts import AttachmentPart, OpaquePart, TextPart
+from convostore.records import Filter
+from convostore.storage import importing
+from convostore.storage.newcomers import conversation_row
+from convostore.storage.originals import originals
+from tests.engines import rows
+from tests.foreigners import foreign, said, take
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from convostore import Store
+    from convostore.formats.found import Found
+    from tests.engines import Where
+
+pytestmark = pytest.mark.asyncio
+
+ORIGINAL = "SELECT seq, data FROM source_record ORDER BY seq"
+
+
+@pytest_asyncio.fixture
+async def store(path: Where, index_at_rest: None) -> AsyncIterator[Store]:
+    """Give an open store, which is sound in the end."""
+    async with convostore.open(path) as opened:
+        yield opened
+        assert (await opened.check(deep=True)).problems == ()
+
+
+def everything(path: Where) -> list[list[tuple[Any, ...]]]:
+    """Return all rows that an import writes."""
+    tables = ("conversation", "message", "source_record", "tag", "tombstone", "search_pending")
+    return [sorted(rows(path, f"SELECT * FROM {one}"), key=repr) for one in tables]
+
+
+async def test_imported_conversation_says_what_its_origin_said(store: Store, path: Where) -> None:
+    """Tree, texts, parts, times, places in lists and the origin's JSON are there, and are found."""
+    tree = [
+        said("u1", None, "where to in Kyoto", created_at_ms=1_000),
+        said("a1", "u1", "to the moss garden", model="gpt-x", finish_reason="stop"),
+        said("a2", "u1", status="interrupted", created_at_ms=5_000, author="nobody"),
+        said("u2", "a1", parts=(TextPart("see "), OpaquePart("image", {"at": 1}), TextPart("it"))),
+    ]
+    listed = {"pinned": True, "archived": True, "folder": "trips", "tags": ("Starred",)}
+    times = {"created_at_ms": 900, "updated_at_ms": 6_000}
+    one = foreign("c1", tree, head="a2", model="gpt-x", **listed | times)
+    (result,), report = await take(store, one, tags=["Old"])
+    assert (report.added, report.messages, result.outcome) == (1, 4, "added")
+    chat = await store.resume(result.handle or "")
+    record = chat.record
+    assert (record.title, record.title_source, record.model) == ("Title c1", "imported", "gpt-x")
+    assert (record.source, record.source_id, record.head_seq) == ("chatgpt", "c1", 3)
+    assert (record.pinned, record.folder, record.tags) == (True, "trips", ("old", "starred"))
+    assert (record.created_at_ms, record.updated_at_ms, record.interrupted_count) == (900, 6_000, 1)
+    assert record.archived_at_ms is not None
+    tree_read = {each.source_id: each for each in await chat.messages()}
+    assert [(each.seq, each.parent_seq) for each in tree_read.values()] == [
+        *((1, None), (2, 1), (3, 1), (4, 2))
+    ]
+    assert (tree_read["u2"].parts, tree_read["u2"].text) == (tree[3].parts, "see it")
+    assert [each.created_at_ms for each in tree_read.values()] == [1_000, 1_000, 5_000, 1_000]
+    at = await store.rows_of()
+    assert at is not None
+    kept = await originals(*at, record.id, 0, 9)
+    assert kept == {0: one.raw} | {seq: new.raw for seq, new in enumerate(tree, start=1)}
+    hits = await store.search("moss kyoto", all_branches=True)
+    assert {hit.message_id for hit in hits.items} <= {each.id for each in tree_read.values()}
+    assert [hit.seq for hit in (await store.search("moss garden", all_branches=True)).items] == [2]
+
+
+async def test_same_file_twice_changes_nothing(store: Store, path: Where) -> None:
+    """No row is another one after the second time, whatever was in the file, and in what order."""
+    long = said("u9", None, "long " * 1_000, raw=b'{"z": 1, "long": "' + b"x" * 5_000 + b'"}')
+    found = [foreign("c1", 5), foreign("c2", []), foreign("c3", [long], title=None, raw=b"")]
+    await take(store, *found, tags=["x"])
+    await store.search("text")
+    before = everything(path)
+    again = msgspec.structs.replace(long, raw=b'{"long": "' + b"x" * 5_000 + b'", "z": 1}')
+    found[2] = msgspec.structs.replace(found[2], messages=(again,))
+    _, report = await take(store, *reversed(found), tags=["x"])
+    assert (report.unchanged, report.messages) == (3, 0)
+    assert everything(path) == before
+
+
+async def test_one_turn_more_adds_one_turn(store: Store, path: Where) -> None:
+    """New messages stand below those that they follow, and it stands where its origin does."""
+    await take(store, foreign("c1", 4))
+    _, report = await take(store, foreign("c1", 6, title="New", updated_at_ms=7))
+    assert (report.updated, report.messages) == (1, 2)
+    chat = await store.resume("@")
+    assert [one.source_id for one in await chat.history()] == ["u0", "a1", "u2", "a3", "u4", "a5"]
+    assert (chat.record.title, chat.record.message_count) == ("New", 6)
+    branch = (*foreign("c1", 6).messages, said("a4b", "u4"))
+    await take(store, foreign("c1", branch))
+    assert (await store.resume("@")).record.head_seq == 7
+    assert rows(path, "SELECT parent_seq FROM message WHERE seq = 7") == [(5,)]
+    assert len(rows(path, ORIGINAL)) == 8
+
+
+async def test_who_has_gone_on_here_keeps_place_title_and_branches(store: Store) -> None:
+    """A head, a title and a tag that were chosen here stay; what is new stands beside them."""
+    await take(store, foreign("c1", 2))
+    chat = await store.resume("@")
+    await chat.append(Message.user("mine"), Message.assistant("yours"))
+    await chat.rename("My own")
+    _, report = await take(store, foreign("c1", 4, title="Theirs"))
+    assert (report.updated, report.messages) == (1, 2)
+    chat = await store.resume("@")
+    assert [one.text for one in await chat.history()][-2:] == ["mine", "yours"]
+    assert (chat.record.title, chat.record.message_count) == ("My own", 6)
+    _, report = await take(store, foreign("c1", 4, title="Theirs"))
+    assert report.unchanged == 1
+
+
+async def test_what_was_changed_there_in_place_stands_beside_what_it_was(
+    store: Store,
+) -> None:
+    """The old answer stays, and what followed it; the new one is a sibling with what follows it."""
+    await take(store, foreign("c1", 4))
+    changed = [
+        said("a1", "u0", "another text") if one.source_id == "a1" else one
+        for one in foreign("c1", 4).messages
+    ]
+    _, report = await take(store, foreign("c1", changed))
+    assert (report.updated, report.messages) == (1, 3)
+    chat = await store.resume("@")
+    texts = [one.text for one in await chat.history()]
+    assert texts == ["text of u0", "another text", "text of u2", "text of a3"]
+    assert chat.record.message_count == 7
+    assert (await take(store, foreign("c1", changed)))[1].unchanged == 1
+    assert (await take(store, foreign("c1", 4)))[1].messages == 0
+
+
+async def test_what_a_reader_has_learned_since_is_no_new_message(store: Store) -> None:
+    """Where the origin's JSON is the same, the message is known, though it is read otherwise now."""
+    await take(store, foreign("c1", 2))
+    learned = [
+        msgspec.structs.replace(one, parts=(TextPart(f"better: {one.source_id}"),))
+        for one in foreign("c1", 2).messages
+    ]
+    _, report = await take(store, foreign("c1", [*learned, said("u2", "a1")]))
+    assert (report.updated, report.messages) == (1, 1)
+
+
+async def test_deleted_stays_deleted_unless_it_is_wanted_back(store: Store, path: Where) -> None:
+    """In the bin, expired and purged it stays away, and with `restore` it comes back whole."""
+    both = (foreign("c1", 2), foreign("c2", 2))
+    (first, _), _ = await take(store, *both)
+    await store.delete(first.id or "")
+    results, report = await take(store, *both)
+    assert (report.deleted, report.unchanged, results[0].handle) == (1, 1, first.handle)
+    _, report = await take(store, foreign("c1", 4), restore=True)
+    assert (report.updated, report.messages) == (1, 2)
+    assert (await store.resume(first.handle or "")).record.deleted_at_ms is None
+    await store.delete(first.id or "")
+    await store.purge(Filter(), scrub=False)
+    assert len(rows(path, "SELECT * FROM tombstone")) == 1
+    (gone, _), report = await take(store, *both)
+    assert (report.deleted, gone.id) == (1, None)
+    (back, _), report = await take(store, *both, restore=True)
+    assert (report.added, report.unchanged) == (1, 1)
+    assert rows(path, "SELECT * FROM tombstone") == []
+    assert len(await (await store.resume(back.handle or "")).history()) == 2
+
+
+async def test_purge_and_forget_leave_nothing_of_the_origin(store: Store, path: Where) -> None:
+    """A forgotten message loses its JSON and does not come back; of a purged one a hash is left."""
+    await take(store, foreign("c1", 3))
+    chat = await store.resume("@")
+    await chat.forget(2, scrub=False)
+    assert [seq for seq, _ in rows(path, ORIGINAL)] == [0, 1, 3]
+    _, report = await take(store, foreign("c1", 3))
+    assert (report.unchanged, report.messages) == (1, 0)
+    assert [seq for seq, _ in rows(path, ORIGINAL)] == [0, 1, 3]
+    fork = await chat.fork(1)
+    await fork.purge(scrub=False)
+    await chat.purge(scrub=False)
+    assert rows(path, ORIGINAL) == []
+    ((_, hash_),) = rows(path, "SELECT * FROM tombstone")
+    assert len(hash_) == 64
+    await store.erase_owner(scrub=False)
+    assert rows(path, "SELECT * FROM tombstone") == []
+    assert (await take(store, foreign("c1", 3)))[1].added == 1
+
+
+async def test_erased_owner_and_removed_branch_take_their_originals_along(
+    store: Store, path: Where
+) -> None:
+    """What a branch was read from goes with it; of an erased owner no tombstone is left."""
+    alice = store.for_owner("alice")
+    await take(alice, foreign("c1", 3))
+    chat = await alice.resume("@")
+    await chat.delete_branch(3)
+    assert [seq for seq, _ in rows(path, ORIGINAL)] == [0, 1, 2]
+    await take(alice, foreign("c2", 1))
+    await alice.delete("@")
+    await alice.purge("@", scrub=False)
+    await alice.erase_owner(scrub=False)
+    for table in ("source_record", "tombstone", "conversation"):
+        assert rows(path, f"SELECT * FROM {table}") == []
+
+
+async def test_bad_one_in_the_middle_hides_none_of_the_others(
+    store: Store, path: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused are those that cannot be stored, each with its reason; the database's no is one too."""
+    twice = [said("u1", None), said("u1", None)]
+    late = [said("u1", "a0"), said("a0", None)]
+    monkeypatch.setattr(
+        importing,
+        "conversation_row",
+        lambda owner, job, handle: (
+            conversation_row(owner, job, handle)
+            | ({"pinned": 2**80} if job.source_id == "odd" else {})
+        ),
+    )
+    found: list[Found] = [
+        foreign("c1", 2),
+        Refused(where="record 2", reason="broken", format="chatgpt"),
+        foreign("c3", twice),
+        foreign("c4", late),
+        foreign("", 2),
+        foreign("odd", 2),
+        Opaque(where="record 7", what="a list of prompts", raw=b"[]"),
+        foreign("c8", [said("u1", None, "x" * (16 * 1024 * 1024 + 1), raw=b"")]),
+        foreign("c9", 2),
+    ]
+    results, report = await take(store, *found)
+    assert [one.outcome[:2] for one in results] == ["ad", *["re"] * 5, "op", "re", "ad"]
+    assert (report.added, report.refused, report.opaque, report.messages) == (2, 6, 1, 4)
+    for result, reason in zip(
+        results[1:6], ("broken", "two of its", "before its parent", "its id is", ""), strict=True
+    ):
+        assert reason in result.reason
+        assert result.where
+    assert rows(path, "SELECT source_id FROM conversation ORDER BY 1") == [("c1",), ("c9",)]
+    assert rows(path, "SELECT count(*) FROM message") == [(4,)]
+
+
+async def test_what_no_store_can_hold_is_mended_and_told(store: Store) -> None:
+    """NUL, half characters, odd times and long names are no reason to lose a conversation."""
+    half = OpaquePart("k\x00", {"a\ud800": ["b\udc00", 1.5]})
+    one = foreign(
+        "c1",
+        [
+            said("u1", None, "nul\x00 half\ud800", created_at_ms=2**62, raw=b""),
+            said("a1", "u1", parts=(half,), created_at_ms=-5, author="w" * 900, raw=b""),
+        ],
+        title=" \n ",
+        tags=(" ", *(f"t{n}" for n in range(99))),
+        created_at_ms=-1,
+        updated_at_ms=2**61,
+        folder=" a\n b ",
+    )
+    (result,), _ = await take(store, one, tags=["mine"])
+    record = (chat := await store.resume("@")).record
+    first, second = await chat.history()
+    assert (first.text, first.source_id) == ("nul\ufffd half\ufffd", "u1")
+    assert second.parts == (OpaquePart("k\ufffd", {"a\ufffd": ["b\ufffd", 1.5]}),)
+    assert (len(record.tags), record.title_source, record.folder) == (64, "fallback", "a b")
+    assert any("replaced: 5" in remark for remark in result.remarks)
+    assert any("left out: 36" in remark for remark in result.remarks)
+    assert (await take(store, one, tags=["mine"]))[1].unchanged == 1
+
+
+async def test_dry_run_writes_nothing_and_tells_the_same(store: Store, path: Where) -> None:
+    """Without an owner, beside what is there, and of what comes twice in the same file."""
+    found = [foreign("c1", 2), foreign("c1", 2), foreign("c1", 4), foreign("c2", 1)]
+    _, told = await take(store, *found, dry_run=True)
+    assert (told.added, told.updated, told.unchanged, told.dry_run) == (2, 1, 1, True)
+    assert rows(path, "SELECT * FROM owner") == []
+    await take(store, found[0])
+    before = everything(path)
+    _, told = await take(store, foreign("c1", 3), foreign("c2", 1), dry_run=True, tags=["x"])
+    assert (told.updated, told.added, told.messages) == (1, 1, 2)
+    assert everything(path) == before
+    _, done = await take(store, *found)
+    assert (done.added, done.updated, done.unchanged) == (1, 1, 2)
+
+
+async def test_what_came_along_is_attached_and_purged_with_it(store: Store, path: Where) -> None:
+    """Bytes are kept once, in the place of what pointed to them; what cannot be read stays a pointer."""
+    import io
+
+    def gone() -> Any:
+        raise OSError("the member is cut off")
+
+    picture, pointer = b"picture " * 90_000, OpaquePart("image", {"at": "file-1"})
+    files = (
+        ForeignFile(message="u1", part=0, name="cat.png", open=lambda: io.BytesIO(picture)),
+        ForeignFile(message="u1", part=1, name="dog.png", open=gone),
+    )
+    one = foreign("c1", [said("u1", None, parts=(pointer, pointer, TextPart("see")))], files=files)
+    (result,), _ = await take(store, one)
+    (message,) = await (chat := await store.resume("@")).history()
+    part = message.parts[0]
+    assert isinstance(part, AttachmentPart)
+    assert (part.name, part.media_type, part.size) == ("cat.png", "image/png", len(picture))
+    assert message.parts[1:] == (pointer, TextPart("see"))
+    assert b"".join([piece async for piece in store.attachment(part)]) == picture
+    assert any("dog.png: the member is cut off" in remark for remark in result.remarks)
+    assert (await take(store, one))[1].unchanged == 1
+    assert rows(path, "SELECT count(*) FROM attachment") == [(1,)]
+    await chat.purge(scrub=False)
+    assert rows(path, "SELECT count(*) FROM attachment") == [(0,)]
+
+
+async def test_import_that_is_left_early_keeps_what_it_has_told(store: Store) -> None:
+    """Whoever stops asking has stored what was told, and says it again for the rest."""
+    found = [foreign(f"c{n}", 1) for n in range(500)]
+    run = store.import_(found)
+    told = [await anext(run) for _ in range(3)]
+    await run.aclose()
+    await run.aclose()
+    assert run.report.records == 3
+    for result in told:
+        await store.resume(result.id or "")
+    _, report = await take(store, *found)
+    assert (report.records, report.added + report.unchanged) == (500, 500)
+    assert report.unchanged >= 3
