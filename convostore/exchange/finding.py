@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -71,6 +72,8 @@ def conversation_of(
         return Refused(where=where, reason=error.reason, format=format)
     except RecursionError:
         return Refused(where=where, reason="it is nested too deeply to be kept", format=format)
+    except sqlite3.Error as error:
+        return Refused(where=where, reason=f"its rows cannot be read: {error}", format=format)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not hide the others
         reason = f"it cannot be read: {type(error).__name__}: {error}".partition("\n")[0]
         return Refused(where=where, reason=reason, format=format)

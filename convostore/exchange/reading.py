@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from convostore.errors import FormatError
 from convostore.exchange.along import Along
 from convostore.exchange.archives import MAGIC, Archive
 from convostore.exchange.containers import found_in_members
+from convostore.exchange.databases import KINDS, found_in_database
 from convostore.exchange.finding import NothingKnownError, found_in
+from convostore.exchange.foreign_rows import MAGIC as SQLITE
 from convostore.exchange.limits import Limits
 from convostore.exchange.members import members_of_folder
 from convostore.exchange.recognising import READERS
@@ -26,11 +27,16 @@ from convostore.paths import OddPathError, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from types import TracebackType
 
     from convostore.formats.found import Found
 
-FORMATS: Final = (*(reader.name for reader in READERS), llama_cpp.SOURCE)
+FORMATS: Final = (
+    *(reader.name for reader in READERS),
+    llama_cpp.SOURCE,
+    *(kind.format for kind in KINDS),
+)
 _LIMITS: Final = Limits()
 _MAGIC_BYTES: Final = 16
 _OTHERS: Final = {
@@ -111,15 +117,14 @@ def open_export(
             hint=f"Take one of: {', '.join(FORMATS)}.",
         )
     opened = ExitStack()
-    if isinstance(source, str | os.PathLike):
-        name = str(source)
-        path = _path(name)
-        file = None if path.is_dir() else opened.enter_context(_opened(name, path))
-    else:
-        name, path, file = "the stream", Path(), source
-    if file is None:
+    if not isinstance(source, str | os.PathLike):
+        return Export("the stream", _of_file(source, None, limits, format, opened), opened)
+    name = str(source)
+    path = _path(name)
+    if path.is_dir():
         return Export(name, _of_folder(path, limits, format), opened)
-    return Export(name, _of_file(file, limits, format, opened), opened)
+    file = opened.enter_context(_opened(name, path))
+    return Export(name, _of_file(file, path, limits, format, opened), opened)
 
 
 def _path(name: str) -> Path:
@@ -141,10 +146,13 @@ def _of_folder(folder: Path, limits: Limits, format: str | None) -> Iterator[Fou
 
 
 def _of_file(
-    file: BinaryIO, limits: Limits, format: str | None, opened: ExitStack
+    file: BinaryIO, path: Path | None, limits: Limits, format: str | None, opened: ExitStack
 ) -> Iterator[Found]:
     """Yield what is found in a file; whatever has to be closed goes into *opened*."""
     head = file.read(_MAGIC_BYTES)
+    if head == SQLITE:
+        yield from _of_database(path, limits, format)
+        return
     if head.startswith(MAGIC):
         archive = Archive(_seekable(file, head, limits, opened), limits)
         opened.callback(archive.close)
@@ -156,6 +164,14 @@ def _of_file(
     stream = Stream(file, head)
     alone = Along((), {})
     yield from (alone.put_to(found) for found in found_in(stream, limits, format))
+
+
+def _of_database(path: Path | None, limits: Limits, format: str | None) -> Iterator[Found]:
+    if path is None:
+        raise NothingKnownError(
+            "it is a database, which cannot be read from a stream: name its file"
+        )
+    yield from found_in_database(path, limits, format)
 
 
 def _seekable(file: BinaryIO, head: bytes, limits: Limits, opened: ExitStack) -> BinaryIO:

@@ -16,14 +16,8 @@ from convostore.formats.foreign import (
     time_ms,
     whole_ms,
 )
-from convostore.parts import (
-    OpaquePart,
-    Part,
-    ReasoningPart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from convostore.formats.response_items import parts_of
+from convostore.parts import OpaquePart, Part, TextPart
 
 if TYPE_CHECKING:
     from convostore.records import Role
@@ -123,43 +117,8 @@ def _content(one: dict[str, Any]) -> list[Part]:
     """Return the items of the answer, which are better where there are any; else the content."""
     output = known(one.get("output"), list)
     if output:
-        return [part for item in output for part in _item(item)]
+        return [part for item in output for part in parts_of(item)]
     content = one.get("content")
     if isinstance(content, str):
         return [TextPart(content)] if content else []
     return [OpaquePart("content", content)] if content is not None else []
-
-
-def _item(item: object) -> list[Part]:
-    if not isinstance(item, dict):
-        return [OpaquePart("item", item)]
-    match item.get("type"):
-        case "message":
-            return [TextPart(text)] if (text := _texts(item.get("content"))) else []
-        case "reasoning":
-            text = _texts(item.get("summary")) or _texts(item.get("content"))
-            return [ReasoningPart(text)] if text else []
-        case "function_call":
-            return [
-                ToolCallPart(
-                    str(item.get("call_id") or item.get("id") or ""),
-                    str(item.get("name") or ""),
-                    _text(item.get("arguments")),
-                )
-            ]
-        case "function_call_output":
-            output = item.get("output")
-            said = _texts(output) or _text(output)
-            return [ToolResultPart(str(item.get("call_id") or ""), "", said)]
-    return [OpaquePart(str(item.get("type") or "item"), item)]
-
-
-def _texts(content: object) -> str:
-    """Return the joined texts of a list of typed pieces."""
-    pieces = content if isinstance(content, list) else []
-    found = [one.get("text") for one in pieces if isinstance(one, dict)]
-    return "".join(text for text in found if isinstance(text, str))
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
