@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from convostore.carrying import give_out
+from convostore.formats.writing import Node
 from convostore.storage import dossiers, reads
 from convostore.storage.attachments import no_attachment
+from convostore.storage.originals import originals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class StoredSource:
-    """One owner's rows, as `exchange.exporting.ExportSource` asks for them.
+    """One owner's rows, as `exchange.outgoing.ExportSource` asks for them.
 
     Args:
         at: finds the rows.
@@ -51,6 +55,17 @@ class StoredSource:
             return ()
         return await dossiers.conversation_ids(*at, after_id, limit, binned=self._binned)
 
+    async def mark(self) -> str:
+        """Return what tells this owner of this store from any other."""
+        at = await self._at()
+        name = "" if at is None else at[1]
+        return hashlib.sha256(f"convostore step {name}".encode()).hexdigest()[:12]
+
+    async def forgotten_in(self) -> frozenset[str]:
+        """Return the ids of conversations of which messages were forgotten."""
+        at = await self._at()
+        return frozenset() if at is None else await dossiers.forgotten_in(*at)
+
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         """Read one conversation with what hangs on it; None when it is gone."""
         at = await self._at()
@@ -64,6 +79,27 @@ class StoredSource:
         """List what was paid in conversations that are gone, with the bin; else nothing."""
         at = await self._at() if self._binned else None
         return () if at is None else await dossiers.orphaned_usage(*at, after_id, limit)
+
+    async def nodes(
+        self, conversation_id: str, after_seq: int, last_seq: int, limit: int
+    ) -> tuple[Node, ...]:
+        """Read where the messages with after_seq < seq <= last_seq stand."""
+        at = await self._at()
+        if at is None:
+            return ()
+        rows = await reads.places_between(
+            *at, conversation_id, after=after_seq, last=last_seq, most=limit
+        )
+        return tuple(starmap(Node, rows))
+
+    async def origins(
+        self, conversation_id: str, first_seq: int, last_seq: int
+    ) -> dict[int, bytes]:
+        """Read the origin's own objects, by seq, of what was imported; 0 is the conversation's."""
+        at = await self._at()
+        if at is None:
+            return {}
+        return await originals(*at, conversation_id, first_seq, last_seq)
 
     async def messages_between(
         self, conversation_id: str, after_seq: int, last_seq: int, limit: int

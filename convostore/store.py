@@ -9,27 +9,25 @@ from convostore.attaching import Attaching
 from convostore.beginning import Beginning
 from convostore.counting import Counting
 from convostore.errors import StoreError
-from convostore.exchange import exporting
+from convostore.exporting import Exporting
 from convostore.importing import Importing
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
 from convostore.owners import Owners
 from convostore.retention import Retaining
 from convostore.seeking import Seeking
-from convostore.source import StoredSource
 from convostore.storage import engines
 from convostore.text import gate_owner
 from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Generator
     from types import TracebackType
     from typing import Self
 
     from convostore.conversation import Conversation
     from convostore.providers.provider import Provider
     from convostore.storage.backup import RestoreReport
-    from convostore.storage.database import Database
     from convostore.storage.soundness import CheckReport
 
 
@@ -110,7 +108,7 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Beginning, Importing, Owners, Retaining, Counting, Seeking, Attaching):
+class Store(Exporting, Importing, Beginning, Owners, Retaining, Counting, Seeking, Attaching):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a
@@ -288,40 +286,6 @@ class Store(Beginning, Importing, Owners, Retaining, Counting, Seeking, Attachin
         """
         return await self._conversation(await self.find(ref))
 
-    async def export(
-        self,
-        ref: str | None = None,
-        *,
-        format: str = "jsonl",
-        to: Path | str | None = None,
-        deleted: bool = False,
-    ) -> exporting.ExportReport | AsyncGenerator[str]:
-        """Write a conversation, or all of this owner's, as JSON lines or Markdown.
-
-        Args:
-            ref: which; None is all.
-            format: "jsonl" loses nothing but secrets; "markdown" is for reading.
-            to: a file, or a folder for a file each; None returns the text as it is read.
-            deleted: with all of them also those in the bin, and what was paid in those that are
-                gone: everything that is kept for this owner.
-
-        Raises:
-            ConversationNotFoundError: nothing fits.
-            AmbiguousHandleError: the beginning fits several.
-            FormatError: no such format, or the file cannot be written, or is a database: nothing
-                is ever written over a store or another database of SQLite's.
-            StoreFullError: the disk is full.
-            StoreError: the store cannot be opened or read; of a text, on the way.
-            StoreClosedError: the store is closed.
-        """
-        source = StoredSource(self.rows_of, self.find, binned=deleted and ref is None)
-        refs = None if ref is None else [ref]
-        if to is None:
-            return exporting.export_text(source, refs, format=format)
-        where = self._opener.where
-        file = where if isinstance(where, Path) else None
-        return await exporting.export_files(source, refs, format=format, to=to, store=file)
-
     async def check(self, *, deep: bool = False) -> CheckReport:
         """Look for damage; *deep* also recomputes every message's hash.
 
@@ -357,12 +321,3 @@ class Store(Beginning, Importing, Owners, Retaining, Counting, Seeking, Attachin
             Exception: whatever the provider raises when it is closed.
         """
         await self._opener.aclose()
-
-    async def rows_of(self) -> tuple[Database, str] | None:
-        """Return where this owner's rows are; None while the owner has none (for exports).
-
-        Raises:
-            StoreError: the store cannot be opened or read.
-            StoreClosedError: the store is closed.
-        """
-        return await self._owned.for_reading()

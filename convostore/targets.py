@@ -48,15 +48,16 @@ class Target:
             self.is_folder = self.path.is_dir() or os.fspath(to).endswith(os.sep)
             self.is_file = self.path.is_file()
 
-    def make_folder(self) -> None:
-        """Make the folder, if it is missing, with mode 0700.
+    def make_folder(self, path: Path | None = None) -> None:
+        """Make the folder, or the one at *path*, if it is missing, with mode 0700.
 
         Raises:
             FormatError: it cannot be made.
             StoreFullError: the disk is full.
         """
-        with self._errors(self.path):
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = path or self.path
+        with self._errors(place):
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     async def write(self, path: Path, pieces: AsyncGenerator[str] | AsyncGenerator[bytes]) -> None:
         """Write a whole file of mode 0600, on disk when this returns, or leave the one that is there.

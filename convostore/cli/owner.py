@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convostore.cli import many
-from convostore.cli.export import is_stdout, write_out
+from convostore.cli.export import is_stdout, tell, write_out
 from convostore.cli.invocation import (
     Invocation,
     examples,
@@ -112,7 +112,8 @@ def export_owner(invocation: Invocation, name: str | None, personal: bool, to: s
 async def _export(invocation: Invocation, name: str | None, to: str | None) -> None:
     async with invocation.open(owner=name, personal=name is None) as store:
         await _found(invocation, store, name)
-        await write_out(await store.export(to=None if is_stdout(to) else to, deleted=True))
+        exported = await store.export(to=None if is_stdout(to) else to, deleted=True)
+        tell(await write_out(exported))
 
 
 @owner.command(

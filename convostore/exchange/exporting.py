@@ -1,4 +1,4 @@
-"""Drive export: read a store in pages, hand the pages to a format, write the text where it goes.
+"""Drive export: which conversations, in which format, into which files.
 
 No read stays open while something is written, and no more than one page is held in memory. A file
 appears whole or not at all: it is written beside its place, synced, and then renamed.
@@ -7,143 +7,139 @@ appears whole or not at all: it is written beside its place, synced, and then re
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from convostore import __version__, clock
-from convostore.errors import ConversationNotFoundError, FormatError
-from convostore.formats import jsonl, markdown
+from convostore import clock
+from convostore.errors import FormatError
+from convostore.exchange import outgoing, steps
+from convostore.exchange.counted import Count, ExportReport
+from convostore.exchange.layouts import LAYOUTS, PROGRAM, known_format, writer_of
+from convostore.exchange.own_lines import OwnLines
+from convostore.exchange.telling import told
+from convostore.formats import jsonl
 from convostore.formats.filenames import file_name
-from convostore.parts import AttachmentPart
 from convostore.targets import Target
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from convostore.records import ConversationDossier, ConversationRecord, Message, UsageRecord
+    from convostore.exchange.layouts import Format
+    from convostore.exchange.outgoing import ExportSource
+    from convostore.exchange.own_lines import Beside
+    from convostore.parts import AttachmentPart
+    from convostore.records import ConversationDossier
 
-Format: TypeAlias = Literal["jsonl", "markdown"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-
-_PROGRAM: Final = f"convostore {__version__}"
-_SUFFIX: Final[dict[Format, str]] = {"jsonl": "jsonl", "markdown": "md"}
-_MESSAGES_PER_READ: Final = 64
-_IDS_PER_READ: Final = 200
+_MODES: dict[str, jsonl.Attachments] = {
+    "embedded": "base64",
+    "beside": "beside",
+    "reference": "reference",
+}
 
 
-class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an export wrote.
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be exported, and how.
 
     Attributes:
-        conversations: how many.
-        messages: how many of them, over all files.
-        attachments: how many, each counted once in a file.
-        files: how many.
-        path: the one file, or the folder of the files.
+        refs: the conversations, in this order; None is every one outside the bin.
+        format: see `layouts.FORMATS`.
+        since: the cursor that an earlier export told; only what changed since then.
+        attachments: of our own format: embedded, beside the file, or by reference alone.
     """
 
-    conversations: int
-    messages: int
-    attachments: int = 0
-    files: int
-    path: Path
+    refs: tuple[str, ...] | None = None
+    format: str = "jsonl"
+    since: str | None = None
+    attachments: str = "embedded"
 
 
-class ExportSource(Protocol):
-    """What an export reads, of one owner. Each call is one short read that leaves nothing open."""
+class TextExport:
+    """An export as pieces of text, read as they are asked for; close it where it is left early."""
 
-    async def find(self, ref: str) -> ConversationRecord:
-        """Look a reference up, as the store does.
+    def __init__(self, pieces: AsyncGenerator[str], count: Count) -> None:
+        self._pieces, self._count = pieces, count
 
-        Raises:
-            ConversationNotFoundError: nothing fits.
-            AmbiguousHandleError: more than one fits.
-        """
-        ...
+    def __aiter__(self) -> TextExport:
+        """Return itself."""
+        return self
 
-    async def conversation_ids(self, after_id: str | None, limit: int) -> tuple[str, ...]:
-        """List the ids after *after_id*, ascending: archived ones too, without the bin.
-
-        Ids never move, so a long export neither misses nor doubles a conversation that is
-        being used meanwhile.
-        """
-        ...
-
-    async def dossier(self, conversation_id: str) -> ConversationDossier | None:
-        """Read one conversation in one transaction; None when it is gone."""
-        ...
-
-    async def orphaned_usage(
-        self, after_id: str | None, limit: int
-    ) -> tuple[tuple[str, UsageRecord], ...]:
-        """List, by id, what was paid in conversations that are gone; nothing where only some of
-        an owner's rows are wanted.
-        """
-        ...
-
-    async def messages_between(
-        self, conversation_id: str, after_seq: int, last_seq: int, limit: int
-    ) -> tuple[Message, ...]:
-        """Read messages of the whole tree with after_seq < seq <= last_seq, ascending.
-
-        A running reply comes with its journal as text, a reply whose writer died as
-        `interrupted`.
-        """
-        ...
-
-    def attachment(self, sha256: str) -> AsyncGenerator[bytes]:
-        """Yield the bytes of an attachment, piece by piece.
+    async def __anext__(self) -> str:
+        """Return the next piece.
 
         Raises:
-            AttachmentNotFoundError: it is gone.
+            StopAsyncIteration: that was all.
+            NotFoundError: one of the conversations is gone, or was never there.
+            StoreError: the store cannot be read.
         """
-        ...
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Let go of it."""
+        await self._pieces.aclose()
+
+    @property
+    def report(self) -> ExportReport:
+        """What has gone out so far; all of it at the end."""
+        return self._count.report(files=0, path=Path("-"))
 
 
-async def export_text(
-    source: ExportSource, refs: Sequence[str] | None, *, format: str = "jsonl"
-) -> AsyncGenerator[str]:
-    """Yield the export as pieces of text, one page at a time.
+def export_text(
+    source: ExportSource, wish: Wish, *, watch: Callable[[Count], None] | None = None
+) -> TextExport:
+    """Return the export as text, read page by page.
 
     Args:
         source: where to read.
-        refs: the conversations, in this order; None is every one outside the bin.
-        format: jsonl (all but secrets) or markdown (the path to the head).
+        wish: what is to be exported, and how.
+        watch: is called now and then while it goes out.
 
     Raises:
-        FormatError: there is no such format.
-        NotFoundError: nothing fits one of the references; nothing was yielded then.
-        AmbiguousHandleError: more than one fits.
-        StoreError: the store cannot be read.
+        FormatError: there is no such format, or attachments cannot be beside a text.
     """
-    kind = known_format(format)
-    ids = None if refs is None else [(await source.find(ref)).id for ref in refs]
-    async for piece in _pieces(source, ids, kind, _Count()):
+    kind, count = known_format(wish.format), Count(watch)
+    if _mode(wish, kind) == "beside":
+        raise FormatError(
+            "attachments can be beside a file only",
+            format=kind,
+            record=None,
+            reason="no file",
+            hint="Name a file with -o, or take --attachments embedded.",
+        )
+    return TextExport(_text(source, wish, kind, count), count)
+
+
+async def _text(
+    source: ExportSource, wish: Wish, kind: Format, count: Count
+) -> AsyncGenerator[str]:
+    work = _Export(source, wish, kind, count)
+    await work.prepare()
+    async for piece in work.file(work.ids, book=True):
         yield piece
 
 
 async def export_files(
     source: ExportSource,
-    refs: Sequence[str] | None,
+    wish: Wish,
     *,
     to: str | Path,
-    format: str = "jsonl",
     store: Path | None = None,
+    watch: Callable[[Count], None] | None = None,
 ) -> ExportReport:
     """Write the export to one file, or one file per conversation into a folder.
 
     Files are 0600 and appear whole or not at all, kill -9 included; an older file of that name is
-    replaced. A folder is meant when *to* is one, when it ends with a slash, and for all
-    conversations as Markdown; it is made when it is missing, and file names are made from titles.
-    Nothing is ever written over a database, nor over what SQLite keeps beside one.
+    replaced. A folder is meant when *to* is one or ends with a slash, and where a format has a page
+    for each conversation and *to* is not called like a file of it; it is made when it is missing,
+    and file names are made from titles. Nothing is ever written over a database, nor over what
+    SQLite keeps beside one.
 
     Args:
         source: where to read.
-        refs: the conversations, in this order; None is every one outside the bin.
+        wish: what is to be exported, and how.
         to: the file or folder.
-        format: jsonl or markdown.
         store: the file of the store that is read; None where it is in no file.
+        watch: is called now and then while it goes out.
 
     Raises:
         FormatError: there is no such format, or *to* cannot be written, or is a database.
@@ -152,185 +148,122 @@ async def export_files(
         StoreFullError: the disk is full.
         StoreError: the store cannot be read.
     """
-    kind = known_format(format)
-    ids = None if refs is None else [(await source.find(ref)).id for ref in refs]
-    target, count = Target(to, kind, store), _Count()
+    kind, count = known_format(wish.format), Count(watch)
+    work = _Export(source, wish, kind, count)
+    await work.prepare()
+    target, layout = Target(to, kind, store), LAYOUTS[kind]
     path = target.path
-    each = ids is None and kind == "markdown" and not target.is_file
-    if not (target.is_folder or each):
-        await target.write(path, _pieces(source, ids, kind, count))
+    many = work.ids is None or len(work.ids) > 1
+    named = target.is_file or path.suffix == f".{layout.suffix}"
+    if not (target.is_folder or (layout.apart and many and not named)):
+        await target.write(path, work.file(work.ids, book=many, target=target, path=path))
         return count.report(files=1, path=path)
     target.make_folder()
     files, file = 0, path
-    async for one in _each(source, ids):
-        file = path / file_name(one.record.title, one.record.handle, _SUFFIX[kind])
-        await target.write(file, _pieces(source, [one.record.id], kind, count))
+    async for one in work.each():
+        file = path / file_name(one.record.title, one.record.handle, layout.suffix)
+        await target.write(file, work.file([one.record.id], book=False, target=target, path=file))
         files += 1
-    chosen_one = files == 1 and ids is not None
+    chosen_one = files == 1 and work.ids is not None
     return count.report(files=files, path=file if chosen_one else path)
 
 
-def known_format(name: str) -> Format:
-    """Return *name* as one of the formats.
+def _mode(wish: Wish, kind: Format) -> jsonl.Attachments:
+    """Return where the bytes of attachments go.
 
     Raises:
-        FormatError: it is none.
+        FormatError: it is no such way, or one that the format does not have.
     """
-    for known in FORMATS:
-        if name == known:
-            return known
-    raise FormatError(
-        f"there is no export format {name!r}",
-        format=name,
-        record=None,
-        reason="unknown format",
-        hint=f"Take one of: {', '.join(FORMATS)}.",
-    )
-
-
-class _Count:
-    """How much has gone out so far."""
-
-    def __init__(self) -> None:
-        self.conversations = 0
-        self.messages = 0
-        self.attachments = 0
-
-    def report(self, *, files: int, path: Path) -> ExportReport:
-        return ExportReport(
-            conversations=self.conversations,
-            messages=self.messages,
-            attachments=self.attachments,
-            files=files,
-            path=path,
+    mode = _MODES.get(wish.attachments)
+    if mode is None or (kind != "jsonl" and mode != "base64"):
+        reason = (
+            f"there is no such way to export attachments: {wish.attachments}"
+            if mode is None
+            else f"the format {kind} knows no other way to export attachments than its own"
         )
+        raise FormatError(
+            reason,
+            format=kind,
+            record=None,
+            reason=reason,
+            hint="With jsonl, take one of: embedded, beside, reference.",
+        )
+    return mode
 
 
-async def _pieces(
-    source: ExportSource, ids: Sequence[str] | None, kind: Format, count: _Count
-) -> AsyncGenerator[str]:
-    """Yield one file: its beginning, the conversations, its end."""
-    if kind == "markdown":
-        gap = ""
-        async for one in _each(source, ids):
-            yield gap
-            async for piece in _markdown(source, one, count):
-                yield piece
-            gap = "\n"
-        return
-    conversations, messages = count.conversations, count.messages
-    yield jsonl.header(
-        program=_PROGRAM, created_at_ms=clock.now_ms(), scope="all" if ids is None else "chosen"
-    )
-    told = set[str]()
-    async for one in _each(source, ids):
-        async for piece in _jsonl(source, one, count, told):
-            yield piece
-    if ids is None:
-        async for piece in _orphaned_usage(source):
-            yield piece
-    yield jsonl.end(
-        conversations=count.conversations - conversations, messages=count.messages - messages
-    )
+class _Export:
+    """One export: what is chosen, and how a file of it is made."""
 
+    def __init__(self, source: ExportSource, wish: Wish, kind: Format, count: Count) -> None:
+        self._source, self._wish, self._kind, self._count = source, wish, kind, count
+        self._mode = _mode(wish, kind)
+        self._begun_ms = clock.now_ms()
+        self._step: steps.Step | None = None
+        self.ids: list[str] | None = None
 
-async def _orphaned_usage(source: ExportSource) -> AsyncGenerator[str]:
-    after: str | None = None
-    while page := await source.orphaned_usage(after, _IDS_PER_READ):
-        yield "".join(jsonl.usage(owner, usage) for owner, usage in page)
-        after = page[-1][1].id
+    async def prepare(self) -> None:
+        """Look up what is wanted; nothing is written before."""
+        source, wish = self._source, self._wish
+        if wish.refs is not None:
+            self.ids = [(await source.find(ref)).id for ref in wish.refs]
+        mark = await source.mark()
+        if self.ids is None:
+            self._count.next_cursor = steps.next_cursor(self._begun_ms, mark)
+        if wish.since is not None:
+            since_ms = steps.since_ms(wish.since, mark)
+            forgotten_in = await source.forgotten_in()
+            self._step = steps.Step(since_ms=since_ms, forgotten_in=forgotten_in)
 
-
-async def _jsonl(
-    source: ExportSource, one: ConversationDossier, count: _Count, told: set[str]
-) -> AsyncGenerator[str]:
-    """Yield one conversation, with those attachments that are not *told* in this file yet."""
-    owner = one.record.id
-    count.conversations += 1
-    yield jsonl.conversation(one.record)
-    async for page in _pages(source, one.record):
-        count.messages += len(page)
-        yield "".join(jsonl.message(owner, message) for message in page)
-        for part in _attachments(page):
-            if part.sha256 not in told:
-                told.add(part.sha256)
-                count.attachments += 1
-                async for piece in _bytes(source, part):
-                    yield jsonl.attachment(owner, piece)
-    yield "".join(jsonl.usage(owner, usage) for usage in one.usage)
-    yield "".join(jsonl.remote_thread(owner, remote) for remote in one.remotes)
-
-
-def _attachments(page: Sequence[Message]) -> Iterator[AttachmentPart]:
-    for message in page:
-        yield from (part for part in message.parts if isinstance(part, AttachmentPart))
-
-
-async def _bytes(
-    source: ExportSource, part: AttachmentPart
-) -> AsyncGenerator[jsonl.AttachmentPiece]:
-    """Yield the pieces of an attachment; one of no bytes has one, too."""
-    number = 0
-    async for data in source.attachment(part.sha256):
-        yield jsonl.AttachmentPiece(sha256=part.sha256, size=part.size, number=number, data=data)
-        number += 1
-    if not number:
-        yield jsonl.AttachmentPiece(sha256=part.sha256, size=part.size, number=0, data=b"")
-
-
-async def _markdown(
-    source: ExportSource, one: ConversationDossier, count: _Count
-) -> AsyncGenerator[str]:
-    """Read twice, so that only the shape of the tree is held: first for the path, then for text."""
-    parents: dict[int, int | None] = {}
-    async for page in _pages(source, one.record):
-        parents.update((message.seq, message.parent_seq) for message in page)
-    path, seq = set[int](), one.record.head_seq
-    while seq is not None and seq in parents and seq not in path:
-        path.add(seq)
-        seq = parents[seq]
-    count.conversations += 1
-    count.messages += len(path)
-    yield markdown.head(one.record, program=_PROGRAM, shown=len(path))
-    async for page in _pages(source, one.record):
-        yield "".join(markdown.message(message) for message in page if message.seq in path)
-
-
-async def _each(
-    source: ExportSource, ids: Sequence[str] | None
-) -> AsyncGenerator[ConversationDossier]:
-    """Read the conversations one after the other.
-
-    Of all of them, one that is purged meanwhile is no longer one of all; a chosen one is missed.
-    """
-    if ids is not None:
-        for chosen in ids:
-            yield await _chosen(source, chosen)
-        return
-    page = await source.conversation_ids(None, _IDS_PER_READ)
-    while page:
-        for listed in page:
-            one = await source.dossier(listed)
-            if one is not None:
+    async def each(self) -> AsyncGenerator[ConversationDossier]:
+        """Yield those for which there is a file each."""
+        async for one in outgoing.each(self._source, self.ids):
+            if self._step is None or self._step.changed(one.record):
                 yield one
-        page = await source.conversation_ids(page[-1], _IDS_PER_READ)
+
+    def file(
+        self,
+        ids: Sequence[str] | None,
+        *,
+        book: bool,
+        target: Target | None = None,
+        path: Path | None = None,
+    ) -> AsyncGenerator[str]:
+        """Return the text of a file with those conversations."""
+        ones = outgoing.each(self._source, ids)
+        if self._kind != "jsonl":
+            fitting = ones if self._step is None else _changed(ones, self._step)
+            book = book and (ids is None or len(ids) > 1)
+            return told(self._source, fitting, writer_of(self._kind, book=book), self._count)
+        folder = f"{path.name}.attachments" if path and self._mode == "beside" else None
+        first = jsonl.Header(
+            version=jsonl.VERSION,
+            program=PROGRAM,
+            created_at_ms=self._begun_ms,
+            scope="all" if ids is None else "chosen",
+            attachments=self._mode,
+            attachments_folder=folder,
+            since_ms=None if self._step is None else self._step.since_ms,
+            next_cursor=self._count.next_cursor if ids is None else None,
+        )
+        beside = (
+            self._beside(target, path.with_name(folder)) if target and path and folder else None
+        )
+        lines = OwnLines(self._source, self._count, first, step=self._step, beside=beside)
+        return lines.told(ones)
+
+    def _beside(self, target: Target, folder: Path) -> Beside:
+        async def put(part: AttachmentPart) -> None:
+            target.make_folder(folder)
+            file = folder / part.sha256
+            if not file.exists():
+                await target.write(file, self._source.attachment(part.sha256))
+
+        return put
 
 
-async def _chosen(source: ExportSource, id: str) -> ConversationDossier:
-    one = await source.dossier(id)
-    if one is None:
-        raise ConversationNotFoundError(f"conversation {id} was deleted during the export")
-    return one
-
-
-async def _pages(
-    source: ExportSource, record: ConversationRecord
-) -> AsyncGenerator[tuple[Message, ...]]:
-    """Read the messages that were there when *record* was read."""
-    after = 0
-    while after < record.last_seq:
-        page = await source.messages_between(record.id, after, record.last_seq, _MESSAGES_PER_READ)
-        if not page:
-            return
-        yield page
-        after = page[-1].seq
+async def _changed(
+    ones: AsyncGenerator[ConversationDossier], step: steps.Step
+) -> AsyncGenerator[ConversationDossier]:
+    async for one in ones:
+        if step.changed(one.record):
+            yield one

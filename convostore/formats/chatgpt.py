@@ -81,14 +81,19 @@ def read(value: dict[str, Any]) -> ForeignConversation:
         folder=project if project.startswith(_PROJECT) else None,
         tags=("starred",) if value.get("is_starred") is True else (),
         remarks=tuple(remarks),
-        raw=_raw(value, nodes),
+        raw=_raw(value),
     )
 
 
-def _raw(value: dict[str, Any], nodes: dict[str, Any]) -> bytes:
+def _raw(value: dict[str, Any]) -> bytes:
     """Return all that stands beside the messages: other keys, nodes without one, their order."""
-    bare = {id_: node for id_, node in nodes.items() if not _has_message(node)}
-    order = [*value["mapping"]]
+    mapping = value["mapping"]
+    bare = {
+        id_: node
+        for id_, node in mapping.items()
+        if not (isinstance(node, dict) and _has_message(node))
+    }
+    order = [*mapping]
     return msgspec.json.encode({**value, "mapping": bare, "mapping_order": order})
 
 

@@ -2,14 +2,18 @@ r"""Our own export: one JSON object a line, complete but for secrets.
 
 .. code-block:: text
 
-    {"type": "convostore", "version": 1, "program", "created_at_ms", "scope", "branches"}
+    {"type": "convostore", "version": 1, "program", "created_at_ms", "scope", "branches", ...}
     {"type": "conversation", ...}      everything but the anonymous user id
     {"type": "message", ...}           of the whole tree, by seq; `text` always,
                                        `parts` when the message is more than that text
     {"type": "attachment", ...}        a piece of what a message just told has attached: `data` in
                                        base64, pieces from `number` 0, once in a file for each sha256
+    {"type": "original", ...}          of what was imported: the origin's own JSON, by the message's
+                                       seq; 0 is the conversation's
     {"type": "usage", ...}             what its model calls cost
     {"type": "remote_thread", ...}     where the far side kept it, without the far side's ids
+    {"type": "unchanged", ...}         in a step: a conversation of which no message has changed,
+                                       as its own line would be; what no line names is gone
     ...                                the next conversation
     {"type": "usage", ...}             of an owner's whole export: what was paid in conversations
                                        that are gone
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "jsonl"
 VERSION: Final = 1
 Scope: TypeAlias = Literal["all", "chosen"]
+Attachments: TypeAlias = Literal["base64", "beside", "reference"]
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +51,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         created_at_ms: when.
         scope: every conversation outside the bin, or chosen ones.
         branches: always the whole tree.
-        attachments: where the bytes are: in base64, in lines of their own.
+        attachments: where the bytes are: in base64, in lines of their own; beside this file, in
+            the folder `attachments_folder`, each by its sha256; or in the store alone.
+        attachments_folder: its name, in the folder of this file.
+        since_ms: of a step: what has changed since then stands here whole; of the other
+            conversations a line each says that they are there. None is no step.
+        next_cursor: for the next step; None where chosen conversations are told.
     """
 
     version: int
@@ -54,7 +64,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     scope: Scope
     branches: Literal["all"] = "all"
-    attachments: Literal["base64"] = "base64"
+    attachments: Attachments = "base64"
+    attachments_folder: str | None = None
+    since_ms: int | None = None
+    next_cursor: str | None = None
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,16 +93,37 @@ class AttachmentPiece(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
 
 
+class Original(msgspec.Struct, frozen=True):
+    """What a message, or as number 0 the conversation, was where it was imported from.
+
+    Attributes:
+        seq: the message's.
+        data: the origin's JSON, as a text.
+    """
+
+    seq: int
+    data: str
+
+
 class Owned(msgspec.Struct, frozen=True):
     """A value together with the id of the conversation that it belongs to."""
 
     conversation_id: str
-    value: Message | AttachmentPiece | UsageRecord | RemoteThreadNote
+    value: Message | AttachmentPiece | UsageRecord | RemoteThreadNote | Original
 
 
-Entry: TypeAlias = Header | ConversationRecord | Owned | End
+class Unchanged(msgspec.Struct, frozen=True):
+    """In a step: a conversation of which no message has changed; how it is listed may have."""
 
-_OWNED: Final[dict[str, type[Message | AttachmentPiece | UsageRecord | RemoteThreadNote]]] = {
+    record: ConversationRecord
+
+
+Entry: TypeAlias = Header | ConversationRecord | Unchanged | Owned | End
+
+_OWNED: Final[
+    dict[str, type[Message | AttachmentPiece | UsageRecord | RemoteThreadNote | Original]]
+] = {
+    "original": Original,
     "message": Message,
     "attachment": AttachmentPiece,
     "usage": UsageRecord,
@@ -97,9 +131,8 @@ _OWNED: Final[dict[str, type[Message | AttachmentPiece | UsageRecord | RemoteThr
 }
 
 
-def header(*, program: str, created_at_ms: int, scope: Scope) -> str:
+def header(first: Header) -> str:
     """Write the first line."""
-    first = Header(version=VERSION, program=program, created_at_ms=created_at_ms, scope=scope)
     return _line("convostore", msgspec.to_builtins(first))
 
 
@@ -110,12 +143,27 @@ def conversation(record: ConversationRecord) -> str:
     return _line("conversation", fields)
 
 
+def unchanged(record: ConversationRecord) -> str:
+    """Write the line of a conversation of which no message has changed, as `conversation` does."""
+    fields = msgspec.to_builtins(record)
+    del fields["anonymous_user_id"]
+    return _line("unchanged", fields)
+
+
 def message(conversation_id: str, value: Message) -> str:
     """Write a message's line; of a plain message its text stands there once."""
     fields = msgspec.to_builtins(value)
     if value.parts == (TextPart(value.text),):
         del fields["parts"]
     return _line("message", {"conversation_id": conversation_id, **fields})
+
+
+def originals(conversation_id: str, found: dict[int, bytes]) -> str:
+    """Write the lines of what was imported, as it was there."""
+    return "".join(
+        _line("original", {"conversation_id": conversation_id, "seq": seq, "data": raw.decode()})
+        for seq, raw in found.items()
+    )
 
 
 def attachment(conversation_id: str, value: AttachmentPiece) -> str:
@@ -174,6 +222,8 @@ def _entry(line: str) -> Entry:
             return msgspec.convert(fields, Header)
         case "conversation":
             return msgspec.convert(fields, ConversationRecord)
+        case "unchanged":
+            return Unchanged(msgspec.convert(fields, ConversationRecord))
         case "end":
             return msgspec.convert(fields, End)
         case kind:

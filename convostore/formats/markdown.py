@@ -11,10 +11,11 @@ import html
 import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from convostore.formats.writing import Losses
 from convostore.parts import (
     AttachmentPart,
     OpaquePart,
@@ -25,9 +26,13 @@ from convostore.parts import (
 )
 
 if TYPE_CHECKING:
-    from convostore.parts import Part
-    from convostore.records import ConversationRecord, Message
+    from collections.abc import Iterator
 
+    from convostore.formats.writing import Outline, Piece
+    from convostore.parts import Part
+    from convostore.records import ConversationDossier, ConversationRecord, Message
+
+_Scalar: TypeAlias = str | int | None
 _UNTITLED: Final = "Untitled"
 # Source: YAML 1.2.2, 5.1 "Character Set": what is not printable has to be escaped.
 _UNPRINTABLE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -48,28 +53,82 @@ _UNDERLINED: Final = re.compile(
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 
 
-def head(record: ConversationRecord, *, program: str, shown: int) -> str:
-    """Write the front matter and the title.
+class MarkdownWriter:
+    """Writes the path of each conversation: a page with front matter, or the chapters of a book.
 
     Args:
-        record: the conversation.
         program: who writes this.
-        shown: how many messages are on the path; the front matter tells how many are not.
+        book: several conversations are to be one page: the front matter is that page's, and each
+            conversation's own facts are a list below its title.
     """
-    facts: dict[str, str | int | None] = {
+
+    origin: str | None = None
+
+    def __init__(self, *, program: str, book: bool = False) -> None:
+        self.losses = Losses()
+        self._program, self._book = program, book
+        self._gap = ""
+
+    def opening(self) -> str:
+        """Return how the file begins: a book's front matter, or nothing."""
+        return _matter({"exported_by": self._program}) if self._book else ""
+
+    def conversation(
+        self, one: ConversationDossier, outline: Outline, raw: bytes
+    ) -> Iterator[str | int]:
+        """Yield the head of a conversation and the messages of its path."""
+        del raw
+        self.losses.add("messages on other branches", outline.beside)
+        title = f"# {_inline(one.record.title or '') or _UNTITLED}\n"
+        facts = _facts(one.record, outline)
+        if self._book:
+            listed = (f"- {name}: {_inline(_said(v))}\n" for name, v in facts.items() if v)
+            yield f"\n{title}\n{''.join(listed)}"
+        else:
+            yield f"{self._gap}{_matter({**facts, 'exported_by': self._program})}\n{title}"
+        self._gap = "\n"
+        yield from outline.path
+
+    def message(self, value: Message, raw: bytes) -> Iterator[Piece]:
+        """Yield one message: heading, parts in order, and how it ended when it did not complete."""
+        del raw
+        names = sum(isinstance(part, AttachmentPart) for part in value.parts)
+        self.losses.add("attachments (their names are told)", names)
+        yield message(value)
+
+    def closing(self) -> str:
+        """Return how the file ends: with nothing."""
+        return ""
+
+
+def _facts(record: ConversationRecord, outline: Outline) -> dict[str, _Scalar | list[str]]:
+    return {
         "title": record.title,
         "id": record.id,
         "handle": record.handle,
         "provider": record.provider,
         "model": record.model,
-        "created": _time(record.created_at_ms),
-        "updated": _time(record.updated_at_ms),
-        "messages": shown,
-        "messages_on_other_branches": max(record.message_count - shown, 0),
-        "exported_by": program,
+        "created": time_text(record.created_at_ms),
+        "updated": time_text(record.updated_at_ms),
+        "folder": record.folder,
+        "tags": list(record.tags),
+        "messages": len(outline.path),
+        "messages_on_other_branches": outline.beside,
     }
-    matter = "".join(f"{name}: {_scalar(value)}\n" for name, value in facts.items())
-    return f"---\n{matter}---\n\n# {_inline(record.title or '') or _UNTITLED}\n"
+
+
+def _matter(facts: dict[str, _Scalar | list[str]]) -> str:
+    return f"---\n{''.join(f'{name}: {_yaml(value)}' for name, value in facts.items())}---\n"
+
+
+def _yaml(value: _Scalar | list[str]) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_scalar(one) for one in value)}]\n"
+    return f"{_scalar(value)}\n"
+
+
+def _said(value: _Scalar | list[str]) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def message(value: Message) -> str:
@@ -116,7 +175,7 @@ def _ending(value: Message) -> str:
 
 
 def _details(summary: str, text: str) -> str:
-    title = html.escape(_one_line(summary))  # a line of HTML, where no backslash helps
+    title = html.escape(one_line(summary))  # a line of HTML, where no backslash helps
     return f"<details>\n<summary>{title}</summary>\n\n{_fenced(text)}\n\n</details>"
 
 
@@ -153,12 +212,13 @@ def _holds_html(line: str) -> bool:
     return bool(_HTML_BLOCK.match(line) or _HTML_TAG.search(shown))
 
 
-def _time(ms: int) -> str:
+def time_text(ms: int) -> str:
+    """Return a time as ISO 8601 has it, in UTC."""
     moment = datetime.fromtimestamp(ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _scalar(value: str | int | None) -> str:
+def _scalar(value: _Scalar) -> str:
     """Return a YAML value; a text always in quotes, so that `yes` or `1: a` stays a text."""
     quoted = json.dumps(value, ensure_ascii=False)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
@@ -166,8 +226,9 @@ def _scalar(value: str | int | None) -> str:
 
 def _inline(text: str) -> str:
     """Return *text* as one line in which no character is markup."""
-    return _MARKUP.sub(r"\\\1", _one_line(text))
+    return _MARKUP.sub(r"\\\1", one_line(text))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return *text* without line ends and control characters."""
     return _BLANKS.sub(" ", text).strip()

@@ -76,8 +76,9 @@ def _history(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _raw(value: dict[str, Any], chat: dict[str, Any], history: dict[str, Any]) -> bytes:
-    """Return all that stands beside the messages, and their order."""
-    bare = {**chat, "history": {**history, "messages": [*history["messages"]]}}
+    """Return all that stands beside the messages: of those 0 each, of what is none [it]."""
+    marks = {id_: 0 if isinstance(v, dict) else [v] for id_, v in history["messages"].items()}
+    bare = {**chat, "history": {**history, "messages": marks}}
     return msgspec.json.encode(bare if chat is value else {**value, "chat": bare})
 
 

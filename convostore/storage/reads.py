@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RemoteThread,
     )
     from convostore.storage.database import Database
+    from convostore.storage.statements import Row
 
 MOST_SEQ = 2**31 - 1  # what an Integer of PostgreSQL holds
 
@@ -67,6 +68,14 @@ _PARENTS = Hot(
     select(message.c.seq, message.c.parent_seq)
     .where(*_IN_CONVERSATION, message.c.seq > bindparam("seq"))
     .order_by(message.c.seq)
+)
+_PLACES = Hot(
+    select(message.c.seq, message.c.parent_seq, message.c.id, message.c.source_id)
+    .where(
+        *_IN_CONVERSATION, message.c.seq > bindparam("after"), message.c.seq <= bindparam("last")
+    )
+    .order_by(message.c.seq)
+    .limit(bindparam("most"))
 )
 _CHILDREN = Hot(
     _messages.where(
@@ -185,6 +194,14 @@ async def messages_between(
     )
     messages = messages_from(rows, clock.now_ms())
     return tuple(await _with_parents(database, owner_id, conversation_id, messages))
+
+
+async def places_between(
+    database: Database, owner_id: str, conversation_id: str, *, after: int, last: int, most: int
+) -> list[Row]:
+    """Read seq, parent_seq, id and source_id of messages with after < seq <= last, ascending."""
+    at = {"owner_id": owner_id, "conversation_id": conversation_id}
+    return await database.read(_PLACES, **at, after=after, last=last, most=most)
 
 
 async def _with_parents(

@@ -9,6 +9,9 @@ import msgspec
 import pytest
 
 from convostore.errors import ConversationNotFoundError
+from convostore.exchange import exporting
+from convostore.exchange.exporting import TextExport, Wish
+from convostore.formats.writing import Node
 from convostore.parts import (
     AttachmentPart,
     OpaquePart,
@@ -29,6 +32,10 @@ from convostore.records import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
+
+    from convostore.exchange.counted import ExportReport
+    from convostore.formats.foreign import ForeignConversation
 
 BYTES = b"\x89PNG\x00\xff"
 ATTACHED = AttachmentPart(hashlib.sha256(BYTES).hexdigest(), len(BYTES), "image/png", "a [cat].png")
@@ -40,6 +47,8 @@ class Shelf:
     def __init__(self) -> None:
         self.dossiers: dict[str, ConversationDossier] = {}
         self.messages: dict[str, Sequence[Message]] = {}
+        self.originals: dict[str, dict[int, bytes]] = {}
+        self.forgotten: set[str] = set()
         self.largest_page = 0
 
     def put(self, dossier: ConversationDossier, messages: Sequence[Message]) -> None:
@@ -58,6 +67,48 @@ class Shelf:
         self.put(dossier, messages)
         return dossier, messages
 
+    def put_foreign(self, one: ForeignConversation) -> str:
+        """Put in what an import makes of a conversation of another program, and return its id."""
+        seqs = {message.source_id: at for at, message in enumerate(one.messages, 1)}
+        ids = {seq: f"{one.source_id}-{seq}" for seq in seqs.values()}
+        messages = []
+        for seq, message in enumerate(one.messages, 1):
+            above = seqs.get(message.parent or "")
+            text = "".join(p.text for p in message.parts if isinstance(p, TextPart))
+            messages.append(
+                Message(
+                    message.role,
+                    text,
+                    id=ids[seq],
+                    seq=seq,
+                    parent_seq=above,
+                    parent_id=ids[above] if above else None,
+                    author=message.author,
+                    status=message.status,
+                    parts=message.parts,
+                    model=message.model,
+                    created_at_ms=message.created_at_ms or 0,
+                    source_id=message.source_id,
+                )
+            )
+        record = ConversationRecord(
+            id=f"own-{len(self.dossiers):04}-{one.source_id}",
+            handle=f"{len(self.dossiers):08}",
+            title=one.title,
+            title_source="imported",
+            head_seq=seqs.get(one.head or ""),
+            last_seq=len(messages),
+            message_count=len(messages),
+            archived_at_ms=1 if one.archived else None,
+            pinned=one.pinned,
+            source=one.source,
+            source_id=one.source_id,
+        )
+        self.put(ConversationDossier(record=record), messages)
+        raws = {seq: message.raw for seq, message in enumerate(one.messages, 1)}
+        self.originals[record.id] = {0: one.raw, **raws}
+        return record.id
+
     async def find(self, ref: str) -> ConversationRecord:
         for dossier in self.dossiers.values():
             if ref in {dossier.record.id, dossier.record.handle}:
@@ -75,6 +126,25 @@ class Shelf:
         del after_id, limit
         return ()
 
+    async def mark(self) -> str:
+        return "0123456789ab"
+
+    async def forgotten_in(self) -> frozenset[str]:
+        return frozenset(self.forgotten)
+
+    async def nodes(
+        self, conversation_id: str, after_seq: int, last_seq: int, limit: int
+    ) -> tuple[Node, ...]:
+        rows = self.messages[conversation_id]
+        found = [m for m in rows if after_seq < m.seq <= last_seq][:limit]
+        return tuple(Node(m.seq, m.parent_seq, m.id, m.source_id) for m in found)
+
+    async def origins(
+        self, conversation_id: str, first_seq: int, last_seq: int
+    ) -> dict[int, bytes]:
+        found = self.originals.get(conversation_id, {})
+        return {seq: raw for seq, raw in found.items() if first_seq <= seq <= last_seq}
+
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         return self.dossiers.get(conversation_id)
 
@@ -90,6 +160,25 @@ class Shelf:
         assert sha256 == ATTACHED.sha256
         for data in (BYTES[:2], BYTES[2:]):
             yield data
+
+
+async def export_files(
+    shelf: Shelf,
+    refs: Sequence[str] | None,
+    *,
+    to: str | Path,
+    format: str = "jsonl",
+    store: Path | None = None,
+) -> ExportReport:
+    """Export a shelf to files."""
+    wish = Wish(refs=None if refs is None else tuple(refs), format=format)
+    return await exporting.export_files(shelf, wish, to=to, store=store)
+
+
+def export_text(shelf: Shelf, refs: Sequence[str] | None, *, format: str = "jsonl") -> TextExport:
+    """Export a shelf as text."""
+    wish = Wish(refs=None if refs is None else tuple(refs), format=format)
+    return exporting.export_text(shelf, wish)
 
 
 def plain(

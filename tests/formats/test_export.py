@@ -16,7 +16,7 @@ import pytest
 
 from convostore import targets
 from convostore.errors import ConversationNotFoundError, FormatError, StoreFullError
-from convostore.exchange.exporting import export_files, export_text
+from tests.formats.conftest import export_files, export_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,15 +85,15 @@ async def test_trailing_slash_means_a_folder(shelf: Shelf, tmp_path: Path) -> No
 @pytest.mark.asyncio
 async def test_long_conversations_and_long_lists_are_read_in_pages(shelf: Shelf) -> None:
     """Never more than a page is asked for, and nothing is missed between two pages."""
-    shelf.put_plain(1, turns=100)
+    shelf.put_plain(1, turns=200)
     for number in range(2, 420):
         shelf.put_plain(number, turns=0)
     pieces = [piece async for piece in export_text(shelf, None)]
     text = "".join(pieces)
-    assert text.count('"type":"message"') == 200
+    assert text.count('"type":"message"') == 400
     assert text.count('"type":"conversation"') == 419
-    assert shelf.largest_page == 64
-    assert max(piece.count("\n") for piece in pieces) == 64
+    assert shelf.largest_page == 256
+    assert max(piece.count("\n") for piece in pieces) == 256
 
 
 @pytest.mark.asyncio
@@ -214,10 +214,12 @@ async def test_cancelled_export_leaves_the_older_file(shelf: Shelf, tmp_path: Pa
 
 KILLED = """
     import asyncio, sys
-    from convostore.exchange.exporting import export_files
+    from convostore.exchange.exporting import Wish, export_files
     from convostore.records import ConversationDossier, ConversationRecord
 
     class Endless:
+        async def mark(self):
+            return "0123456789ab"
         async def conversation_ids(self, after_id, limit):
             return (str(int(after_id or 0) + 1),)
         async def dossier(self, id):
@@ -226,7 +228,7 @@ KILLED = """
                 sys.stdin.read()
             return ConversationDossier(record=ConversationRecord(id=id, handle=id))
 
-    asyncio.run(export_files(Endless(), None, to=sys.argv[1]))
+    asyncio.run(export_files(Endless(), Wish(), to=sys.argv[1]))
 """
 
 

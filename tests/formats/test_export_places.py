@@ -12,7 +12,7 @@ import pytest
 
 import convostore
 from convostore.errors import FormatError, StoreOpenError
-from convostore.exchange.exporting import ExportReport
+from convostore.exchange.counted import ExportReport
 from convostore.records import Message
 from convostore.storage.guard import is_database, store_at
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore.errors import ConversationNotFoundError
-from convostore.exchange.exporting import ExportReport
+from convostore.exchange.counted import ExportReport
 from convostore.formats import jsonl
 from convostore.parts import ReasoningPart, TextPart
 from convostore.providers import Playground
@@ -23,9 +23,9 @@ from convostore.testing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
+    from convostore.exchange.exporting import TextExport
     from tests.engines import Where
 
 
@@ -35,7 +35,7 @@ def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
 
 
-async def text_of(exported: AsyncGenerator[str] | ExportReport) -> str:
+async def text_of(exported: TextExport | ExportReport) -> str:
     """Join what an export yields."""
     assert not isinstance(exported, ExportReport)
     return "".join([piece async for piece in exported])

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostore.errors import FormatError
-from convostore.exchange.exporting import export_text
 from convostore.formats import jsonl
 from convostore.parts import OpaquePart, ReasoningPart, TextPart
 from convostore.records import ConversationRecord, Message
-from tests.formats.conftest import ATTACHED, BYTES
+from tests.formats.conftest import ATTACHED, BYTES, export_text
 
 if TYPE_CHECKING:
     from tests.formats.conftest import Shelf
@@ -91,13 +90,16 @@ def test_parts_come_back_exactly(parts: tuple[TextPart | ReasoningPart, ...]) ->
     assert jsonl._entry(jsonl.message("c", message)) == jsonl.Owned("c", message)
 
 
+HEADER = jsonl.header(jsonl.Header(version=1, program="p", created_at_ms=1, scope="all"))
+
+
 @given(text=TEXT, title=TEXT, data=st.recursive(TEXT | st.integers(-(2**60), 2**60), st.lists))
 def test_any_text_makes_one_line_and_comes_back(text: str, title: str, data: object) -> None:
     """Line separators, quotes and control characters stay within one line."""
     message = Message(role="user", text=text, parts=(OpaquePart("k", data),))
     record = ConversationRecord(id="c", handle="h", title=title)
     lines = [
-        jsonl.header(program="p", created_at_ms=1, scope="chosen"),
+        HEADER,
         jsonl.conversation(record),
         jsonl.message("c", message),
         jsonl.end(conversations=1, messages=1),
@@ -112,14 +114,14 @@ def test_any_text_makes_one_line_and_comes_back(text: str, title: str, data: obj
         ([], 0),
         (['{"type":"end","conversations":0,"messages":0}'], 1),
         (['{"type":"convostore","version":2,"program":"p","created_at_ms":1,"scope":"all"}'], 1),
-        ([jsonl.header(program="p", created_at_ms=1, scope="all")], 1),
-        ([jsonl.header(program="p", created_at_ms=1, scope="all"), "{"], 2),
-        ([jsonl.header(program="p", created_at_ms=1, scope="all"), '{"type":"new"}'], 2),
-        ([jsonl.header(program="p", created_at_ms=1, scope="all"), '{"type":"message"}'], 2),
-        ([jsonl.header(program="p", created_at_ms=1, scope="all")] * 2, 2),
+        ([HEADER], 1),
+        ([HEADER, "{"], 2),
+        ([HEADER, '{"type":"new"}'], 2),
+        ([HEADER, '{"type":"message"}'], 2),
+        ([HEADER] * 2, 2),
         (
             [
-                jsonl.header(program="p", created_at_ms=1, scope="all"),
+                HEADER,
                 *[jsonl.end(conversations=0, messages=0)] * 2,
             ],
             3,

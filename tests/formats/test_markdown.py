@@ -10,10 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from convostore.exchange.exporting import export_text
 from convostore.formats import markdown
+from convostore.formats.markdown import MarkdownWriter
+from convostore.formats.writing import Outline
 from convostore.parts import Part, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
-from convostore.records import ConversationRecord, Message
+from convostore.records import ConversationDossier, ConversationRecord, Message
+from tests.formats.conftest import export_text
 
 if TYPE_CHECKING:
     from tests.formats.conftest import Shelf
@@ -110,13 +112,15 @@ def test_text_that_would_become_structure_is_fenced(text: str) -> None:
 @given(title=st.text(st.characters(exclude_categories=["Cs"])) | TEXT)
 def test_no_title_escapes_the_front_matter_or_its_heading(title: str) -> None:
     """A title is one quoted line above and one heading below, whatever it holds."""
-    page = markdown.head(ConversationRecord(id="c", handle="h", title=title), program="p", shown=0)
+    record = ConversationRecord(id="c", handle="h", title=title)
+    one, writer = ConversationDossier(record=record), MarkdownWriter(program="p")
+    page = "".join(map(str, writer.conversation(one, Outline((), None), b"")))
     lines = page.split("\n")
     assert page.splitlines() == lines[:-1]
     assert lines[0] == "---"
-    assert lines.index("---", 1) == 11
+    assert lines.index("---", 1) == 13
     assert json.loads(lines[1].removeprefix("title: ")) == title
-    body = "\n".join(lines[12:])
+    body = "\n".join(lines[14:])
     assert [tag for tag, _ in outline(body)] == ["h1"]
 
 

@@ -1,0 +1,66 @@
+"""The Markdown of an answer as HTML that can do nothing: no markup of its own, no scripts, no loads.
+
+The answer's own HTML is text. A link is one only to a web page or a mail address; a picture becomes a
+link to it, for showing it would tell its server who reads.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+LONGEST_CHARS: Final = 200_000  # longer texts stand as they are: parsing them takes seconds
+_LINK: Final = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]", re.IGNORECASE)
+
+
+def rendered(text: str) -> str:
+    """Return *text*, Markdown of anybody, as HTML."""
+    if len(text) > LONGEST_CHARS:
+        return plain(text)
+    html: str = _parser().render(text)
+    return html
+
+
+def plain(text: str) -> str:
+    """Return *text* as it is, with its line ends and spaces."""
+    return f'<div class="plain">{escape(text)}</div>\n'
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.validateLink = _leads_elsewhere  # type: ignore[method-assign] # as its documentation has it
+    parser.add_render_rule("image", _picture)
+    parser.add_render_rule("link_open", _link)
+    return parser
+
+
+def _leads_elsewhere(url: str) -> bool:
+    return _LINK.match(url) is not None
+
+
+def _link(
+    renderer: Any, tokens: Sequence[Token], at: int, options: object, environment: object
+) -> str:
+    del renderer, options, environment
+    target = escape(str(tokens[at].attrGet("href") or ""))
+    return f'<a href="{target}" rel="noopener noreferrer nofollow">'
+
+
+def _picture(
+    renderer: Any, tokens: Sequence[Token], at: int, options: object, environment: object
+) -> str:
+    del renderer, options, environment
+    target = escape(str(tokens[at].attrGet("src") or ""))
+    shown = escape(tokens[at].content) or "picture"
+    return f'<a href="{target}" rel="noopener noreferrer nofollow">{shown}</a>'
