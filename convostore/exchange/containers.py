@@ -8,21 +8,24 @@ import msgspec
 
 from convostore.errors import FormatError
 from convostore.exchange.along import Along
+from convostore.exchange.databases import found_in_database
 from convostore.exchange.decoding import UndecodableError, decoded
-from convostore.exchange.finding import NothingKnownError, found_in
+from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.limits import MIB
 from convostore.exchange.streams import Stream
+from convostore.exchange.texts import found_in_text
 from convostore.formats.foreign import ForeignConversation
 from convostore.formats.found import Found, Opaque, Refused
 from convostore.formats.pointers import file_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from convostore.exchange.limits import Limits
     from convostore.exchange.members import Member
 
-_RECORDS: Final = (".json", ".jsonl", ".ndjson")
+_DATABASES: Final = (".db", ".sqlite", ".sqlite3")
+_RECORDS: Final = (".json", ".jsonl", ".ndjson", ".yaml", ".yml", *_DATABASES)
 _ARCHIVES: Final = (".zip", ".gz", ".tgz", ".tar", ".7z", ".rar", ".xz", ".bz2", ".zst")
 _MANIFEST: Final = "export_manifest.json"
 _NAMES: Final = "conversation_asset_file_names.json"
@@ -42,9 +45,10 @@ def found_in_members(
     along = Along(members, _object_in(members, _NAMES, limits))
     named, held = _named_by_manifest(members, limits)
     others = [one for one in members if _may_hold_records(one) and one not in named]
+    names = _names([*named, *others])
     any_known = False
     for member in [*named, *others]:
-        for found in _of_member(member, limits, format):
+        for found in _of_member(member, names[member], limits, format):
             held.append(along.put_to(found))
             any_known = any_known or isinstance(found, ForeignConversation)
             if any_known:
@@ -96,15 +100,25 @@ def _object_in(members: Sequence[Member], base: str, limits: Limits) -> dict[str
     return {}
 
 
-def _of_member(member: Member, limits: Limits, format: str | None) -> Iterator[Found]:
+def _names(members: Iterable[Member]) -> dict[Member, str]:
+    """Return what each is called without its ending: with its folders where its own name is taken."""
+    names: dict[Member, str] = {}
+    taken: set[str] = set()
+    for member in sorted(members, key=lambda one: (one.name.count("/"), one.name)):
+        own, whole = member.base.rpartition(".")[0], member.name.rpartition(".")[0]
+        names[member] = whole if own in taken else own
+        taken.add(own)
+    return names
+
+
+def _of_member(member: Member, name: str, limits: Limits, format: str | None) -> Iterator[Found]:
     """Yield what is found in one file; that it cannot be read is found, too."""
     try:
+        if member.path is not None and member.base.lower().endswith(_DATABASES):
+            yield from _placed(member, found_in_database(member.path, limits, format))
+            return
         with member.open() as file:
-            for found in found_in(Stream(file), limits, format):
-                if isinstance(found, ForeignConversation):
-                    yield found
-                else:
-                    yield msgspec.structs.replace(found, where=f"{member.name}: {found.where}")
+            yield from _placed(member, found_in_text(Stream(file), name, limits, format))
     except NothingKnownError as error:
         if error.spoiled is None:
             yield _beside(member)
@@ -114,6 +128,15 @@ def _of_member(member: Member, limits: Limits, format: str | None) -> Iterator[F
         yield Refused(where=member.name, reason=error.reason)
     except OSError as error:
         yield Refused(where=member.name, reason=error.strerror or str(error))
+
+
+def _placed(member: Member, founds: Iterable[Found]) -> Iterator[Found]:
+    """Yield what is found, with the file before its place."""
+    for found in founds:
+        if isinstance(found, ForeignConversation):
+            yield found
+        else:
+            yield msgspec.structs.replace(found, where=f"{member.name}: {found.where}")
 
 
 def _beside(member: Member) -> Found:

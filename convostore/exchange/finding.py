@@ -10,7 +10,6 @@ import msgspec
 from convostore.errors import FormatError
 from convostore.exchange.decoding import UndecodableError, decoded
 from convostore.exchange.recognising import are_one, is_empty, reader_named, reader_of, unwrapped
-from convostore.exchange.streams import SPACE
 from convostore.exchange.values import Record, records
 from convostore.formats import llama_cpp
 from convostore.formats.found import Found, Opaque, Refused
@@ -51,9 +50,6 @@ def found_in(stream: Stream, limits: Limits, format: str | None) -> Iterator[Fou
     Raises:
         NothingKnownError: no record is of a known format; nothing was yielded then.
     """
-    first = stream.skip(SPACE)
-    if first and first not in b"[{":
-        raise NothingKnownError("it is neither JSON nor JSON Lines")
     yield from _Finder(limits, format).found(
         records(stream, limits, lambda raw: are_one(raw, limits))
     )
@@ -87,6 +83,7 @@ class _Finder:
     def __init__(self, limits: Limits, format: str | None) -> None:
         self._limits = limits
         self._asked = None if format is None else reader_named(format)
+        self._lines_alone = format == llama_cpp.SOURCE
         self._known: Reader | None = self._asked  # what the file holds, as far as it was told
         self._waiting: list[Refused] = []
         self._any = False  # something is known of this file
@@ -137,6 +134,9 @@ class _Finder:
         return self._known.name if self._known else llama_cpp.SOURCE if self._session else None
 
     def _values(self, where: str, value: object, remarks: list[str]) -> Iterator[Found]:
+        if self._lines_alone:
+            yield Refused(where=where, reason="it belongs to no session", format=llama_cpp.SOURCE)
+            return
         if self._asked is not None:
             yield self._read(where, self._asked, value, remarks)
             return

@@ -25,10 +25,12 @@ class Member(NamedTuple):
     Attributes:
         name: with the folders before it, between slashes.
         open: opens it for reading, as often as is wished; raises OSError.
+        path: where it is by itself; None in an archive.
     """
 
     name: str
     open: Callable[[], BinaryIO]
+    path: Path | None = None
 
     @property
     def base(self) -> str:
@@ -54,7 +56,7 @@ def members_of_folder(folder: Path, limits: Limits) -> tuple[Member, ...]:
                 if len(found) + len(ahead) > limits.entries:
                     raise refused("folder", f"the folder has more than {limits.entries:,} files")
     names = sorted((PurePosixPath(path.relative_to(folder)).as_posix(), path) for path in found)
-    return tuple(Member(name, FileOpener(path)) for name, path in names)
+    return tuple(Member(name, FileOpener(path), path) for name, path in names)
 
 
 class FileOpener:

@@ -15,13 +15,14 @@ from convostore.exchange.along import Along
 from convostore.exchange.archives import MAGIC, Archive
 from convostore.exchange.containers import found_in_members
 from convostore.exchange.databases import KINDS, found_in_database
-from convostore.exchange.finding import NothingKnownError, found_in
+from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.foreign_rows import MAGIC as SQLITE
 from convostore.exchange.limits import Limits
 from convostore.exchange.members import members_of_folder
 from convostore.exchange.recognising import READERS
 from convostore.exchange.streams import PIECE_BYTES, Stream
-from convostore.formats import llama_cpp
+from convostore.exchange.texts import found_in_text
+from convostore.formats import aichat, llama_cpp
 from convostore.formats.foreign import refused
 from convostore.paths import OddPathError, path_of
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 FORMATS: Final = (
     *(reader.name for reader in READERS),
     llama_cpp.SOURCE,
+    aichat.SOURCE,
     *(kind.format for kind in KINDS),
 )
 _LIMITS: Final = Limits()
@@ -163,7 +165,8 @@ def _of_file(
             raise NothingKnownError(f"it is {what}")
     stream = Stream(file, head)
     alone = Along((), {})
-    yield from (alone.put_to(found) for found in found_in(stream, limits, format))
+    name = "session" if path is None else path.stem
+    yield from (alone.put_to(one) for one in found_in_text(stream, name, limits, format))
 
 
 def _of_database(path: Path | None, limits: Limits, format: str | None) -> Iterator[Found]:
