@@ -19,7 +19,7 @@ main{max-width:46rem;margin:0 auto;padding:3.5rem 1.25rem 5rem}
 h1.title{font-size:1.7rem;line-height:1.25;font-weight:650;letter-spacing:-.01em;margin:0 0 .6rem}
 .facts{color:var(--quiet);font-size:.86rem;margin:0 0 2.5rem;padding-bottom:1.4rem;
 border-bottom:1px solid var(--line)}
-.facts>*:not(:last-child)::after{content:"\\a0\\b7 ";color:var(--line)}
+.facts>:not(.tag):not(:last-child)::after{content:"\\a0\\b7 ";color:var(--line)}
 .tag{border:1px solid var(--line);border-radius:1rem;padding:.05rem .55rem}
 .chat+.chat{margin-top:6rem}
 .m{margin:0 0 2rem}
@@ -71,7 +71,7 @@ font-variant-numeric:tabular-nums}
 @supports not selector(:has(a)){.fork>.alt{display:block;border-left:3px solid var(--line);
 padding-left:1rem}.fork>label{display:none}}
 footer{max-width:46rem;margin:0 auto;padding:0 1.25rem 3rem;color:var(--quiet);font-size:.8rem}
-@media(max-width:34rem){main{padding:2rem 1rem 3rem}h1.title{font-size:1.4rem}
+@media(max-width:34rem){main{padding:2rem 1rem 3rem}footer{padding:0 1rem 2rem}h1.title{font-size:1.4rem}
 .user .body{padding:.7rem .9rem}.m{margin-bottom:1.6rem}}
 @media print{:root{--ground:#fff;--ink:#000;--quiet:#555;--line:#ccc;--asked:#f4f4f4;--code:#f6f6f6;
 --link:#000;--mark:#000}main,footer{max-width:none;padding:0}body{font-size:10.5pt}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-LONGEST_CHARS: Final = 200_000  # longer texts stand as they are: parsing them takes seconds
+LONGEST_CHARS: Final = 100_000  # longer texts stand as they are: parsing them takes seconds
 _LINK: Final = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]", re.IGNORECASE)
 
 
