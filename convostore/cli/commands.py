@@ -15,6 +15,7 @@ HOMES = {
     "export": ("convostore.cli.export", "export"),
     "forget": ("convostore.cli.forget", "forget"),
     "fork": ("convostore.cli.branches", "fork"),
+    "import": ("convostore.cli.import_", "import_"),
     "list": ("convostore.cli.read", "list_command"),
     "metadata": ("convostore.cli.order", "metadata"),
     "models": ("convostore.cli.models", "models"),

@@ -34,6 +34,7 @@ ImportOutcome: TypeAlias = Literal["added", "updated", "unchanged", "deleted", "
 
 _MESSAGES: Final = 1000  # that are stored together, or
 _CONVERSATIONS: Final = 200  # so many, or
+_PATIENCE_S: Final = 2.0  # with what is just being read, when nobody asks for more
 _BYTES: Final = 4 * 1024 * 1024  # so much; one conversation is never split
 
 
@@ -165,12 +166,14 @@ class Import:
                 if failed is not None:
                     raise failed
         finally:
-            # A generator that a thread is just in cannot be closed.
-            await asyncio.wait({reading})
-            if reading.done() and not reading.cancelled():
-                reading.exception()
-            if (close := getattr(self._found, "close", None)) is not None:
-                await asyncio.to_thread(close)
+            # A generator that a thread is just in cannot be closed; one that waits for somebody's
+            # input may be in there for ever.
+            await asyncio.wait({reading}, timeout=_PATIENCE_S)
+            if reading.done():
+                if not reading.cancelled():
+                    reading.exception()
+                if (close := getattr(self._found, "close", None)) is not None:
+                    await asyncio.to_thread(close)
 
     def _count(self, result: ImportResult) -> None:
         self._counts["records"] += 1
