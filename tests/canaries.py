@@ -15,7 +15,7 @@ from convostore.testing.steps import Fail, Silence
 from tests.engines import change, rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
@@ -95,8 +95,13 @@ def strand(where: Where) -> None:
 
 def found(where: Where) -> set[str]:
     """Return the places whose words are in any byte of the store's files, its log included."""
+    return among(where, PLACES)
+
+
+def among(where: Where, places: Iterable[str]) -> set[str]:
+    """Return those of *places* whose words are in any byte of the store's files."""
     hay = _bytes(where)
-    return {place for place in PLACES if word(place).encode() in hay}
+    return {place for place in places if word(place).encode() in hay}
 
 
 def _bytes(where: Where) -> bytes:

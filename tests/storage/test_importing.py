@@ -17,6 +17,7 @@ from convostore.records import Filter
 from convostore.storage import importing
 from convostore.storage.newcomers import conversation_row
 from convostore.storage.originals import originals
+from tests.canaries import among, word
 from tests.engines import rows
 from tests.foreigners import foreign, said, take
 
@@ -194,6 +195,28 @@ async def test_purge_and_forget_leave_nothing_of_the_origin(store: Store, path: 
     await store.erase_owner(scrub=False)
     assert rows(path, "SELECT * FROM tombstone") == []
     assert (await take(store, foreign("c1", 3)))[1].added == 1
+
+
+async def test_no_byte_of_a_purged_import_is_left(store: Store, path: Where) -> None:
+    """Words of every place, the origin's JSON and its ids too, are out of the files after a purge."""
+    places = ("id", "title", "folder", "tag", "said", "author", "original", "whole", "message")
+    w = dict(zip(places, map(word, places), strict=True))
+    original = f'{{"is": "{w["original"]}"}}'.encode()
+    told = said(w["message"], None, w["said"], author=w["author"], raw=original)
+    one = foreign(
+        *(w["id"], [told]),
+        title=w["title"],
+        folder=w["folder"],
+        tags=(w["tag"],),
+        raw=f'{{"is": "{w["whole"]}"}}'.encode(),
+    )
+    await take(store, one)
+    await store.search(w["said"])
+    assert among(path, places) == set(places)
+    await store.delete("@")
+    await store.purge("@", scrub=True)
+    assert among(path, places) == set()
+    assert (await take(store, one))[1].deleted == 1
 
 
 async def test_erased_owner_and_removed_branch_take_their_originals_along(
