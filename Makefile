@@ -39,7 +39,7 @@ lint: $(BIN)/.dev
 	$(BIN)/lint-imports
 
 test-long: $(BIN)/.dev
-	CONVOSTORE_TEST_TIMES=1 $(BIN)/python -m pytest -q -m "long or timed"
+	CONVOSTORE_TEST_TIMES=1 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 -m "long or timed"
 
 test-compat: $(BIN)/.dev
 	$(BIN)/python -m pytest -q -m compat
