@@ -10,7 +10,7 @@ from convostore.cli.exits import SignalledError, exit_code, system_lines
 from convostore.cli.signals import AT_ONCE, stoppable
 from convostore.cli.terminal import counted, say
 from convostore.errors import ConvostoreError, TurnStateError
-from convostore.providers.provider import ChatMessage, ChatRequest, TakesAttachments
+from convostore.providers.provider import ChatMessage, ChatRequest, takes_attachments
 from convostore.text import gate
 from convostore.turning.handing import checked_request, takes_none
 
@@ -207,7 +207,7 @@ class Talk:
     async def _handed_in(self) -> list[AttachmentPart]:
         """Take in what is to be attached to this question."""
         provider = self._far.provider
-        if self._files and not isinstance(provider, TakesAttachments):
+        if self._files and not takes_attachments(provider):
             raise takes_none(provider)
         return [
             await self._store.attach(file, ephemeral=self._wish.ephemeral) for file in self._files

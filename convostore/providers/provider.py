@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 
 import msgspec
 
@@ -163,3 +164,14 @@ class TakesAttachments(Protocol):
             ProviderError: whether it takes them could not be found out.
         """
         ...
+
+
+def takes_attachments(provider: Provider) -> TypeGuard[TakesAttachments]:
+    """Tell whether *provider* takes attachments."""
+    return _class_takes(type(provider))
+
+
+@lru_cache(maxsize=64)
+def _class_takes(kind: type[Provider]) -> bool:
+    """Look at a class once: `isinstance` looks at every name of the protocol, in every turn."""
+    return issubclass(kind, TakesAttachments)

@@ -9,7 +9,7 @@ import msgspec
 from convostore.carrying import Source
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.parts import AttachmentPart
-from convostore.providers.provider import ChatRequest, TakesAttachments
+from convostore.providers.provider import ChatRequest, takes_attachments
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
@@ -110,7 +110,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         record = place.record
         other = record.provider not in {None, provider.name}
         new = Message.user(self.text, attachments=self.parts)
-        takes = isinstance(provider, TakesAttachments)
+        takes = takes_attachments(provider)
         if self.parts and not takes:
             raise takes_none(provider)
         request = ChatRequest(

@@ -9,7 +9,7 @@ import msgspec
 from convostore.carrying import checked, give_out, take_in
 from convostore.errors import AttachmentRefusedError, ConversationNotFoundError
 from convostore.parts import AttachmentPart
-from convostore.providers.provider import TakesAttachments
+from convostore.providers.provider import takes_attachments
 from convostore.storage.owner_rows import OwnerGone
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def handed_in(
         ConversationNotFoundError: the conversation is gone, with its owner.
         StoreError: the store cannot be written.
     """
-    if given and not isinstance(provider, TakesAttachments):
+    if given and not takes_attachments(provider):
         raise takes_none(provider)
     return tuple([await _handed_in(place, one) for one in given])
 
@@ -63,7 +63,7 @@ async def checked_request(provider: Provider, request: ChatRequest) -> None:
         ProviderError: with a hint; permanent.
     """
     provider.check(request)
-    if any(one.attachments for one in request.messages) and isinstance(provider, TakesAttachments):
+    if any(one.attachments for one in request.messages) and takes_attachments(provider):
         await provider.check_attachments(request)
 
 
