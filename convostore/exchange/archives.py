@@ -50,7 +50,7 @@ class Archive:
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
         _look_over(infos, _length(file), limits)
         self.members = tuple(
-            Member(info.filename, Opener(self._zip, info))
+            Member(info.filename, info.file_size, Opener(self._zip, info))
             for info in sorted(infos, key=lambda info: info.filename)
         )
 

@@ -12,6 +12,7 @@ from convostore.exchange.databases import found_in_database
 from convostore.exchange.decoding import UndecodableError, decoded
 from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.limits import MIB
+from convostore.exchange.progress import Progress
 from convostore.exchange.streams import Stream
 from convostore.exchange.texts import found_in_text
 from convostore.formats.foreign import ForeignConversation
@@ -35,7 +36,7 @@ _BESIDE: Final = "a file of the export that holds no conversation"
 
 
 def found_in_members(
-    members: Sequence[Member], limits: Limits, format: str | None
+    members: Sequence[Member], limits: Limits, format: str | None, progress: Progress
 ) -> Iterator[Found]:
     """Yield what is found in the files of an export, those that its manifest names first.
 
@@ -46,9 +47,10 @@ def found_in_members(
     named, held = _named_by_manifest(members, limits)
     others = [one for one in members if _may_hold_records(one) and one not in named]
     names = _names([*named, *others])
+    progress.total = sum(member.size for member in names)
     any_known = False
     for member in [*named, *others]:
-        for found in _of_member(member, names[member], limits, format):
+        for found in _of_member(member, names[member], limits, format, progress):
             held.append(along.put_to(found))
             any_known = any_known or isinstance(found, ForeignConversation)
             if any_known:
@@ -111,14 +113,19 @@ def _names(members: Iterable[Member]) -> dict[Member, str]:
     return names
 
 
-def _of_member(member: Member, name: str, limits: Limits, format: str | None) -> Iterator[Found]:
+def _of_member(
+    member: Member, name: str, limits: Limits, format: str | None, progress: Progress
+) -> Iterator[Found]:
     """Yield what is found in one file; that it cannot be read is found, too."""
     try:
         if member.path is not None and member.base.lower().endswith(_DATABASES):
-            yield from _placed(member, found_in_database(member.path, limits, format))
+            founds = found_in_database(member.path, limits, format, Progress())
+            yield from _placed(member, founds)
+            progress.done += member.size
             return
         with member.open() as file:
-            yield from _placed(member, found_in_text(Stream(file), name, limits, format))
+            stream = Stream(progress.counting(file))
+            yield from _placed(member, found_in_text(stream, name, limits, format))
     except NothingKnownError as error:
         if error.spoiled is None:
             yield _beside(member)

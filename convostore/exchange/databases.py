@@ -18,19 +18,23 @@ if TYPE_CHECKING:
 
     from convostore.exchange.foreign_rows import Row
     from convostore.exchange.limits import Limits
+    from convostore.exchange.progress import Progress
     from convostore.formats.found import Found
 
 KINDS: Final = (LlmRows, AgentsRows)
 _OUR_OWN: Final = "convostore_version"
 
 
-def found_in_database(path: Path, limits: Limits, format: str | None) -> Iterator[Found]:
+def found_in_database(
+    path: Path, limits: Limits, format: str | None, progress: Progress
+) -> Iterator[Found]:
     """Yield the conversations of a database, each as it was at one moment.
 
     Args:
         path: the file.
         limits: how much.
         format: whose it has to be; None for any that is known.
+        progress: counts the conversations.
 
     Raises:
         NothingKnownError: it is of no known program, or cannot be read; nothing was yielded then.
@@ -44,10 +48,13 @@ def found_in_database(path: Path, limits: Limits, format: str | None) -> Iterato
                 raise NothingKnownError(_what_else(rows.tables))
             with rows.at_once():
                 places = [(kind, place) for kind in wanted for place in kind.places()]
+            progress.total = len(places)
             for kind, place in places:
+                progress.done += 1
                 yield _read(rows, kind, place)
     except sqlite3.Error as error:
-        raise NothingKnownError(f"the database cannot be read: {error}") from None
+        reason = " ".join(str(error).split())
+        raise NothingKnownError(f"the database cannot be read: {reason}") from None
 
 
 def _read(rows: Rows, kind: LlmRows | AgentsRows, place: Row) -> Found:

@@ -71,7 +71,7 @@ def conversation_of(
     except sqlite3.Error as error:
         return Refused(where=where, reason=f"its rows cannot be read: {error}", format=format)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not hide the others
-        reason = f"it cannot be read: {type(error).__name__}: {error}".partition("\n")[0]
+        reason = f"it cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
         return Refused(where=where, reason=reason, format=format)
     more = tuple(remarks)
     return msgspec.structs.replace(one, remarks=one.remarks + more) if more else one

@@ -6,7 +6,7 @@ No read stays open between two conversations, so nobody ever waits for us longer
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -19,6 +19,12 @@ MAGIC: Final = b"SQLite format 3\x00"
 _WAIT_S: Final = 10.0  # for a program that writes
 _TABLES: Final = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+)
+_SETTINGS: Final = (
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA query_only = ON",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA schema_version",  # reads the file
 )
 
 
@@ -41,7 +47,11 @@ class Rows:
         self._connection = _connected(path)
         if most_bytes is not None:
             self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, most_bytes)
-        self.tables = frozenset(row["name"] for row in self.all(_TABLES))
+        try:
+            self.tables = frozenset(row["name"] for row in self.all(_TABLES))
+        except sqlite3.Error:
+            self.close()
+            raise
 
     def all(self, statement: str, *values: object) -> list[Row]:
         """Return all rows, so that no read stays open.
@@ -49,7 +59,10 @@ class Rows:
         Raises:
             sqlite3.Error: they cannot be read.
         """
-        return self._connection.execute(statement, values).fetchall()
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except UnicodeDecodeError:  # in what SQLite says of it
+            raise sqlite3.DatabaseError("the file is damaged") from None
 
     def of(self, table: str, statement: str, *values: object) -> list[Row]:
         """Return all rows; none where the file is older than the table.
@@ -91,11 +104,8 @@ def _checked(uri: str) -> sqlite3.Connection:
     try:
         connection.row_factory = _row
         connection.text_factory = _text
-        with closing(connection.cursor()) as cursor:
-            cursor.execute("PRAGMA trusted_schema = OFF")
-            cursor.execute("PRAGMA query_only = ON")
-            cursor.execute("PRAGMA cell_size_check = ON")
-            cursor.execute(_TABLES)
+        for statement in _SETTINGS:
+            connection.execute(statement)
     except BaseException:
         connection.close()
         raise

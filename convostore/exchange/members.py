@@ -24,11 +24,13 @@ class Member(NamedTuple):
 
     Attributes:
         name: with the folders before it, between slashes.
+        size: in bytes.
         open: opens it for reading, as often as is wished; raises OSError.
         path: where it is by itself; None in an archive.
     """
 
     name: str
+    size: int
     open: Callable[[], BinaryIO]
     path: Path | None = None
 
@@ -52,11 +54,14 @@ def members_of_folder(folder: Path, limits: Limits) -> tuple[Member, ...]:
                 if entry.is_dir(follow_symlinks=False):
                     ahead.append(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False):
-                    found.append(Path(entry.path))
+                    size = entry.stat(follow_symlinks=False).st_size
+                    found.append((PurePosixPath(Path(entry.path).relative_to(folder)), size))
                 if len(found) + len(ahead) > limits.entries:
                     raise refused("folder", f"the folder has more than {limits.entries:,} files")
-    names = sorted((PurePosixPath(path.relative_to(folder)).as_posix(), path) for path in found)
-    return tuple(Member(name, FileOpener(path), path) for name, path in names)
+    return tuple(
+        Member(name.as_posix(), size, FileOpener(folder / name), folder / name)
+        for name, size in sorted(found)
+    )
 
 
 class FileOpener:

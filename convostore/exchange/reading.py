@@ -19,6 +19,7 @@ from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.foreign_rows import MAGIC as SQLITE
 from convostore.exchange.limits import Limits
 from convostore.exchange.members import members_of_folder
+from convostore.exchange.progress import Progress
 from convostore.exchange.recognising import READERS
 from convostore.exchange.streams import PIECE_BYTES, Stream
 from convostore.exchange.texts import found_in_text
@@ -56,10 +57,18 @@ class Export:
         name: how it is called in errors.
     """
 
-    def __init__(self, name: str, founds: Iterator[Found], opened: ExitStack) -> None:
+    def __init__(
+        self, name: str, founds: Iterator[Found], opened: ExitStack, progress: Progress
+    ) -> None:
         self.name = name
         self._founds = founds
         self._opened = opened
+        self._progress = progress
+
+    @property
+    def part_read(self) -> float | None:
+        """How much of it was read, from 0 to 1; None where nobody knows."""
+        return self._progress.part
 
     def __iter__(self) -> Iterator[Found]:
         """Return itself."""
@@ -118,80 +127,81 @@ def open_export(
             reason="unknown format",
             hint=f"Take one of: {', '.join(FORMATS)}.",
         )
-    opened = ExitStack()
+    opened, progress = ExitStack(), Progress()
     if not isinstance(source, str | os.PathLike):
-        return Export("the stream", _of_file(source, None, limits, format, opened), opened)
+        founds = _File(source, None, limits, opened).founds(format, progress)
+        return Export("the stream", founds, opened, progress)
     name = str(source)
-    path = _path(name)
-    if path.is_dir():
-        return Export(name, _of_folder(path, limits, format), opened)
-    file = opened.enter_context(_opened(name, path))
-    return Export(name, _of_file(file, path, limits, format, opened), opened)
-
-
-def _path(name: str) -> Path:
     try:
-        return path_of(name)
+        path = path_of(name)
+        if path.is_dir():
+            return Export(name, _of_folder(path, limits, format, progress), opened, progress)
+        file = opened.enter_context(path.open("rb"))
     except OddPathError as odd:
         raise refused("import", f"cannot read {odd.shown}: {odd.reason}") from None
-
-
-def _opened(name: str, path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
     except OSError as error:
         raise _unreadable(name, error) from error
+    founds = _File(file, path, limits, opened).founds(format, progress)
+    return Export(name, founds, opened, progress)
 
 
-def _of_folder(folder: Path, limits: Limits, format: str | None) -> Iterator[Found]:
-    yield from found_in_members(members_of_folder(folder, limits), limits, format)
-
-
-def _of_file(
-    file: BinaryIO, path: Path | None, limits: Limits, format: str | None, opened: ExitStack
+def _of_folder(
+    folder: Path, limits: Limits, format: str | None, progress: Progress
 ) -> Iterator[Found]:
-    """Yield what is found in a file; whatever has to be closed goes into *opened*."""
-    head = file.read(_MAGIC_BYTES)
-    if head == SQLITE:
-        yield from _of_database(path, limits, format)
-        return
-    if head.startswith(MAGIC):
-        archive = Archive(_seekable(file, head, limits, opened), limits)
-        opened.callback(archive.close)
-        yield from found_in_members(archive.members, limits, format)
-        return
-    for magic, what in _OTHERS.items():
-        if head.startswith(magic):
-            raise NothingKnownError(f"it is {what}")
-    stream = Stream(file, head)
-    alone = Along((), {})
-    name = "session" if path is None else path.stem
-    yield from (alone.put_to(one) for one in found_in_text(stream, name, limits, format))
+    yield from found_in_members(members_of_folder(folder, limits), limits, format, progress)
 
 
-def _of_database(path: Path | None, limits: Limits, format: str | None) -> Iterator[Found]:
-    if path is None:
-        raise NothingKnownError(
-            "it is a database, which cannot be read from a stream: name its file"
+class _File:
+    """One file or stream; whatever has to be closed with it goes into *opened*."""
+
+    def __init__(
+        self, file: BinaryIO, path: Path | None, limits: Limits, opened: ExitStack
+    ) -> None:
+        self._file, self._path = file, path
+        self._limits, self._opened = limits, opened
+
+    def founds(self, format: str | None, progress: Progress) -> Iterator[Found]:
+        """Yield what is found in it, by what it begins with."""
+        head, limits = self._file.read(_MAGIC_BYTES), self._limits
+        if head == SQLITE:
+            if self._path is None:
+                raise NothingKnownError(
+                    "it is a database, which cannot be read from a stream: name its file"
+                )
+            yield from found_in_database(self._path, limits, format, progress)
+            return
+        if head.startswith(MAGIC):
+            archive = Archive(self._seekable(head), limits)
+            self._opened.callback(archive.close)
+            yield from found_in_members(archive.members, limits, format, progress)
+            return
+        for magic, what in _OTHERS.items():
+            if head.startswith(magic):
+                raise NothingKnownError(f"it is {what}")
+        if self._path is not None:
+            progress.total, progress.done = self._path.stat().st_size, len(head)
+        alone = Along((), {})
+        name = "session" if self._path is None else self._path.stem
+        stream = Stream(progress.counting(self._file), head)
+        yield from (alone.put_to(one) for one in found_in_text(stream, name, limits, format))
+
+    def _seekable(self, head: bytes) -> BinaryIO:
+        """Return the file, at its beginning; of a pipe a copy that has no name."""
+        if self._file.seekable():
+            self._file.seek(0)
+            return self._file
+        copy = self._opened.enter_context(
+            tempfile.TemporaryFile()  # noqa: SIM115 - closed with the export
         )
-    yield from found_in_database(path, limits, format)
-
-
-def _seekable(file: BinaryIO, head: bytes, limits: Limits, opened: ExitStack) -> BinaryIO:
-    """Return the file, at its beginning; of a pipe a copy that has no name."""
-    if file.seekable():
-        file.seek(0)
-        return file
-    copy = opened.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the export
-    copy.write(head)
-    length = len(head)
-    while piece := file.read(PIECE_BYTES):
-        length += len(piece)
-        if length > limits.unpacked_bytes:
-            raise refused("zip", f"the archive has more than {limits.unpacked_bytes:,} bytes")
-        copy.write(piece)
-    copy.seek(0)
-    return copy
+        copy.write(head)
+        length, most = len(head), self._limits.unpacked_bytes
+        while piece := self._file.read(PIECE_BYTES):
+            length += len(piece)
+            if length > most:
+                raise refused("zip", f"the archive has more than {most:,} bytes")
+            copy.write(piece)
+        copy.seek(0)
+        return copy
 
 
 def _unreadable(name: str, error: OSError) -> FormatError:

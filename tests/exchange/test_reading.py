@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +246,7 @@ def test_what_is_no_export_is_refused_in_one_line(raw: bytes, reason: str) -> No
 
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
     """It is missing, or a name that no file can have."""
-    for name in (str(tmp_path / "no"), "a\x00b", ""):
+    for name in (str(tmp_path / "no"), "a\x00b", "", "x" * 5000):
         with pytest.raises(FormatError, match="cannot read"):
             open_export(name)
 
@@ -261,3 +262,23 @@ def test_what_was_opened_is_closed_and_what_was_given_is_not() -> None:
     export.close()
     with pytest.raises(ValueError, match="closed file"):
         list(export)
+
+
+def test_how_much_was_read_is_known_of_files_alone(tmp_path: Path) -> None:
+    """It grows from nothing to all; of a stream nobody can say."""
+    file = tmp_path / "a.json"
+    file.write_bytes(json.dumps([chat(f"c{n}", "x" * 50_000) for n in range(20)]).encode())
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.write(file, "conversations.json")
+    database = HERE / "llm-logs" / "generated.llm-0.36.logs.db"
+    for path, count in ((file, 20), (archive, 20), (tmp_path, 20), (database, 7)):
+        with open_export(path) as export:
+            parts = [export.part_read for _ in export]
+        assert len(parts) == count
+        assert all(part is not None and 0 < part <= 1 for part in parts)
+        assert parts == sorted(parts, key=lambda part: part or 0)
+        assert (parts[0] or 0) < 0.5
+        assert parts[-1] == 1
+    with file.open("rb") as stream, open_export(stream) as export:
+        assert [export.part_read for _ in export] == [None] * 20
