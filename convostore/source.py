@@ -61,11 +61,6 @@ class StoredSource:
         name = "" if at is None else at[1]
         return hashlib.sha256(f"convostore step {name}".encode()).hexdigest()[:12]
 
-    async def forgotten_in(self) -> frozenset[str]:
-        """Return the ids of conversations of which messages were forgotten."""
-        at = await self._at()
-        return frozenset() if at is None else await dossiers.forgotten_in(*at)
-
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         """Read one conversation with what hangs on it; None when it is gone."""
         at = await self._at()

@@ -210,9 +210,7 @@ class _Export:
         if self.ids is None:
             self._count.next_cursor = steps.next_cursor(self._begun_ms, mark)
         if wish.since is not None:
-            since_ms = steps.since_ms(wish.since, mark)
-            forgotten_in = await source.forgotten_in()
-            self._step = steps.Step(since_ms=since_ms, forgotten_in=forgotten_in)
+            self._step = steps.Step(since_ms=steps.since_ms(wish.since, mark))
 
     async def each(self) -> AsyncGenerator[ConversationDossier]:
         """Yield those for which there is a file each."""

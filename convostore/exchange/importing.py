@@ -14,10 +14,20 @@ import msgspec
 
 from convostore import clock
 from convostore.carrying import take_in
-from convostore.errors import ConvostoreError, FormatError, StoreError
+from convostore.errors import (
+    AttachmentError,
+    ConflictError,
+    ConvostoreError,
+    FormatError,
+    InvalidTextError,
+    StoreError,
+)
 from convostore.exchange.enclosures import Enclosures, pieces
 from convostore.exchange.fitting import Fitted, Wish, fit
+from convostore.exchange.restoring import restored
 from convostore.formats.found import Opaque, Refused
+from convostore.formats.own import SOURCE as OWN
+from convostore.formats.own import OwnConversation
 from convostore.storage.faults import is_of_values
 from convostore.storage.importing import import_conversations
 from convostore.storage.newcomers import ContentsMissing, Imported
@@ -93,7 +103,7 @@ class _Ready(msgspec.Struct, frozen=True):
     enclosures: Enclosures
 
 
-_Batch: TypeAlias = "list[_Ready | ImportResult]"
+_Batch: TypeAlias = "list[_Ready | OwnConversation | ImportResult]"
 
 
 class Import:
@@ -194,11 +204,16 @@ class Import:
                 messages += len(job.messages)
                 size += len(job.original)
                 size += sum(len(one.text) + len(one.original) for one in job.messages)
+            elif isinstance(ready, OwnConversation):
+                messages += len(ready.messages)
+                size += sum(len(one.text) for one in ready.messages)
             if messages >= _MESSAGES or size >= _BYTES or len(batch) >= _CONVERSATIONS:
                 break
         return batch
 
-    def _ready(self, found: Found) -> _Ready | ImportResult:
+    def _ready(self, found: Found) -> _Ready | OwnConversation | ImportResult:
+        if isinstance(found, OwnConversation):
+            return found
         if isinstance(found, Refused):
             return ImportResult(
                 outcome="refused", where=found.where, source=found.format, reason=found.reason
@@ -219,9 +234,11 @@ class Import:
         work = [self._result(one) for one in batch]
         return await asyncio.gather(*work, return_exceptions=True)
 
-    async def _result(self, ready: _Ready | ImportResult) -> ImportResult:
+    async def _result(self, ready: _Ready | OwnConversation | ImportResult) -> ImportResult:
         if isinstance(ready, ImportResult):
             return ready
+        if isinstance(ready, OwnConversation):
+            return await self._own(ready)
         job = ready.fitted.job
         try:
             kept = await self._kept(ready)
@@ -239,6 +256,29 @@ class Import:
             title=kept.title,
             messages=kept.messages,
             remarks=(*ready.fitted.remarks, *ready.enclosures.remarks),
+        )
+
+    async def _own(self, one: OwnConversation) -> ImportResult:
+        """Take back what an export of our own told of a conversation."""
+        id_ = one.record.id
+        most = self._most_bytes
+        try:
+            kept, remarks = await restored(self._owned, one, self._wish, most_bytes=most)
+        except (ConvostoreError, ValueError, TypeError, ArithmeticError) as error:
+            its_own = isinstance(error, ConflictError | InvalidTextError | AttachmentError)
+            if isinstance(error, StoreError) and not (its_own or is_of_values(error)):
+                raise
+            reason = error.message if isinstance(error, ConvostoreError) else str(error)
+            return _refused(OWN, id_, reason)
+        return ImportResult(
+            outcome=kept.kept,
+            source=OWN,
+            source_id=id_,
+            id=kept.id,
+            handle=kept.handle,
+            title=kept.title,
+            messages=kept.messages,
+            remarks=remarks,
         )
 
     async def _kept(self, ready: _Ready) -> Imported:

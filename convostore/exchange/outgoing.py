@@ -41,10 +41,6 @@ class ExportSource(Protocol):
         """
         ...
 
-    async def forgotten_in(self) -> frozenset[str]:
-        """Return the ids of conversations of which messages were forgotten."""
-        ...
-
     async def dossier(self, conversation_id: str) -> ConversationDossier | None:
         """Read one conversation in one transaction; None when it is gone."""
         ...

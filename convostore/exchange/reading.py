@@ -19,12 +19,14 @@ from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.foreign_rows import MAGIC as SQLITE
 from convostore.exchange.limits import Limits
 from convostore.exchange.members import members_of_folder
+from convostore.exchange.own_reading import found_in_own, is_own
 from convostore.exchange.progress import Progress
 from convostore.exchange.recognising import READERS
 from convostore.exchange.streams import PIECE_BYTES, Stream
 from convostore.exchange.texts import found_in_text
 from convostore.formats import aichat, llama_cpp
 from convostore.formats.foreign import refused
+from convostore.formats.own import SOURCE as OWN
 from convostore.paths import OddPathError, path_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ FORMATS: Final = (
     llama_cpp.SOURCE,
     aichat.SOURCE,
     *(kind.format for kind in KINDS),
+    OWN,
 )
 _LIMITS: Final = Limits()
 _MAGIC_BYTES: Final = 16
@@ -183,6 +186,11 @@ class _File:
         alone = Along((), {})
         name = "session" if self._path is None else self._path.stem
         stream = Stream(progress.counting(self._file), head)
+        if format in {None, OWN} and is_own(stream):
+            yield from found_in_own(stream, self._path, limits, self._opened)
+            return
+        if format == OWN:
+            raise NothingKnownError("it does not begin as an export of convostore does")
         yield from (alone.put_to(one) for one in found_in_text(stream, name, limits, format))
 
     def _seekable(self, head: bytes) -> BinaryIO:

@@ -23,22 +23,17 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         since_ms: from then on.
-        forgotten_in: conversations of which messages were forgotten, at whatever time.
     """
 
     since_ms: int
-    forgotten_in: frozenset[str] = frozenset()
 
     def changed(self, record: ConversationRecord) -> bool:
         """Tell whether messages of a conversation may have changed.
 
-        Forgetting and removing are no activity: where it ever happened, all is told each time.
+        Forgetting and removing are no activity, but use up a number: where that ever happened, all
+        is told each time.
         """
-        return (
-            record.updated_at_ms >= self.since_ms
-            or record.message_count != record.last_seq
-            or record.id in self.forgotten_in
-        )
+        return record.updated_at_ms >= self.since_ms or record.message_count != record.last_seq
 
 
 def is_cursor(text: str) -> bool:

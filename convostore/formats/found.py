@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from convostore.formats.foreign import ForeignConversation
+from convostore.formats.own import OwnConversation
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,4 +38,4 @@ class Opaque(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
 
 
-Found: TypeAlias = ForeignConversation | Refused | Opaque
+Found: TypeAlias = ForeignConversation | OwnConversation | Refused | Opaque

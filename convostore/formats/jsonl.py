@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "jsonl"
 VERSION: Final = 1
+NOT_A_LINE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError)
 Scope: TypeAlias = Literal["all", "chosen"]
 Attachments: TypeAlias = Literal["base64", "beside", "reference"]
 
@@ -197,16 +198,16 @@ def decode(lines: Iterable[str]) -> Iterator[Entry]:
     number = 0
     for number, line in enumerate(lines, 1):
         try:
-            entry = _entry(line)
-        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            found = entry(line)
+        except NOT_A_LINE as error:
             raise _broken(number, f"not a line of this format: {error}") from error
-        if (number == 1) != isinstance(entry, Header):
+        if (number == 1) != isinstance(found, Header):
             raise _broken(number, "the first line, and no other, says what the file is")
-        if isinstance(entry, Header) and entry.version != VERSION:
-            raise _broken(number, f"version {entry.version} is not known here")
+        if isinstance(found, Header) and found.version != VERSION:
+            raise _broken(number, f"version {found.version} is not known here")
         if isinstance(last, End):
             raise _broken(number, "a line after the end")
-        yield (last := entry)
+        yield (last := found)
     if not isinstance(last, End):
         raise _broken(number, "the end is missing: the file is cut off")
 
@@ -215,7 +216,12 @@ def _line(kind: str, fields: dict[str, Any]) -> str:
     return msgspec.json.encode({"type": kind, **fields}).decode() + "\n"
 
 
-def _entry(line: str) -> Entry:
+def entry(line: str | bytes) -> Entry:
+    """Read one line.
+
+    Raises:
+        NOT_A_LINE: it is none of this format.
+    """
     fields: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
     match fields.pop("type"):
         case "convostore":

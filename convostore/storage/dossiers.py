@@ -18,7 +18,7 @@ from convostore.storage.rows import (
     usage_from,
 )
 from convostore.storage.statements import Hot, json_rows
-from convostore.storage.tables import conversation, message, remote_thread, usage
+from convostore.storage.tables import conversation, remote_thread, usage
 
 if TYPE_CHECKING:
     from convostore.storage.database import Database
@@ -33,11 +33,6 @@ _all_ids = (
 )
 _ALL_IDS = Hot(_all_ids)
 _CONVERSATION_IDS = Hot(_all_ids.where(*KEPT))
-_FORGOTTEN_IN = Hot(
-    select(message.c.conversation_id)
-    .where(message.c.owner_id == bindparam("owner_id"), message.c.status == "erased")
-    .distinct()
-)
 _usages = (
     select(json_rows(*USAGE_COLUMNS, usage.c.id))
     .where(
@@ -80,11 +75,6 @@ async def conversation_ids(
     hot = _ALL_IDS if binned else _CONVERSATION_IDS
     rows = await database.read(hot, owner_id=owner_id, after=after_id or "", most=limit)
     return tuple(row[0] for row in rows)
-
-
-async def forgotten_in(database: Database, owner_id: str) -> frozenset[str]:
-    """Return the ids of conversations of which messages were forgotten; it looks at all messages."""
-    return frozenset(id_ for (id_,) in await database.read(_FORGOTTEN_IN, owner_id=owner_id))
 
 
 async def orphaned_usage(

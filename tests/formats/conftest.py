@@ -48,7 +48,6 @@ class Shelf:
         self.dossiers: dict[str, ConversationDossier] = {}
         self.messages: dict[str, Sequence[Message]] = {}
         self.originals: dict[str, dict[int, bytes]] = {}
-        self.forgotten: set[str] = set()
         self.largest_page = 0
 
     def put(self, dossier: ConversationDossier, messages: Sequence[Message]) -> None:
@@ -128,9 +127,6 @@ class Shelf:
 
     async def mark(self) -> str:
         return "0123456789ab"
-
-    async def forgotten_in(self) -> frozenset[str]:
-        return frozenset(self.forgotten)
 
     async def nodes(
         self, conversation_id: str, after_seq: int, last_seq: int, limit: int

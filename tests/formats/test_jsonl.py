@@ -87,7 +87,7 @@ def test_plain_text_stands_in_its_line_once() -> None:
 def test_parts_come_back_exactly(parts: tuple[TextPart | ReasoningPart, ...]) -> None:
     """No parts, one text part and other text parts are told apart."""
     message = Message(role="assistant", text="ab", parts=parts)
-    assert jsonl._entry(jsonl.message("c", message)) == jsonl.Owned("c", message)
+    assert jsonl.entry(jsonl.message("c", message)) == jsonl.Owned("c", message)
 
 
 HEADER = jsonl.header(jsonl.Header(version=1, program="p", created_at_ms=1, scope="all"))
