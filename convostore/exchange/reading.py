@@ -184,7 +184,7 @@ class _File:
         if self._path is not None:
             progress.total, progress.done = self._path.stat().st_size, len(head)
         alone = Along((), {})
-        name = "session" if self._path is None else self._path.stem
+        name = None if self._path is None else self._path.stem
         stream = Stream(progress.counting(self._file), head)
         if format in {None, OWN} and is_own(stream):
             yield from found_in_own(stream, self._path, limits, self._opened)

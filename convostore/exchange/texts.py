@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -23,12 +24,15 @@ _HEAD_BYTES: Final = 4096
 _MAPPING: Final = re.compile(rb"(?:[ \t]*(?:#[^\n]*|---)?\r?\n)*[A-Za-z_][A-Za-z_0-9-]*:[ \r\n]")
 
 
-def found_in_text(stream: Stream, name: str, limits: Limits, format: str | None) -> Iterator[Found]:
+def found_in_text(
+    stream: Stream, name: str | None, limits: Limits, format: str | None
+) -> Iterator[Found]:
     """Yield what is found in a file of text.
 
     Args:
         stream: where to read.
-        name: the file's, without its ending: all the id that some formats have.
+        name: the file's, without its ending: all the id that some formats have. None for one that
+            is made of the content.
         limits: how much.
         format: how to read it; None to tell it from its structure.
 
@@ -46,7 +50,7 @@ def found_in_text(stream: Stream, name: str, limits: Limits, format: str | None)
         raise NothingKnownError("it is neither JSON nor JSON Lines nor a session in YAML")
 
 
-def _session(stream: Stream, name: str, limits: Limits) -> Found:
+def _session(stream: Stream, name: str | None, limits: Limits) -> Found:
     raw = stream.look(limits.yaml_bytes + 1)
     if len(raw) > limits.yaml_bytes:
         raise NothingKnownError(f"it is YAML of more than {limits.yaml_bytes:,} bytes")
@@ -58,4 +62,5 @@ def _session(stream: Stream, name: str, limits: Limits) -> Found:
         raise NothingKnownError(str(error)) from None
     if not aichat.is_one(value):
         raise NothingKnownError(None)
+    name = name or f"session-{hashlib.sha256(raw).hexdigest()[:8]}"
     return conversation_of(name, aichat.SOURCE, lambda: aichat.read(value, name))

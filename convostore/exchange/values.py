@@ -24,6 +24,8 @@ _BETWEEN: Final = SPACE + b","
 _LOOKS_BYTES: Final = MIB  # so far the file is looked into for lines, and a value for a wrapper
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _KEYS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"\s*:', re.DOTALL)
+_SEVERAL: Final = 2
+_GOES_ON: Final = (b",", b"[", b"{", b":")
 _WRAPPERS: Final = 4  # levels of objects around the records
 _TRIES: Final = 64  # values that are looked at before it is said that there is none
 _ARRAYS: Final = 100  # of one wrapper
@@ -74,9 +76,15 @@ def _is_lines(head: bytes) -> bool:
     *whole, last = head.split(b"\n")
     if len(head) < _LOOKS_BYTES:  # it is all of the file
         whole.append(last)
-    lines = [line.strip(_BETWEEN) for line in whole if line.strip(_BETWEEN)][:2]
-    several = len(lines) > 1 or (bool(lines) and bool(last.strip(_BETWEEN)) and last not in whole)
-    return several and any(_is_object(line) for line in lines)
+    lines = [line.strip(SPACE) for line in whole if line.strip(_BETWEEN)][:_SEVERAL]
+    rest = last.strip(_BETWEEN) if len(head) == _LOOKS_BYTES else b""
+    if len(lines) + bool(rest) < _SEVERAL:
+        return False
+    if _is_object(lines[0].strip(_BETWEEN)):
+        return True
+    # The first may be a spoiled one; but not where the second goes on with what it began.
+    goes_on = lines[0].endswith(_GOES_ON) or len(lines) < _SEVERAL
+    return not goes_on and _is_object(lines[1])
 
 
 def _is_object(line: bytes) -> bool:

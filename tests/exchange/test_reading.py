@@ -109,6 +109,8 @@ def test_every_sample_is_recognised_and_counted(
         (json.dumps([chat("a"), chat("b")], indent=1).encode(), "a b"),
         (json.dumps(chat("a"), indent=1).encode() + b"\n" + B, "a b"),
         (b'{"conversations": [%s, %s]}' % (A, B), "a b"),
+        (b'{"v": 1, "conversations": [%s,\n%s]}' % (A, B), "a b beside the records!"),
+        (b'{"v": 1, "conversations": [\n%s,\n%s\n]}' % (A, B), "a b beside the records!"),
         (b'{"data": {"n": [], "of": {"x": [%s]}, "more": [%s]}}' % (A, B), "a b"),
         (b"[[%s], [[%s]]]" % (A, B), "a b"),
         (b'[{"conversation": %s}, {"x": {"y": %s}}]' % (A, B), "a b"),

@@ -120,6 +120,18 @@ def test_sessions_of_a_folder_are_called_by_their_files(tmp_path: Path) -> None:
     assert told == ["agents/trip", "birds", "Opaque config.yaml", "trip", "Refused wrong.yaml"]
 
 
+def test_sessions_of_streams_are_called_by_what_is_in_them() -> None:
+    """A stream has no name; two of them are never taken for one session."""
+    names = set()
+    for text in (b"model: x\nmessages: []\n", b"model: y\nmessages: []\n"):
+        for _ in range(2):
+            with open_export(io.BytesIO(text)) as export:
+                (one,) = list(export)
+            assert isinstance(one, ForeignConversation)
+            names.add(one.source_id)
+    assert len(names) == 2
+
+
 def test_a_long_session_is_read_in_time() -> None:
     """Ten thousand messages take seconds, not minutes."""
     text = "model: x\nmessages:\n" + "- role: user\n  content: Hello there\n" * 10_000
