@@ -19,6 +19,7 @@ _ROLES: Final[dict[str, Role]] = {
     "system": "system",
     "tool": "assistant",  # it holds the calls as well as what came of them
 }
+_LISTS: Final = ("compressed_messages", "messages")  # in this order, of what is kept their lengths
 
 
 def is_one(value: object) -> bool:
@@ -53,7 +54,7 @@ def read(value: dict[str, Any], name: str) -> ForeignConversation:
         )
         for at, one in enumerate(_said(value), 1)
     ]
-    bare = {k: kept for k, kept in value.items() if k not in {"messages", "compressed_messages"}}
+    counts = {name: len(value[name]) for name in _LISTS if isinstance(value.get(name), list)}
     return ForeignConversation(
         source=SOURCE,
         source_id=name,
@@ -61,7 +62,7 @@ def read(value: dict[str, Any], name: str) -> ForeignConversation:
         head=messages[-1].source_id if messages else None,
         title=name,
         model=value["model"],
-        raw=msgspec.json.encode({**bare, "older": older}),
+        raw=msgspec.json.encode({**value, **counts}),
     )
 
 

@@ -48,13 +48,15 @@ def read(value: dict[str, Any]) -> ForeignConversation:
         raise refused(SOURCE, "the conversation has no id")
     if not is_one(value):
         raise refused(SOURCE, "the conversation has no list of messages")
-    found = [_message(one, parent) for one, parent in _flat(value)]
+    flat = list(_flat(value))
+    found = [_message(one, parent) for one, parent in flat]
     messages, remarks = in_order(found)
     times = [one.created_at_ms for one in messages if one.created_at_ms is not None]
     if len({one.parent for one in messages}) < len(messages):
         remarks.append(HEAD_GUESSED)
     options = known(value.get("options"), dict) or {}
-    bare = {name: kept for name, kept in value.items() if name not in _LISTS}
+    order = [one.get("messageId") for one, _ in flat]
+    bare = {name: order if name in _LISTS else kept for name, kept in value.items()}
     return ForeignConversation(
         source=SOURCE,
         source_id=source_id,
@@ -70,16 +72,18 @@ def read(value: dict[str, Any]) -> ForeignConversation:
 
 
 def _flat(value: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Yield each message and the id of the one it is nested in; nothing recurses."""
-    lists = [value[name] for name in _LISTS if isinstance(value.get(name), list)]
-    ahead: list[tuple[Any, str | None]] = [(one, None) for found in lists for one in found]
+    """Yield each message and the id of the one it is nested in, as they stand; nothing recurses."""
+    ahead: list[tuple[Any, str | None]] = [
+        (one, None) for name in _LISTS if isinstance(value.get(name), list) for one in value[name]
+    ]
+    ahead.reverse()
     while ahead:
         one, parent = ahead.pop()
         if not isinstance(one, dict):
             continue
         yield one, parent
         id_ = known(one.get("messageId"), str)
-        ahead += [(below, id_) for below in known(one.get("children"), list) or []]
+        ahead += [(below, id_) for below in reversed(known(one.get("children"), list) or [])]
 
 
 def _message(one: dict[str, Any], nested_in: str | None) -> ForeignMessage:

@@ -46,8 +46,8 @@ def read(lines: Sequence[dict[str, Any]]) -> ForeignConversation:
     source_id = known(session.get("id"), str)
     if not source_id:
         raise refused(SOURCE, "the first line names no session")
-    found = [line.get("message") for line in lines[1:]]
-    messages, remarks = in_order([_message(one) for one in found if isinstance(one, dict)])
+    found = [line for line in lines[1:] if isinstance(line.get("message"), dict)]
+    messages, remarks = in_order([_message(line) for line in found])
     head = head_of(messages, session.get("currNode"), remarks)
     return ForeignConversation(
         source=SOURCE,
@@ -60,11 +60,12 @@ def read(lines: Sequence[dict[str, Any]]) -> ForeignConversation:
         updated_at_ms=whole_ms(session.get("lastModified")),
         pinned=session.get("pinned") is True,
         remarks=tuple(remarks),
-        raw=msgspec.json.encode(session),
+        raw=msgspec.json.encode({**session, "order": [line["message"]["id"] for line in found]}),
     )
 
 
-def _message(one: dict[str, Any]) -> ForeignMessage:
+def _message(line: dict[str, Any]) -> ForeignMessage:
+    one = line["message"]
     id_ = known(one.get("id"), str)
     if not id_:
         raise refused(SOURCE, "one of its messages has no id")
@@ -77,7 +78,7 @@ def _message(one: dict[str, Any]) -> ForeignMessage:
         parts=tuple(_parts(one)),
         model=known(one.get("model"), str),
         created_at_ms=whole_ms(one.get("timestamp")),
-        raw=msgspec.json.encode(one),
+        raw=msgspec.json.encode(line),
     )
 
 
