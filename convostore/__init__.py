@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from convostore.conversation import Conversation as Conversation
     from convostore.errors import ConvostoreError as ConvostoreError
     from convostore.exchange.importing import Import as Import
-    from convostore.exchange.importing import ImportReport as ImportReport
-    from convostore.exchange.importing import ImportResult as ImportResult
+    from convostore.exchange.outcomes import ImportReport as ImportReport
+    from convostore.exchange.outcomes import ImportResult as ImportResult
     from convostore.records import Message as Message
     from convostore.store import Store as Store
     from convostore.store import open as open  # noqa: A004 - the public verb
@@ -29,8 +29,8 @@ _HOME = {
     "Message": "convostore.records",
     "ConvostoreError": "convostore.errors",
     "Import": "convostore.exchange.importing",
-    "ImportReport": "convostore.exchange.importing",
-    "ImportResult": "convostore.exchange.importing",
+    "ImportReport": "convostore.exchange.outcomes",
+    "ImportResult": "convostore.exchange.outcomes",
 }
 
 

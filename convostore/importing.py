@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from convostore import clock
+from convostore.exchange.aside import Aside, Task, is_long
+from convostore.exchange.batches import Batches
 from convostore.exchange.fitting import Wish
 from convostore.exchange.importing import Import
 from convostore.exchange.limits import Limits
@@ -60,12 +63,36 @@ class Importing:
             tags=tuple(sorted({gate_tag(name) for name in tags})), restore=restore, dry_run=dry_run
         )
 
-        def records() -> Iterator[Found]:
-            if isinstance(source, str | os.PathLike) or hasattr(source, "read"):
-                from convostore.exchange.reading import open_export
+        most_bytes = self._opener.most_attachment_bytes
+        batches = _batches(source, format, limits or Limits(), wish, most_bytes)
+        return Import(self._owned, batches, wish, most_bytes=most_bytes)
 
-                named = cast("str | Path | BinaryIO", source)
-                return open_export(named, format=format, limits=limits or Limits())
-            return iter(source)
 
-        return Import(self._owned, records, wish, most_bytes=self._opener.most_attachment_bytes)
+def _batches(
+    source: str | Path | BinaryIO | Iterable[Found],
+    format: str | None,
+    limits: Limits,
+    wish: Wish,
+    most_bytes: int,
+) -> Batches | Aside:
+    """Return what reads *source*: a long file in a process of its own."""
+    now_ms = clock.now_ms()
+    if isinstance(source, str | os.PathLike):
+        task = Task(
+            path=os.fsencode(source),
+            format=format,
+            limits=limits,
+            wish=wish,
+            most_bytes=most_bytes,
+            now_ms=now_ms,
+        )
+        return Aside(task) if is_long(source) else task.batches()
+
+    def records() -> Iterator[Found]:
+        if hasattr(source, "read"):
+            from convostore.exchange.reading import open_export
+
+            return open_export(cast("BinaryIO", source), format=format, limits=limits)
+        return iter(source)
+
+    return Batches(records, wish, most_bytes=most_bytes, now_ms=now_ms)

@@ -15,7 +15,7 @@ import msgspec
 from convostore.errors import ConvostoreError, FormatError, InvalidTextError
 from convostore.formats.foreign import refused
 from convostore.ids import new_id
-from convostore.parts import AttachmentPart, OpaquePart, Part
+from convostore.parts import AttachmentPart, OpaquePart, Part, TextPart
 from convostore.storage.newcomers import ImportConversation, ImportedMessage
 from convostore.storage.ordering import MOST_TAGS
 from convostore.storage.originals import packed
@@ -91,6 +91,7 @@ class _Fitting:
     def __init__(self, foreign: ForeignConversation, now_ms: int) -> None:
         self.foreign, self.now_ms = foreign, now_ms
         self.replaced = 0  # characters
+        self._names: dict[str, str | None] = {}  # few stand at many messages
         times = [one.created_at_ms for one in foreign.messages if one.created_at_ms is not None]
         began = foreign.created_at_ms
         self.created_at_ms = self._past(min(times, default=now_ms) if began is None else began)
@@ -198,6 +199,9 @@ class _Fitting:
 
     def _part(self, part: Part) -> Part:
         """Return a part with texts that can be stored; almost always it is the same one."""
+        if type(part) is TextPart:  # by far the most
+            text = self._text(part.text)
+            return part if text is part.text else TextPart(text)
         if isinstance(part, OpaquePart | AttachmentPart):
             return part
         changed = {
@@ -231,10 +235,11 @@ class _Fitting:
 
     def _name(self, text: str | None) -> str | None:
         """Return what stands in lists, in one line; the whole of it is in the original."""
-        if text is None:
-            return None
+        if text is None or text in self._names:
+            return self._names[text] if text else None
         words = " ".join(self._text(text[: 4 * MOST_NAME]).split())
-        return words[:MOST_NAME] or None
+        found = self._names[text] = words[:MOST_NAME] or None
+        return found
 
     def _title(self, messages: Iterable[ImportedMessage]) -> tuple[str | None, str | None]:
         if title := self._name(self.foreign.title):

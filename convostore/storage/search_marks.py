@@ -34,13 +34,13 @@ MARK = Hot(
 def add_messages(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
     """Store new messages, those of each conversation in order, and mark them."""
     tx.many(ADD_MESSAGE, rows)
-    last: dict[tuple[str, str], int] = {}
+    last: dict[str, int] = {}  # they are of one owner
     marks = []
     for row in rows:
-        name = (row["owner_id"], row["conversation_id"])
-        if last.get(name) != row["seq"] - 1:
-            marks.append((*name, row["seq"]))
-        last[name] = row["seq"]
+        id_, seq = row["conversation_id"], row["seq"]
+        if last.get(id_) != seq - 1:
+            marks.append((row["owner_id"], id_, seq))
+        last[id_] = seq
     _leave(tx, marks)
 
 
