@@ -87,27 +87,26 @@ class Batches:
             for _ in islice(self._found, self._skip):
                 pass
         batch: Batch = []
-        messages = size = 0
         try:
-            for found in () if self.met_more else self._found:
-                if self.alone and _is_more(found):
-                    self.met_more = True
-                    break
-                ready = self._ready(found)
-                batch.append(ready)
-                if isinstance(ready, Ready):
-                    messages += len(ready.job.messages)
-                    size += _size(ready.job)
-                elif isinstance(ready, OwnConversation):
-                    messages += len(ready.messages)
-                    size += sum(len(one.text) for one in ready.messages)
-                if messages >= _MESSAGES or size >= _BYTES or len(batch) >= _CONVERSATIONS:
-                    break
+            self._fill(batch, self._found)
         except FormatError as error:  # what was read before it is stored first
             self._failed = error
             if not batch:
                 raise
         return batch
+
+    def _fill(self, batch: Batch, left: Iterator[Found]) -> None:
+        messages = size = 0
+        for found in () if self.met_more else left:
+            if self.alone and _is_more(found):
+                self.met_more = True
+                return
+            batch.append(ready := self._ready(found))
+            more_messages, more_bytes = _weight(ready)
+            messages += more_messages
+            size += more_bytes
+            if messages >= _MESSAGES or size >= _BYTES or len(batch) >= _CONVERSATIONS:
+                return
 
     def stop(self) -> None:
         """Do nothing: what is just being read is soon read."""
@@ -152,6 +151,11 @@ def _is_more(found: Found) -> bool:
     )
 
 
-def _size(job: ImportConversation) -> int:
-    texts = sum(len(one.text) + len(one.original) for one in job.messages)
-    return texts + len(job.original)
+def _weight(one: Ready | OwnConversation | ImportResult) -> tuple[int, int]:
+    """Return how many messages it has, and about how many bytes."""
+    if isinstance(one, ImportResult):
+        return 0, 0
+    if isinstance(one, OwnConversation):
+        return len(one.messages), sum(len(said.text) for said in one.messages)
+    texts = sum(len(said.text) + len(said.original) for said in one.job.messages)
+    return len(one.job.messages), texts + len(one.job.original)

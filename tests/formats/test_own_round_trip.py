@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from convostore.exchange.importing import ImportResult
+    from convostore.exchange.outcomes import ImportResult
     from convostore.parts import Part
     from convostore.store import Store
     from tests.engines import Where
