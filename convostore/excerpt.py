@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import lru_cache
 
-from convostore.words import pieces
+from convostore.query import Term
+from convostore.words import LONGEST_WORD, pieces, runs
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
-    from convostore.query import Term
     from convostore.words import Piece
 
     Mark: TypeAlias = tuple[int, int]
@@ -59,23 +60,51 @@ def _found(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
 
     It looks no further than the end of the first excerpt that would have them all: none is better.
     """
-    start = _skipped(text, terms)
-    return _scanned(text, start, terms) or (_scanned(text, 0, terms) if start else [])
+    if len(terms) == 1 and len(terms[0].stems) == 1 and text.isascii():
+        start = _skipped(text, terms[0])
+        return _scanned_for_one(text, start, terms[0]) or (
+            _scanned_for_one(text, 0, terms[0]) if start else []
+        )
+    return _scanned(text, terms)
 
 
-def _skipped(text: str, terms: Sequence[Term]) -> int:
+def _skipped(text: str, term: Term) -> int:
     """Return from where on a lone word is looked for: where a word begins as its stem does.
 
     Most words do; for one that does not the whole text is gone through. Only ASCII has small
     letters in the same places.
     """
-    if len(terms) != 1 or len(terms[0].stems) != 1 or not text.isascii():
-        return 0
-    found = re.search(rf"\b{re.escape(terms[0].stems[0])}", text.lower())
+    found = re.search(rf"\b{re.escape(term.stems[0])}", text.lower())
     return 0 if found is None else text.rfind(" ", 0, found.start()) + 1
 
 
-def _scanned(text: str, start: int, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
+def _scanned_for_one(text: str, start: int, term: Term) -> list[tuple[int, int, int]]:
+    """Do the same for a lone word, which most searches are for: a run of letters is known again."""
+    asked = term.stems[0], term.beginning, term.whole
+    found: list[tuple[int, int, int]] = []
+    stop = len(text)
+    for at, run in runs(text, start):
+        if at > stop:
+            break
+        places = _places if len(run) <= LONGEST_WORD else _places.__wrapped__
+        for begin, end in places(run, *asked):
+            found.append((at + begin, at + end, 0))
+            stop = min(stop, at + begin + WIDTH)
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _places(
+    run: str, stem: str, beginning: str | None, whole: str | None
+) -> tuple[tuple[int, int], ...]:
+    """Return where in a run of letters the word stands that is asked for."""
+    term = Term((stem,), beginning, whole)
+    return tuple(
+        (piece.start, piece.end) for piece in pieces(run) if _ends_here(term, deque((piece,)))
+    )
+
+
+def _scanned(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
     longest = max((len(term.stems) for term in terms), default=0)
     if not longest:
         return []
@@ -83,8 +112,7 @@ def _scanned(text: str, start: int, terms: Sequence[Term]) -> list[tuple[int, in
     found: list[tuple[int, int, int]] = []
     newest: dict[int, int] = {}  # of each term, where it began last
     stop = len(text)
-    for piece in pieces(text[start:]):
-        piece.start, piece.end = piece.start + start, piece.end + start
+    for piece in pieces(text):
         last.append(piece)
         for number, term in enumerate(terms):
             count = _ends_here(term, last)

@@ -121,6 +121,12 @@ class Piece:
         self.start, self.end, self.stem, self.forms = start, end, stem, forms
 
 
+def runs(text: str, start: int) -> Iterator[tuple[int, str]]:
+    """Yield where each run of letters begins, from *start* on, and the run."""
+    for found in _CHUNK.finditer(text, start, MOST_CHARACTERS):
+        yield found.start(), found[0]
+
+
 def pieces(text: str) -> Iterator[Piece]:
     """Yield the pieces of *text*, in order; of a very long text, those of its beginning."""
     for found in _CHUNK.finditer(text, 0, MOST_CHARACTERS):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from convostore import excerpt as module
 from convostore.excerpt import CUT, WIDTH, excerpt
 from convostore.query import parse
-from convostore.words import pieces
+from convostore.words import pieces, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +71,12 @@ def test_no_more_is_read_once_all_words_stand_together(monkeypatch: pytest.Monke
     """A long text with a common word costs no more than its beginning; rarer ones are gone for."""
     read: list[object] = []
 
-    def counting(text: str) -> Iterator[object]:
-        for piece in pieces(text):
+    def counting(text: str, *start: int) -> Iterator[object]:
+        for piece in runs(text, *start) if start else pieces(text):
             read.append(piece)
             yield piece
 
-    monkeypatch.setattr(module, "pieces", counting)
+    monkeypatch.setattr(module, "runs", counting)
     text = "the rail " + "x " * 200 + "pass the rail " + "and on " * 1000
     assert marked(text, "the") == ["the"]
     assert len(read) < 100
@@ -85,6 +85,7 @@ def test_no_more_is_read_once_all_words_stand_together(monkeypatch: pytest.Monke
     assert len(read) == 1
     assert marked("x " * 90 + "callSomeFunction", "function") == ["Function"]
     assert marked("x " * 90 + "\nskies", "sky") == ["skies"]
+    monkeypatch.setattr(module, "pieces", counting)
     read.clear()
     assert marked(text, "the rail pass") == ["pass", "the", "rail"]
     assert 200 < len(read) < 300
