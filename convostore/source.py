@@ -13,7 +13,7 @@ from convostore.storage.attachments import no_attachment
 from convostore.storage.originals import originals
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from convostore.records import ConversationDossier, ConversationRecord, Message, UsageRecord
     from convostore.storage.database import Database
@@ -61,12 +61,17 @@ class StoredSource:
         name = "" if at is None else at[1]
         return hashlib.sha256(f"convostore step {name}".encode()).hexdigest()[:12]
 
-    async def dossier(self, conversation_id: str) -> ConversationDossier | None:
-        """Read one conversation with what hangs on it; None when it is gone."""
+    async def dossiers(self, ids: Sequence[str]) -> tuple[ConversationDossier, ...]:
+        """Read conversations with what hangs on them, in the order of *ids*, without those gone."""
         at = await self._at()
         if at is None:
-            return None
-        return await dossiers.dossier(*at, conversation_id, binned=self._binned)
+            return ()
+        return await dossiers.dossiers(*at, ids, binned=self._binned)
+
+    async def messages_of(self, ids: Sequence[str]) -> dict[str, tuple[Message, ...]]:
+        """Read all messages of several conversations."""
+        at = await self._at()
+        return {} if at is None else await reads.messages_of(*at, ids)
 
     async def orphaned_usage(
         self, after_id: str | None, limit: int

@@ -17,6 +17,7 @@ from convostore.storage.guard import store_at
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
+_AT_ONCE_BYTES: Final = 1024 * 1024
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -71,9 +72,7 @@ class Target:
             file = _NewFile(path)
             try:
                 async with aclosing(pieces):
-                    async for piece in pieces:
-                        data = piece.encode() if isinstance(piece, str) else piece
-                        await asyncio.to_thread(file.write, data)
+                    await _write_all(file, pieces)
                 self._refuse_stores(path)
                 await asyncio.to_thread(file.publish)
             finally:
@@ -104,6 +103,20 @@ class Target:
             reason=reason,
             hint="Name another place with -o.",
         )
+
+
+async def _write_all(file: _NewFile, pieces: AsyncGenerator[str] | AsyncGenerator[bytes]) -> None:
+    """Write the pieces, small ones together: each goes to a thread, which takes its time."""
+    held: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        data = piece.encode() if isinstance(piece, str) else piece
+        held.append(data)
+        size += len(data)
+        if size >= _AT_ONCE_BYTES:
+            await asyncio.to_thread(file.write, b"".join(held))
+            held, size = [], 0
+    await asyncio.to_thread(file.write, b"".join(held))
 
 
 class _NewFile:

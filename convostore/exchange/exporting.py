@@ -13,9 +13,10 @@ import msgspec
 
 from convostore import clock
 from convostore.errors import FormatError
-from convostore.exchange import outgoing, steps
+from convostore.exchange import steps
 from convostore.exchange.counted import Count, ExportReport
 from convostore.exchange.layouts import LAYOUTS, PROGRAM, known_format, writer_of
+from convostore.exchange.outgoing import Passage
 from convostore.exchange.own_lines import OwnLines
 from convostore.exchange.telling import told
 from convostore.formats import jsonl
@@ -214,7 +215,7 @@ class _Export:
 
     async def each(self) -> AsyncGenerator[ConversationDossier]:
         """Yield those for which there is a file each."""
-        async for one in outgoing.each(self._source, self.ids):
+        async for one in Passage(self._source).each(self.ids):
             if self._step is None or self._step.changed(one.record):
                 yield one
 
@@ -227,11 +228,12 @@ class _Export:
         path: Path | None = None,
     ) -> AsyncGenerator[str]:
         """Return the text of a file with those conversations."""
-        ones = outgoing.each(self._source, ids)
+        passage = Passage(self._source)
+        ones = passage.each(ids)
         if self._kind != "jsonl":
             fitting = ones if self._step is None else _changed(ones, self._step)
             book = book and (ids is None or len(ids) > 1)
-            return told(self._source, fitting, writer_of(self._kind, book=book), self._count)
+            return told(passage, fitting, writer_of(self._kind, book=book), self._count)
         folder = f"{path.name}.attachments" if path and self._mode == "beside" else None
         first = jsonl.Header(
             version=jsonl.VERSION,
@@ -246,7 +248,7 @@ class _Export:
         beside = (
             self._beside(target, path.with_name(folder)) if target and path and folder else None
         )
-        lines = OwnLines(self._source, self._count, first, step=self._step, beside=beside)
+        lines = OwnLines(passage, self._count, first, step=self._step, beside=beside)
         return lines.told(ones)
 
     def _beside(self, target: Target, folder: Path) -> Beside:

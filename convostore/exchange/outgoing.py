@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from convostore.errors import ConversationNotFoundError
 from convostore.formats.writing import Node, Outline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from convostore.records import ConversationDossier, ConversationRecord, Message, UsageRecord
 
-MESSAGES_PER_READ: Final = 256
+MESSAGES_PER_READ: Final = 512
 _IDS_PER_READ: Final = 200
 _NODES_PER_READ: Final = 4096
+ItemT = TypeVar("ItemT")
 
 
 class ExportSource(Protocol):
@@ -41,8 +44,12 @@ class ExportSource(Protocol):
         """
         ...
 
-    async def dossier(self, conversation_id: str) -> ConversationDossier | None:
-        """Read one conversation in one transaction; None when it is gone."""
+    async def dossiers(self, ids: Sequence[str]) -> tuple[ConversationDossier, ...]:
+        """Read conversations, in the order of *ids*, all in one transaction; without those gone."""
+        ...
+
+    async def messages_of(self, ids: Sequence[str]) -> dict[str, tuple[Message, ...]]:
+        """Read all messages of several conversations, each's ascending."""
         ...
 
     async def orphaned_usage(
@@ -84,89 +91,163 @@ class ExportSource(Protocol):
         ...
 
 
-async def each(
-    source: ExportSource, ids: Sequence[str] | None
-) -> AsyncGenerator[ConversationDossier]:
-    """Read the conversations one after the other.
+class Passage:
+    """One way through conversations: each once, in order, the next ones read while one is told.
 
-    Of all of them, one that is purged meanwhile is no longer one of all; a chosen one is missed.
-
-    Raises:
-        ConversationNotFoundError: a chosen one was deleted meanwhile.
-        StoreError: the store cannot be read.
+    Conversations are read some at a time, and small ones with their messages.
     """
-    if ids is not None:
-        for chosen in ids:
-            one = await source.dossier(chosen)
-            if one is None:
+
+    def __init__(self, source: ExportSource) -> None:
+        self.source = source
+        self._held: dict[str, tuple[Message, ...]] = {}
+
+    async def each(self, ids: Sequence[str] | None) -> AsyncGenerator[ConversationDossier]:
+        """Read the conversations one after the other; None is all of them.
+
+        Of all of them, one that is purged meanwhile is no longer one of all; a chosen one is missed.
+
+        Raises:
+            ConversationNotFoundError: a chosen one was deleted meanwhile.
+            StoreError: the store cannot be read.
+        """
+        async with aclosing(ahead(self._groups(ids))) as groups:
+            async for group, held in groups:
+                self._held = held
+                for one in group:
+                    yield one
+
+    async def _groups(
+        self, ids: Sequence[str] | None
+    ) -> AsyncGenerator[tuple[list[ConversationDossier], dict[str, tuple[Message, ...]]]]:
+        """Yield conversations that are read together, with the messages of those that are small."""
+        async for part in self._ids(ids):
+            found = await self.source.dossiers(part)
+            if ids is not None and len(found) < len(part):
+                there = {one.record.id for one in found}
+                gone = next(id_ for id_ in part if id_ not in there)
                 raise ConversationNotFoundError(
-                    f"conversation {chosen} was deleted during the export"
+                    f"conversation {gone} was deleted during the export"
                 )
-            yield one
-        return
-    page = await source.conversation_ids(None, _IDS_PER_READ)
-    while page:
-        for listed in page:
-            one = await source.dossier(listed)
-            if one is not None:
-                yield one
-        page = await source.conversation_ids(page[-1], _IDS_PER_READ)
+            for group in _grouped(found):
+                said = [one.record.id for one in group if one.record.message_count]
+                small = len(group) > 1 or group[0].record.last_seq <= MESSAGES_PER_READ
+                yield group, await self.source.messages_of(said) if said and small else {}
 
-
-async def pages(
-    source: ExportSource, record: ConversationRecord
-) -> AsyncGenerator[tuple[Message, ...]]:
-    """Read the messages that were there when *record* was read.
-
-    Raises:
-        StoreError: the store cannot be read.
-    """
-    after = 0
-    while after < record.last_seq:
-        page = await source.messages_between(record.id, after, record.last_seq, MESSAGES_PER_READ)
-        if not page:
+    async def _ids(self, ids: Sequence[str] | None) -> AsyncGenerator[Sequence[str]]:
+        if ids is not None:
+            for at in range(0, len(ids), _IDS_PER_READ):
+                yield ids[at : at + _IDS_PER_READ]
             return
-        yield page
-        after = page[-1].seq
+        page = await self.source.conversation_ids(None, _IDS_PER_READ)
+        while page:
+            yield page
+            page = await self.source.conversation_ids(page[-1], _IDS_PER_READ)
+
+    async def pages(self, record: ConversationRecord) -> AsyncGenerator[tuple[Message, ...]]:
+        """Read the messages that were there when *record* was read.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if (held := self.held(record)) is not None:
+            if held:
+                yield held
+            return
+        async with aclosing(ahead(self._pages(record))) as pages:
+            async for page in pages:
+                yield page
+
+    async def _pages(self, record: ConversationRecord) -> AsyncGenerator[tuple[Message, ...]]:
+        after, last = 0, record.last_seq
+        while after < last:
+            page = await self.source.messages_between(record.id, after, last, MESSAGES_PER_READ)
+            if not page:
+                return
+            yield page
+            after = page[-1].seq
+
+    def held(self, record: ConversationRecord) -> tuple[Message, ...] | None:
+        """Return the messages of a small conversation; None where they have to be read."""
+        found = self._held.get(record.id)
+        if found and found[-1].seq > record.last_seq:  # said meanwhile
+            return tuple(one for one in found if one.seq <= record.last_seq)
+        return found
+
+    async def outline(self, record: ConversationRecord, *, originals: bool) -> Outline:
+        """Read the shape of a conversation as it was when *record* was read.
+
+        Args:
+            record: the conversation.
+            originals: it goes back to where it was imported from: its messages' ids there count.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        found: list[Node] = []
+        if (held := self.held(record)) is not None:
+            found = [Node(one.seq, one.parent_seq, one.id, one.source_id) for one in held]
+        after = record.last_seq if held is not None else 0
+        while after < record.last_seq:
+            page = await self.source.nodes(record.id, after, record.last_seq, _NODES_PER_READ)
+            if not page:
+                break
+            found += page
+            after = page[-1].seq
+        if not originals:
+            found = [Node(one.seq, one.parent_seq, one.id) for one in found]
+        return Outline(found, record.head_seq)
 
 
-async def outline(source: ExportSource, record: ConversationRecord, *, originals: bool) -> Outline:
-    """Read the shape of a conversation as it was when *record* was read.
+def _grouped(found: Sequence[ConversationDossier]) -> Iterator[list[ConversationDossier]]:
+    """Yield conversations whose messages are read together: a large one is alone."""
+    group: list[ConversationDossier] = []
+    messages = 0
+    for one in found:
+        count = one.record.last_seq
+        if group and messages + count > MESSAGES_PER_READ:
+            yield group
+            group, messages = [], 0
+        group.append(one)
+        messages += count
+    if group:
+        yield group
 
-    Args:
-        source: where to read.
-        record: the conversation.
-        originals: it goes back to where it was imported from: its messages' ids there count.
 
-    Raises:
-        StoreError: the store cannot be read.
-    """
-    found: list[Node] = []
-    after = 0
-    while after < record.last_seq:
-        page = await source.nodes(record.id, after, record.last_seq, _NODES_PER_READ)
-        if not page:
-            break
-        found += page if originals else (Node(one.seq, one.parent_seq, one.id) for one in page)
-        after = page[-1].seq
-    return Outline(found, record.head_seq)
+async def ahead(found: AsyncGenerator[ItemT]) -> AsyncGenerator[ItemT]:
+    """Yield what *found* does, and let it look for the next one meanwhile."""
+    reading = asyncio.ensure_future(_next(found))
+    try:
+        while (one := await reading) is not None:
+            reading = asyncio.ensure_future(_next(found))
+            yield one[0]
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
+        if not reading.cancelled():
+            reading.exception()  # whoever left earlier does not want to know
+        await found.aclose()
+
+
+async def _next(found: AsyncGenerator[ItemT]) -> tuple[ItemT] | None:
+    async for one in found:
+        return (one,)
+    return None
 
 
 class Fetching:
     """The messages of one conversation, in whatever order they are asked for; a page is held.
 
     Args:
-        source: where to read.
+        passage: reads.
         record: the conversation.
         originals: the origin's own objects are wanted too.
     """
 
-    def __init__(
-        self, source: ExportSource, record: ConversationRecord, *, originals: bool
-    ) -> None:
-        self._source, self._record, self._originals = source, record, originals
-        self._page: dict[int, Message] = {}
+    def __init__(self, passage: Passage, record: ConversationRecord, *, originals: bool) -> None:
+        self._source, self._record, self._originals = passage.source, record, originals
+        self._page = {one.seq: one for one in passage.held(record) or ()}
         self._raws: dict[int, bytes] = {}
+        self._raws_read = False
 
     async def conversation_raw(self) -> bytes:
         """Return the origin's own object of the conversation; empty where there is none.
@@ -190,9 +271,12 @@ class Fetching:
                 record.id, seq - 1, record.last_seq, MESSAGES_PER_READ
             )
             self._page = {one.seq: one for one in page}
-            if self._originals and page:
-                self._raws = await self._source.origins(record.id, seq, page[-1].seq)
+            self._raws_read = False
         one = self._page.get(seq)
         if one is None:
             return None
+        if self._originals and not self._raws_read:
+            self._raws_read = True
+            first, last = min(self._page), max(self._page)
+            self._raws = await self._source.origins(self._record.id, first, last)
         return one, b"" if one.status == "erased" else self._raws.get(seq, b"")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from convostore.exchange import outgoing
 from convostore.formats import jsonl
 from convostore.parts import AttachmentPart
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from convostore.exchange.counted import Count
-    from convostore.exchange.outgoing import ExportSource
+    from convostore.exchange.outgoing import Passage
     from convostore.exchange.steps import Step
     from convostore.records import ConversationDossier, Message
 
@@ -34,7 +33,7 @@ class OwnLines:
     """One file of our own format.
 
     Args:
-        source: where to read.
+        passage: reads.
         count: counts what goes out.
         first: the first line.
         step: what has changed, where not all is told.
@@ -43,14 +42,15 @@ class OwnLines:
 
     def __init__(
         self,
-        source: ExportSource,
+        passage: Passage,
         count: Count,
         first: jsonl.Header,
         *,
         step: Step | None = None,
         beside: Beside | None = None,
     ) -> None:
-        self._source, self._count, self._first = source, count, first
+        self._passage, self._count, self._first = passage, count, first
+        self._source = passage.source
         self._step, self._beside = step, beside
         self._told: set[str] = set()  # attachments whose bytes are in this file
 
@@ -91,8 +91,8 @@ class OwnLines:
         yield jsonl.conversation(one.record)
         if one.record.source is not None:
             yield jsonl.originals(owner, await self._source.origins(owner, 0, 0))
-        async for page in outgoing.pages(self._source, one.record):
-            yield "".join([jsonl.message(owner, message) for message in page])
+        async for page in self._passage.pages(one.record):
+            yield jsonl.messages(owner, page)
             self._count.told_message(len(page))
             if one.record.source is not None:
                 origins = await self._source.origins(owner, page[0].seq, page[-1].seq)

@@ -6,14 +6,14 @@ import base64
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from convostore.exchange import outgoing
+from convostore.exchange.outgoing import Fetching
 from convostore.parts import AttachmentPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from convostore.exchange.counted import Count
-    from convostore.exchange.outgoing import ExportSource, Fetching
+    from convostore.exchange.outgoing import ExportSource, Passage
     from convostore.formats.writing import Writer
     from convostore.records import ConversationDossier
 
@@ -42,7 +42,7 @@ class _Sheet:
 
 
 async def told(
-    source: ExportSource, ones: AsyncIterator[ConversationDossier], writer: Writer, count: Count
+    passage: Passage, ones: AsyncIterator[ConversationDossier], writer: Writer, count: Count
 ) -> AsyncGenerator[str]:
     """Yield one file: its beginning, the conversations, its end.
 
@@ -52,7 +52,7 @@ async def told(
     sheet = _Sheet()
     sheet.add(writer.opening())
     async for one in ones:
-        async with aclosing(_conversation(source, one, writer, count)) as texts:
+        async with aclosing(_conversation(passage, one, writer, count)) as texts:
             async for text in texts:
                 if sheet.add(text):
                     yield sheet.take()
@@ -63,17 +63,17 @@ async def told(
 
 
 async def _conversation(
-    source: ExportSource, one: ConversationDossier, writer: Writer, count: Count
+    passage: Passage, one: ConversationDossier, writer: Writer, count: Count
 ) -> AsyncGenerator[str]:
     originals = writer.origin is not None and writer.origin == one.record.source
-    shape = await outgoing.outline(source, one.record, originals=originals)
-    fetching = outgoing.Fetching(source, one.record, originals=originals)
+    shape = await passage.outline(one.record, originals=originals)
+    fetching = Fetching(passage, one.record, originals=originals)
     raw = await fetching.conversation_raw()
     for step in writer.conversation(one, shape, raw):
         if isinstance(step, str):
             yield step
             continue
-        async with aclosing(_message(source, fetching, writer, abs(step))) as texts:
+        async with aclosing(_message(passage.source, fetching, writer, abs(step))) as texts:
             async for text in texts:
                 yield text
         if step > 0:

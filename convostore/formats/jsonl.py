@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 
 from convostore.errors import FormatError
+from convostore.formats.writing import dumps
 from convostore.parts import TextPart
 from convostore.records import ConversationRecord, Message, RemoteThreadNote, UsageRecord
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "jsonl"
 VERSION: Final = 1
+_COMMA: Final = ord(",")
+_encoder: Final = msgspec.json.Encoder()
 NOT_A_LINE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, RecursionError)
 Scope: TypeAlias = Literal["all", "chosen"]
 Attachments: TypeAlias = Literal["base64", "beside", "reference"]
@@ -151,12 +154,32 @@ def unchanged(record: ConversationRecord) -> str:
     return _line("unchanged", fields)
 
 
+def messages(conversation_id: str, values: Iterable[Message]) -> str:
+    """Write the lines of messages; of a plain message its text stands there once."""
+    begin = f'{{"type":"message","conversation_id":{dumps(conversation_id)}'.encode()
+    lines = bytearray()
+    for value in values:
+        lines += begin
+        at = len(lines)
+        _encoder.encode_into(_plain(value) if _says_text_alone(value) else value, lines, at)
+        lines[at] = _COMMA  # in the place of the brace
+        lines += b"\n"
+    return lines.decode()
+
+
 def message(conversation_id: str, value: Message) -> str:
-    """Write a message's line; of a plain message its text stands there once."""
-    fields = msgspec.to_builtins(value)
-    if value.parts == (TextPart(value.text),):
-        del fields["parts"]
-    return _line("message", {"conversation_id": conversation_id, **fields})
+    """Write a message's line, as `messages` does."""
+    return messages(conversation_id, (value,))
+
+
+def _says_text_alone(value: Message) -> bool:
+    parts = value.parts
+    return len(parts) == 1 and type(parts[0]) is TextPart and parts[0].text == value.text
+
+
+def _plain(value: Message) -> Message:
+    """Return a message whose line has no parts."""
+    return msgspec.structs.replace(value, parts=msgspec.UNSET)
 
 
 def originals(conversation_id: str, found: dict[int, bytes]) -> str:

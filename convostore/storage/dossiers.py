@@ -15,12 +15,15 @@ from convostore.storage.rows import (
     USAGE_COLUMNS,
     conversation_from,
     remote_from,
+    to_json,
     usage_from,
 )
-from convostore.storage.statements import Hot, json_rows
+from convostore.storage.statements import Hot, json_rows, one_of
 from convostore.storage.tables import conversation, remote_thread, usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convostore.storage.database import Database
     from convostore.storage.statements import Row
 
@@ -48,11 +51,11 @@ _remotes = (
     )
     .scalar_subquery()
 )
-_dossier = select(*RECORD_COLUMNS, _usages, _remotes).where(
-    _OWNED, conversation.c.id == bindparam("id")
+_dossiers = select(*RECORD_COLUMNS, _usages, _remotes).where(
+    _OWNED, one_of(conversation.c.id, "ids")
 )
-_ANY_DOSSIER = Hot(_dossier)
-_DOSSIER = Hot(_dossier.where(*KEPT))
+_ANY_DOSSIERS = Hot(_dossiers)
+_DOSSIERS = Hot(_dossiers.where(*KEPT))
 _ORPHANED_USAGE = Hot(
     select(usage.c.conversation_id, *USAGE_COLUMNS, usage.c.id)
     .where(
@@ -85,18 +88,22 @@ async def orphaned_usage(
     return tuple((row[0], _usage_record(tuple(row[1:]))) for row in rows)
 
 
-async def dossier(
-    database: Database, owner_id: str, id: str, *, binned: bool = False
-) -> ConversationDossier | None:
-    """Read a conversation with its usage and remote threads, in one statement."""
-    rows = await database.read(_ANY_DOSSIER if binned else _DOSSIER, owner_id=owner_id, id=id)
-    if not rows:
-        return None
-    *columns, usages, remotes = rows[0]
+async def dossiers(
+    database: Database, owner_id: str, ids: Sequence[str], *, binned: bool = False
+) -> tuple[ConversationDossier, ...]:
+    """Read conversations with their usage and remote threads, in one statement, in the order of *ids*."""
+    hot = _ANY_DOSSIERS if binned else _DOSSIERS
+    rows = await database.read(hot, owner_id=owner_id, ids=to_json(list(ids)))
+    found = {one.record.id: one for one in map(_dossier, rows)}
+    return tuple(found[id_] for id_ in ids if id_ in found)
+
+
+def _dossier(row: Row) -> ConversationDossier:
+    *columns, usages, remotes = row
     return ConversationDossier(
         record=conversation_from(tuple(columns)),
-        usage=tuple(_usage_record(row) for row in sorted(_rows(usages), key=lambda row: row[-1])),
-        remotes=tuple(_note(row) for row in sorted(_rows(remotes))),
+        usage=tuple(_usage_record(one) for one in sorted(_rows(usages), key=lambda one: one[-1])),
+        remotes=tuple(_note(one) for one in sorted(_rows(remotes))),
     )
 
 

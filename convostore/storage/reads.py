@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,8 +16,9 @@ from convostore.storage.rows import (
     REMOTE_COLUMNS,
     messages_from,
     remote_from,
+    to_json,
 )
-from convostore.storage.statements import Hot, json_rows
+from convostore.storage.statements import Hot, json_rows, one_of
 from convostore.storage.tables import (
     IS_RUNNING,
     conversation,
@@ -25,6 +28,8 @@ from convostore.storage.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convostore.records import (
         Message,
         RemoteThread,
@@ -55,6 +60,15 @@ _BETWEEN = Hot(
     _messages.where(message.c.seq > bindparam("after"), message.c.seq <= bindparam("last"))
     .order_by(message.c.seq)
     .limit(bindparam("most"))
+)
+_OF_SEVERAL = Hot(
+    select(
+        message.c.conversation_id,
+        *MESSAGE_COLUMNS,
+        case((message.c.status == "streaming", _pieces), else_=None),
+    )
+    .where(message.c.owner_id == bindparam("owner_id"), one_of(message.c.conversation_id, "ids"))
+    .order_by(message.c.conversation_id, message.c.seq)
 )
 _UP_TO = Hot(_messages.where(message.c.seq <= bindparam("last")).order_by(message.c.seq))
 _IDS = Hot(
@@ -184,7 +198,9 @@ async def messages_between(
     database: Database, owner_id: str, conversation_id: str, *, after: int, last: int, most: int
 ) -> tuple[Message, ...]:
     """Read messages of the whole tree with after < seq <= last, ascending, at most *most*."""
-    rows = await database.read(
+    now_ms = clock.now_ms()
+    messages = await database.read_as(
+        lambda rows: messages_from(rows, now_ms),
         _BETWEEN,
         owner_id=owner_id,
         conversation_id=conversation_id,
@@ -192,8 +208,24 @@ async def messages_between(
         last=last,
         most=most,
     )
-    messages = messages_from(rows, clock.now_ms())
     return tuple(await _with_parents(database, owner_id, conversation_id, messages))
+
+
+async def messages_of(
+    database: Database, owner_id: str, ids: Sequence[str]
+) -> dict[str, tuple[Message, ...]]:
+    """Read all messages of several conversations, by conversation, ascending."""
+    now_ms = clock.now_ms()
+
+    def by_conversation(rows: list[Row]) -> dict[str, tuple[Message, ...]]:
+        return {
+            id_: tuple(messages_from((row[1:] for row in group), now_ms))
+            for id_, group in groupby(rows, key=itemgetter(0))
+        }
+
+    return await database.read_as(
+        by_conversation, _OF_SEVERAL, owner_id=owner_id, ids=to_json(list(ids))
+    )
 
 
 async def places_between(

@@ -45,13 +45,13 @@ class Shelf:
     """Conversations by id, and what was asked for."""
 
     def __init__(self) -> None:
-        self.dossiers: dict[str, ConversationDossier] = {}
+        self.kept: dict[str, ConversationDossier] = {}
         self.messages: dict[str, Sequence[Message]] = {}
         self.originals: dict[str, dict[int, bytes]] = {}
         self.largest_page = 0
 
     def put(self, dossier: ConversationDossier, messages: Sequence[Message]) -> None:
-        self.dossiers[dossier.record.id] = dossier
+        self.kept[dossier.record.id] = dossier
         self.messages[dossier.record.id] = messages
 
     def put_plain(self, number: int, *, title: str | None = None, turns: int = 1) -> str:
@@ -91,8 +91,8 @@ class Shelf:
                 )
             )
         record = ConversationRecord(
-            id=f"own-{len(self.dossiers):04}-{one.source_id}",
-            handle=f"{len(self.dossiers):08}",
+            id=f"own-{len(self.kept):04}-{one.source_id}",
+            handle=f"{len(self.kept):08}",
             title=one.title,
             title_source="imported",
             head_seq=seqs.get(one.head or ""),
@@ -109,13 +109,13 @@ class Shelf:
         return record.id
 
     async def find(self, ref: str) -> ConversationRecord:
-        for dossier in self.dossiers.values():
+        for dossier in self.kept.values():
             if ref in {dossier.record.id, dossier.record.handle}:
                 return dossier.record
         raise ConversationNotFoundError(f"no conversation {ref}")
 
     async def conversation_ids(self, after_id: str | None, limit: int) -> tuple[str, ...]:
-        ids = sorted(key for key in self.dossiers if after_id is None or key > after_id)
+        ids = sorted(key for key in self.kept if after_id is None or key > after_id)
         return tuple(ids[:limit])
 
     async def orphaned_usage(
@@ -141,8 +141,11 @@ class Shelf:
         found = self.originals.get(conversation_id, {})
         return {seq: raw for seq, raw in found.items() if first_seq <= seq <= last_seq}
 
-    async def dossier(self, conversation_id: str) -> ConversationDossier | None:
-        return self.dossiers.get(conversation_id)
+    async def dossiers(self, ids: Sequence[str]) -> tuple[ConversationDossier, ...]:
+        return tuple(self.kept[id_] for id_ in ids if id_ in self.kept)
+
+    async def messages_of(self, ids: Sequence[str]) -> dict[str, tuple[Message, ...]]:
+        return {id_: tuple(self.messages[id_]) for id_ in ids}
 
     async def messages_between(
         self, conversation_id: str, after_seq: int, last_seq: int, limit: int

@@ -16,9 +16,11 @@ import pytest
 
 from convostore import targets
 from convostore.errors import ConversationNotFoundError, FormatError, StoreFullError
+from convostore.exchange.outgoing import MESSAGES_PER_READ
 from tests.formats.conftest import export_files, export_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from convostore.records import ConversationDossier
@@ -85,15 +87,15 @@ async def test_trailing_slash_means_a_folder(shelf: Shelf, tmp_path: Path) -> No
 @pytest.mark.asyncio
 async def test_long_conversations_and_long_lists_are_read_in_pages(shelf: Shelf) -> None:
     """Never more than a page is asked for, and nothing is missed between two pages."""
-    shelf.put_plain(1, turns=200)
+    shelf.put_plain(1, turns=MESSAGES_PER_READ)
     for number in range(2, 420):
         shelf.put_plain(number, turns=0)
     pieces = [piece async for piece in export_text(shelf, None)]
     text = "".join(pieces)
-    assert text.count('"type":"message"') == 400
+    assert text.count('"type":"message"') == 2 * MESSAGES_PER_READ
     assert text.count('"type":"conversation"') == 419
-    assert shelf.largest_page == 256
-    assert max(piece.count("\n") for piece in pieces) == 256
+    assert shelf.largest_page == MESSAGES_PER_READ
+    assert max(piece.count("\n") for piece in pieces) == MESSAGES_PER_READ
 
 
 @pytest.mark.asyncio
@@ -132,12 +134,12 @@ async def test_conversation_deleted_meanwhile_is_missed_only_if_chosen(
     """Of all conversations it is no longer one; by name its absence is an error."""
     shelf.put_plain(1)
     shelf.put_plain(2)
-    kept = shelf.dossiers["id-0002"]
+    kept = shelf.kept["id-0002"]
 
-    async def only_the_second(conversation_id: str) -> ConversationDossier | None:
-        return kept if conversation_id == "id-0002" else None
+    async def only_the_second(ids: Sequence[str]) -> tuple[ConversationDossier, ...]:
+        return (kept,) if "id-0002" in ids else ()
 
-    monkeypatch.setattr(shelf, "dossier", only_the_second)
+    monkeypatch.setattr(shelf, "dossiers", only_the_second)
     report = await export_files(shelf, None, to=tmp_path / "all.jsonl")
     assert report.conversations == 1
     with pytest.raises(ConversationNotFoundError):
@@ -197,12 +199,12 @@ async def test_cancelled_export_leaves_the_older_file(shelf: Shelf, tmp_path: Pa
     file.write_text("older")
     reading = asyncio.Event()
 
-    async def never(conversation_id: str) -> ConversationDossier | None:
+    async def never(ids: Sequence[str]) -> tuple[ConversationDossier, ...]:
         reading.set()
         await asyncio.Event().wait()
-        return None
+        return ()
 
-    shelf.dossier = never  # type: ignore[method-assign] # a source that stalls
+    shelf.dossiers = never  # type: ignore[method-assign] # a source that stalls
     export = asyncio.create_task(export_files(shelf, None, to=file))
     await reading.wait()
     assert len(names(tmp_path)) == 2
@@ -222,11 +224,11 @@ KILLED = """
             return "0123456789ab"
         async def conversation_ids(self, after_id, limit):
             return (str(int(after_id or 0) + 1),)
-        async def dossier(self, id):
-            if int(id) == 500:
+        async def dossiers(self, ids):
+            if int(ids[0]) == 500:
                 print("half", flush=True)
                 sys.stdin.read()
-            return ConversationDossier(record=ConversationRecord(id=id, handle=id))
+            return [ConversationDossier(record=ConversationRecord(id=id, handle=id)) for id in ids]
 
     asyncio.run(export_files(Endless(), Wish(), to=sys.argv[1]))
 """

@@ -118,7 +118,7 @@ async def test_what_was_added_here_hangs_below_what_was_imported(shelf: Shelf, f
     file = next(one.values[0] for one in samples(format) if folder in str(one.values[0]))
     one = READERS[format](conversations(file)[0])
     id_ = shelf.put_foreign(one)
-    dossier, messages = shelf.dossiers[id_], list(shelf.messages[id_])
+    dossier, messages = shelf.kept[id_], list(shelf.messages[id_])
     head = dossier.record.head_seq
     assert head is not None
     new = Message(

@@ -147,9 +147,9 @@ async def test_page_of_a_deep_tree_is_not_deep(shelf: Shelf) -> None:
         )
     id_ = shelf.put_plain(1)
     record = msgspec.structs.replace(
-        shelf.dossiers[id_].record, head_seq=None, last_seq=2_000, message_count=2_000
+        shelf.kept[id_].record, head_seq=None, last_seq=2_000, message_count=2_000
     )
-    shelf.put(msgspec.structs.replace(shelf.dossiers[id_], record=record), messages)
+    shelf.put(msgspec.structs.replace(shelf.kept[id_], record=record), messages)
     seen = Seen(await page_of(shelf))
     assert seen.deepest < 60
     assert seen.text.count("t1999") == 1

@@ -182,7 +182,11 @@ SERVED: dict[str, tuple[Any, str]] = {
         "autoindex_conversation_1 (owner_id=? AND id=?)",
     ),
     "a message's place": (reads._SEQ_OF, "message_id"),
-    "a dossier": (dossiers._DOSSIER, "usage_message"),
+    "dossiers": (dossiers._DOSSIERS, "usage_message"),
+    "messages of several": (
+        reads._OF_SEVERAL,
+        "autoindex_message_1 (owner_id=? AND conversation_id=?",
+    ),
     "messages by a list of ids": (appends._BY_ID, "message_id (owner_id=? AND id=?)"),
     "a list of idempotency keys": (
         turns._BY_KEY,

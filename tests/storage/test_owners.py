@@ -133,7 +133,7 @@ async def test_every_read_of_another_owners_conversation_is_empty(store: Store) 
     assert await reads.answers(*at, chat.id, 1) == ()
     assert await reads.seq_of(*at, chat.id, ids) is None
     assert await reads.remote_of(*at, chat.id, 3) is None
-    assert await dossiers.dossier(*at, chat.id) is None
+    assert await dossiers.dossiers(*at, [chat.id]) == ()
     assert await reads.running_replies(*at) == []
     assert await dossiers.conversation_ids(*at, None, 99) == (bob.id,)
 
