@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, select, union_all
 
 from convostore.errors import AmbiguousHandleError, ConversationNotFoundError
-from convostore.handles import fold_handle, fold_id, is_handle_like
+from convostore.handles import ID_LENGTH, fold_handle, fold_id, is_handle_like
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.kept import BINNED, KEPT
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from
@@ -156,7 +156,8 @@ async def _named(
     if not _is_storable(ref):
         return None
     by_id, by_key, by_handle = where
-    for hot, name, value in ((by_id, "id", fold_id(ref)), (by_key, "key", ref)):
+    tried = [(by_id, "id", fold_id(ref))] if len(ref) == ID_LENGTH else []
+    for hot, name, value in (*tried, (by_key, "key", ref)):
         rows = await database.read(hot, owner_id=owner_id, **{name: value})
         if rows:
             return conversation_from(rows[0])
