@@ -1,0 +1,79 @@
+"""Files of other programs, imported into a store and exported again in their own format."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convostore.exchange.exporting import TextExport
+from convostore.testing import temporary, temporary_store
+from tests.formats.counting import conversations
+from tests.formats.samples import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convostore.store import Store
+    from tests.engines import Where
+
+FILES = [
+    pytest.param(app, one.values[0], id=one.id, marks=one.marks)
+    for app, others in (
+        (
+            "chatgpt",
+            (
+                "librechat.chatgpt-citations.json",
+                "librechat.chatgpt-export.json",
+                "librechat.chatgpt-tree.json",
+            ),
+        ),
+        ("claude", ()),
+        ("openwebui", ("librechat.openwebui-export.json",)),
+    )
+    for one in samples(app, *others)
+]
+
+
+@pytest.fixture(autouse=True)
+def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `temporary_store` make its stores on the engine of the test."""
+    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
+
+
+async def exported(store: Store, app: str) -> list[dict[str, Any]]:
+    """Export all in a format, and return the conversations."""
+    text = await store.export(format=app)
+    assert isinstance(text, TextExport)
+    found: list[dict[str, Any]] = json.loads("".join([piece async for piece in text]))
+    assert text.report.losses == {}
+    return found
+
+
+def by_id(values: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return conversations by what their program calls them."""
+    return {
+        str(one.get("conversation_id") or one.get("id") or one.get("uuid")): one for one in values
+    }
+
+
+@pytest.mark.parametrize(("app", "file"), FILES)
+@pytest.mark.asyncio
+async def test_import_and_export_give_back_the_same_structure(app: str, file: Path) -> None:
+    """Every key, null, number and order is as it was; so it is by way of our own export."""
+    async with temporary_store() as store:
+        kept = [one.source_id async for one in store.import_(file) if one.outcome == "added"]
+        values = by_id(conversations(file))
+        found = await exported(store, app)
+        assert kept
+        assert by_id(found) == {id_: values[id_] for id_ in kept if id_ is not None}
+        copy = await store.export()
+        assert isinstance(copy, TextExport)
+        lines = "".join([piece async for piece in copy])
+        own = store.for_owner("own")
+        report = await own.import_(BytesIO(lines.encode())).finish()
+        assert report.added == len(kept)
+        assert by_id(await exported(own, app)) == by_id(found)
