@@ -86,8 +86,11 @@ def _deep(raw: bytes, limits: Limits) -> tuple[Any, list[str]]:
     depth = max(accumulate(map(_STEPS.__getitem__, brackets)))
     if depth > limits.depth:
         raise UndecodableError(f"it is nested more than {limits.depth:,} levels deep")
+    builder = ijson.ObjectBuilder()
     try:
-        return next(ijson.items(io.BytesIO(raw), "", use_float=True)), []
-    except (ijson.JSONError, StopIteration, UnicodeDecodeError) as error:
+        for event, value in ijson.basic_parse(io.BytesIO(raw), use_float=True):
+            builder.event(event, value)
+    except (ijson.JSONError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise UndecodableError(f"it is no JSON: {reason}") from None
+    return builder.value, []

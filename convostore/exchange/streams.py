@@ -47,6 +47,14 @@ class Stream:
             return self._back.pop()
         return self._source.read(PIECE_BYTES)
 
+    def block(self, size: int) -> bytes:
+        """Return so many bytes or some more, all that are left where there are fewer."""
+        held, length = [], 0
+        while length < size and (piece := self.piece()):
+            held.append(piece)
+            length += len(piece)
+        return b"".join(held)
+
     def pieces(self) -> Iterator[bytes]:
         """Yield the pieces to the end."""
         while piece := self.piece():
@@ -59,11 +67,7 @@ class Stream:
 
     def look(self, size: int) -> bytes:
         """Return so many bytes, or all that are left, and leave them where they are."""
-        held, length = [], 0
-        while length < size and (piece := self.piece()):
-            held.append(piece)
-            length += len(piece)
-        whole = b"".join(held)
+        whole = self.block(size)
         self.put_back(whole)
         return whole[:size]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from convostore.exchange.blocks import Blocks, values_in
 from convostore.exchange.brackets import Brackets
 from convostore.exchange.limits import MIB
 from convostore.exchange.streams import SPACE
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from convostore.exchange.streams import Stream
 
 _BETWEEN: Final = SPACE + b","
+_BLOCK_BYTES: Final = MIB // 2
 _LOOKS_BYTES: Final = MIB  # so far the file is looked into for lines, and a value for a wrapper
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _KEYS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"\s*:', re.DOTALL)
@@ -29,7 +31,6 @@ _GOES_ON: Final = (b",", b"[", b"{", b":")
 _WRAPPERS: Final = 4  # levels of objects around the records
 _TRIES: Final = 64  # values that are looked at before it is said that there is none
 _ARRAYS: Final = 100  # of one wrapper
-_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _CUT_OFF: Final = "the file ends in the middle of it"
 
 
@@ -118,18 +119,31 @@ def _line(raw: bytes | None, number: int, limits: Limits) -> Iterator[Record]:
 def _array(stream: Stream, limits: Limits) -> Iterator[Record]:
     """Yield what stands in an array, from the bracket that opens it to the one that closes it."""
     stream.put_back(stream.piece()[1:])
-    brackets, held = Brackets(), _Held(limits.record_bytes)
-    for piece in stream.pieces():
-        cuts, end = brackets.cuts(piece)
+    brackets, held, blocks = Brackets(), _Held(limits.record_bytes), Blocks()
+    while block := stream.block(_BLOCK_BYTES):
+        if not held.size:  # it begins with a value
+            block = block.lstrip(_BETWEEN)
+            several, start = blocks.values_of(block)
+            for raw in several:
+                yield from _item(raw if len(raw) <= limits.record_bytes else None, limits)
+            if several:
+                stream.put_back(block[start:])
+                continue
+        cuts, end = brackets.cuts(block)
         start = 0
         for cut in cuts:
-            yield from _item(held.take(piece[start:cut]), limits)
+            yield from _item(held.take(block[start:cut]), limits)
             start = cut
         if end is not None:
-            stream.put_back(piece[end + 1 :])
-            yield from _item(held.take(piece[start:end]), limits)
+            stream.put_back(block[end + 1 :])
+            yield from _item(held.take(block[start:end]), limits)
             return
-        held.add(piece[start:])
+        if cuts:
+            blocks.learn(block, cuts[0])
+            stream.put_back(block[start:])
+            brackets = Brackets()
+        else:
+            held.add(block)
     if held.take(b"") == b"":
         yield Record("the end", spoiled="the file ends before its array does")
     else:
@@ -143,10 +157,8 @@ def _item(raw: bytes | None, limits: Limits) -> Iterator[Record]:
     elif raw.startswith((b"{", b"[")):
         yield Record("", raw)
     elif raw:
-        try:
-            yield from (Record("", bytes(one)) for one in _LIST.decode(b"[" + raw + b"]"))
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            yield Record("", raw)  # what is wrong with it is told where it is decoded
+        # What is wrong with it is told where it is decoded.
+        yield from (Record("", one) for one in values_in(raw) or [raw])
 
 
 def _object(stream: Stream, limits: Limits, is_one: Callable[[bytes], bool]) -> Iterator[Record]:
@@ -228,21 +240,25 @@ def _too_long(limits: Limits) -> str:
 
 
 class _Held:
-    """What was read of a record so far; no more than a limit."""
+    """What was read of a record so far; no more than a limit.
+
+    Attributes:
+        size: how much, in bytes.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._pieces: list[bytes] = []
-        self._size = 0
+        self.size = 0
 
     def add(self, piece: bytes) -> None:
         """Hold one piece more."""
-        self._size += len(piece)
-        self._pieces = [*self._pieces, piece] if self._size <= self._limit else []
+        self.size += len(piece)
+        self._pieces = [*self._pieces, piece] if self.size <= self._limit else []
 
     def take(self, piece: bytes) -> bytes | None:
         """Return all with this last *piece*, and hold nothing; None if it is longer than the limit."""
         self.add(piece)
-        whole = b"".join(self._pieces).strip(_BETWEEN) if self._size <= self._limit else None
-        self._pieces, self._size = [], 0
+        whole = b"".join(self._pieces).strip(_BETWEEN) if self.size <= self._limit else None
+        self._pieces, self.size = [], 0
         return whole

@@ -266,15 +266,25 @@ def test_what_was_opened_is_closed_and_what_was_given_is_not() -> None:
         list(export)
 
 
+def test_spoiled_records_among_many_hide_no_other() -> None:
+    """What is cut out many at a time is cut out one by one where one of them is spoiled."""
+    rows = [json.dumps(chat(f"c{n}", '} , {"id": ' * (n % 50))) for n in range(4000)]
+    spoil = {7: '{"id": tru}', 1500: '{"id": [}]', 2999: '{"id": NaN}', 3999: "7"}
+    for number, spoiled in spoil.items():
+        rows[number] = spoiled
+    found = told(read(f"[{', '.join(rows)}] ".encode()))
+    assert found == [f"record {n + 1}!" if n in spoil else f"c{n}" for n in range(4000)]
+
+
 def test_how_much_was_read_is_known_of_files_alone(tmp_path: Path) -> None:
     """It grows from nothing to all; of a stream nobody can say."""
     file = tmp_path / "a.json"
-    file.write_bytes(json.dumps([chat(f"c{n}", "x" * 50_000) for n in range(20)]).encode())
+    file.write_bytes(json.dumps([chat(f"c{n}", "x" * 50_000) for n in range(40)]).encode())
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         packed.write(file, "conversations.json")
     database = HERE / "llm-logs" / "generated.llm-0.36.logs.db"
-    for path, count in ((file, 20), (archive, 20), (tmp_path, 20), (database, 7)):
+    for path, count in ((file, 40), (archive, 40), (tmp_path, 40), (database, 7)):
         with open_export(path) as export:
             parts = [export.part_read for _ in export]
         assert len(parts) == count
@@ -283,4 +293,4 @@ def test_how_much_was_read_is_known_of_files_alone(tmp_path: Path) -> None:
         assert (parts[0] or 0) < 0.5
         assert parts[-1] == 1
     with file.open("rb") as stream, open_export(stream) as export:
-        assert [export.part_read for _ in export] == [None] * 20
+        assert [export.part_read for _ in export] == [None] * 40

@@ -70,8 +70,10 @@ def test_each_conversation_is_found_once(data: st.DataObject) -> None:
     raw = written(data, ones)
     source = Trickle(raw, data.draw(st.sampled_from([7, 16, 64, 1000])))
     looks = data.draw(st.sampled_from([16, 200, 1000, MIB]))
+    block = data.draw(st.sampled_from([16, 500, 2000, MIB]))
     with (
         mock.patch.object(values, "_LOOKS_BYTES", looks),
+        mock.patch.object(values, "_BLOCK_BYTES", block),
         open_export(source) as export,  # type: ignore[arg-type]  # it can do what is asked of it
     ):
         found = list(export)
