@@ -11,7 +11,9 @@ import pytest
 
 import convostore
 
-HEAVY = {"sqlalchemy", "aiosqlite", "aiohttp", "alembic", "rich", "platformdirs", "asyncio"}
+HEAVY = {
+    "sqlalchemy", "aiosqlite", "aiohttp", "alembic", "rich", "platformdirs", "asyncio", "ijson", "yaml"
+}  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -40,6 +40,12 @@ def found_in_members(
 ) -> Iterator[Found]:
     """Yield what is found in the files of an export, those that its manifest names first.
 
+    Args:
+        members: the files.
+        limits: how much.
+        format: whose every conversation has to be; None for any.
+        progress: counts the bytes of the files that may hold conversations.
+
     Raises:
         NothingKnownError: none of them holds a conversation; nothing was yielded then.
     """
@@ -119,13 +125,13 @@ def _of_member(
     """Yield what is found in one file; that it cannot be read is found, too."""
     try:
         if member.path is not None and member.base.lower().endswith(_DATABASES):
-            founds = found_in_database(member.path, limits, format, Progress())
-            yield from _placed(member, founds)
+            founds = found_in_database(member.path, limits, None, Progress())
+            yield from _placed(member, founds, format)
             progress.done += member.size
             return
         with member.open() as file:
             stream = Stream(progress.counting(file))
-            yield from _placed(member, found_in_text(stream, name, limits, format))
+            yield from _placed(member, found_in_text(stream, name, limits, None), format)
     except NothingKnownError as error:
         if error.spoiled is None:
             yield _beside(member)
@@ -137,11 +143,13 @@ def _of_member(
         yield Refused(where=member.name, reason=error.strerror or str(error))
 
 
-def _placed(member: Member, founds: Iterable[Found]) -> Iterator[Found]:
-    """Yield what is found, with the file before its place."""
+def _placed(member: Member, founds: Iterable[Found], format: str | None) -> Iterator[Found]:
+    """Yield what is found, with the file before its place; nothing of another format than asked."""
     for found in founds:
         if isinstance(found, ForeignConversation):
-            yield found
+            asked = format in {None, found.source}
+            reason = f"conversation {found.source_id} is of {found.source}, not of {format}"
+            yield found if asked else Refused(where=member.name, reason=reason)
         else:
             yield msgspec.structs.replace(found, where=f"{member.name}: {found.where}")
 

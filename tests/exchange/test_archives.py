@@ -171,6 +171,21 @@ def test_archive_of_claude() -> None:
     assert told(found) == ["c-branched", "c-empty", "projects.json!"]
 
 
+def test_a_format_that_is_named_is_the_only_one_that_is_taken() -> None:
+    """Other conversations are refused by name; what stands beside is no refusal."""
+    row = b'{"messages": [{"role": "user", "content": "Hi"}]}'
+    raw = packed({"a.json": b"[%s]" % A, "b.json": row, "user.json": b'{"id": 1}'})
+    with open_export(io.BytesIO(raw), "chatgpt") as export:
+        found = list(export)
+    assert [type(one) for one in found] == [ForeignConversation, Refused, Opaque]
+    assert "is of openai, not of chatgpt" in str(found[1])
+    with (
+        open_export(io.BytesIO(raw), "claude") as export,
+        pytest.raises(FormatError, match="is of chatgpt, not of claude"),
+    ):
+        next(export)
+
+
 def evil(change: Callable[[zipfile.ZipInfo], Any], name: str = "a.json") -> bytes:
     """Return an archive with a member that is said to be something else."""
     written = io.BytesIO()
