@@ -30,7 +30,7 @@ from convostore.formats.own import SOURCE as OWN
 from convostore.paths import OddPathError, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -61,7 +61,7 @@ class Export:
     """
 
     def __init__(
-        self, name: str, founds: Iterator[Found], opened: ExitStack, progress: Progress
+        self, name: str, founds: Generator[Found], opened: ExitStack, progress: Progress
     ) -> None:
         self.name = name
         self._founds = founds
@@ -91,8 +91,9 @@ class Export:
             raise _unreadable(self.name, error) from error
 
     def close(self) -> None:
-        """Close what was opened for it; a stream that was handed in stays open."""
-        self._opened.close()
+        """Read no further, and close what was opened; a stream that was handed in stays open."""
+        with self._opened:
+            self._founds.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -150,7 +151,7 @@ def open_export(
 
 def _of_folder(
     folder: Path, limits: Limits, format: str | None, progress: Progress
-) -> Iterator[Found]:
+) -> Generator[Found]:
     yield from found_in_members(members_of_folder(folder, limits), limits, format, progress)
 
 
@@ -163,7 +164,7 @@ class _File:
         self._file, self._path = file, path
         self._limits, self._opened = limits, opened
 
-    def founds(self, format: str | None, progress: Progress) -> Iterator[Found]:
+    def founds(self, format: str | None, progress: Progress) -> Generator[Found]:
         """Yield what is found in it, by what it begins with."""
         head, limits = self._file.read(_MAGIC_BYTES), self._limits
         if head == SQLITE:

@@ -84,5 +84,6 @@ def _pointed_at(part: Part) -> str | None:
     pointer = known(inner.get("asset_pointer"), str) or ""
     for scheme in _SCHEMES:
         if pointer.startswith(scheme):
-            return file_id_of(pointer[len(scheme) :])
+            found = _ID.search(pointer, len(scheme))  # a page of a file has more around it
+            return found[0] if found else None
     return None
