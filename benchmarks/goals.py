@@ -59,6 +59,7 @@ def goals() -> list[Goal]:
         *_streams(),
         *_reads(),
         *_libraries(),
+        *_imports(),
         *_commands(),
         *_on_a_server(),
     ]
@@ -332,6 +333,33 @@ def _libraries() -> list[Goal]:
         ),
     ]
     return found
+
+
+def _imports() -> list[Goal]:
+    what = "import from a file of ChatGPT's"
+    return [
+        Goal(
+            what=f"{what}: messages a second",
+            against="",
+            value=_median("import", "messages_per_s"),
+            must=20_000.0,
+            better="more",
+            unit="",
+        ),
+        Goal(
+            what=f"{what}: of its rows by hand",
+            against="executemany",
+            value=_median("import", "of_hand"),
+            better="more",
+        ),
+        Goal(
+            what=f"{what}: memory for four times as much",
+            against="a quarter",
+            value=_median("import", "peak_grown_mib"),
+            must=16.0,
+            unit="MiB",
+        ),
+    ]
 
 
 def _lists_and_searches(name: str, of: str) -> list[Goal]:

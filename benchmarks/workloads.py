@@ -57,6 +57,7 @@ class Scale:
         library: messages of the library, of conversations as long as chats are.
         ones: conversations of one message each, of another library.
         huge: messages of a third, on the disk; 0 is none.
+        imported: messages of a file that is imported.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Scale:
     library: int
     ones: int
     huge: int
+    imported: int
     lengths: tuple[int, ...] = field(default=(10, 1_000, 10_000))
 
 
@@ -95,6 +97,7 @@ QUICK = Scale(
     library=4_000,
     ones=4_000,
     huge=0,
+    imported=40_000,
 )
 FULL = Scale(
     name="full",
@@ -113,6 +116,7 @@ FULL = Scale(
     library=1_000_000,
     ones=1_000_000,
     huge=10_000_000,
+    imported=400_000,
 )
 _OWN = (OURS, SAME, LIMIT)
 
@@ -125,6 +129,7 @@ def workloads(scale: Scale) -> tuple[Workload, ...]:
         *_growth(scale),
         *_reads(scale),
         *_libraries(scale),
+        *_imports(scale),
         *_streams(scale),
         *_on_a_server(scale),
     )
@@ -315,6 +320,19 @@ def _library(
             )
             for id_, (title, verb, arguments) in once.items()
         ),
+    ]
+
+
+def _imports(scale: Scale) -> list[Workload]:
+    return [
+        Workload(
+            id="import",
+            title=f"import of {scale.imported:,} messages from a file of ChatGPT's",
+            place="disk",
+            systems=(OURS,),
+            within_s=600.0,
+            measure={"do": "once", "verb": "imports", "arguments": [scale.imported]},
+        )
     ]
 
 

@@ -9,6 +9,8 @@ from convostore.storage import search as index
 from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from convostore.opener import Opener
     from convostore.owned import Owned
 
@@ -65,6 +67,18 @@ class Seeking:
         if page.unindexed and await close_dead_replies(database, owner_id):
             return await index.find_page(database, owner_id, asked)
         return page
+
+    async def index(self) -> AsyncGenerator[int]:
+        """Index what is not indexed yet, of all owners; yield how many texts each step has added.
+
+        Writers do it by themselves when they have nothing else to do, and searches for half a
+        second. After an import there may be more than that. Left early, it goes on by itself.
+
+        Raises:
+            StoreError: the store cannot be opened or written.
+        """
+        async for count in index.index_marked((await self._opener.opened()).database):
+            yield count
 
     async def reindex(self) -> int:
         """Make the search index again, of all owners, and return how many texts are in it.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import convostore
 from benchmarks.byhand import shelf
 from benchmarks.driving import ANSWER, ANSWER_LENGTH
+from benchmarks.ours.importing import Importing
 from benchmarks.ours.libraries import Libraries
 from benchmarks.ours.replies import Instant, Paced
 from benchmarks.stopwatch import percentile
@@ -26,7 +27,7 @@ READERS = 3  # turns until each of its reading connections has been used
 BIG_PAGE = 200  # for getting quickly to a far one
 
 
-class Convostore(Libraries):
+class Convostore(Libraries, Importing):
     """A store and its conversations."""
 
     plain: ClassVar[bool] = False

@@ -95,6 +95,8 @@ async def _import(invocation: Invocation, wish: Wish) -> None:
             done = True
         finally:
             await _tell(work.report, notes, as_json=wish.as_json, done=done)
+            if done and work.report.messages and not work.report.dry_run:
+                await _index(store)
             await store.aclose()
     if refused := work.report.refused:
         raise FormatError(
@@ -104,6 +106,15 @@ async def _import(invocation: Invocation, wish: Wish) -> None:
             reason="refused records",
             hint="each is named above, with its place in the file",
         )
+
+
+async def _index(store: Store) -> None:
+    """Let it be found by search; whoever has no time for it leaves it to later searches."""
+    from convostore.cli.progress import counting
+
+    with counting("texts indexed for search") as count:
+        async for indexed in store.index():
+            count(indexed)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ is what is just read and what is just stored, however long the file is.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,7 +27,7 @@ from convostore.exchange.restoring import restored
 from convostore.formats.own import SOURCE as OWN
 from convostore.formats.own import OwnConversation
 from convostore.storage.faults import is_of_values
-from convostore.storage.importing import import_conversations
+from convostore.storage.importing import import_conversations, imports_ended
 from convostore.storage.newcomers import ContentsMissing, Imported
 from convostore.storage.owner_rows import OwnerGone
 
@@ -120,6 +120,10 @@ class Import:
                 if not reading.cancelled():
                     reading.exception()
                 await asyncio.to_thread(self._batches.close)
+            if self._counts["messages"] and not self._wish.dry_run:
+                with suppress(ConvostoreError, RuntimeError):  # who writes next indexes it, too
+                    database, owner_id = await self._owned.for_writing()
+                    await database.write(imports_ended, owner_id, None)
 
     def _count(self, result: ImportResult) -> None:
         self._counts["records"] += 1

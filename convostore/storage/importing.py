@@ -65,12 +65,29 @@ _ADD = Hot(insert(conversation))
 def import_conversations(
     tx: Tx, owner_id: str, jobs: Sequence[ImportConversation]
 ) -> list[Outcome]:
-    """Store each conversation whole, or what came to it since it was stored."""
+    """Store each conversation whole, or what came to it since it was stored.
+
+    What it marks for the search index is left until `imports_ended`: to index takes longer than to
+    store, and the writer would do it between two parts of the same file.
+    """
+    marked = tx.marked
+    outcomes = _import(tx, owner_id, jobs)
+    tx.marked = marked
+    return outcomes
+
+
+def imports_ended(tx: Tx, _: str, jobs: Sequence[None]) -> list[None]:
+    """Let the writer index what imports have marked."""
+    tx.marked = True
+    return [None for _ in jobs]
+
+
+def _import(tx: Tx, owner_id: str, jobs: Sequence[ImportConversation]) -> list[Outcome]:
     if not tx.rows(_OWNER_HELD, owner_id=owner_id):
         return [OwnerGone()] * len(jobs)
     if len({(job.source, job.source_id) for job in jobs}) < len(jobs):
         # The second one of the same has to see what the first has stored.
-        return [one for job in jobs for one in import_conversations(tx, owner_id, [job])]
+        return [one for job in jobs for one in _import(tx, owner_id, [job])]
     stored = _stored(tx, owner_id, jobs)
     hashes = [source_hash(owner_id, job.source, job.source_id) for job in jobs]
     purged = purged_before(tx, owner_id, hashes)

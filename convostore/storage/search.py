@@ -29,6 +29,8 @@ from convostore.storage.searching import DETAILS, LINKS, WINDOW, Wish, cursor_of
 from convostore.words import version
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from convostore.query import Query
     from convostore.storage.database import Database
     from convostore.storage.searching import Found
@@ -96,13 +98,19 @@ async def reindex(database: Database) -> int:
         StoreError: whatever the database says.
     """
     await database.write(restart_index, "", Restart())
-    count, after = 0, START
-    while True:
-        part: Slice = await database.write(next_slices, "", NextSlice(after=after))
-        count += part.put_in
-        if not part.more:
-            return count
-        after = part.after
+    return sum([count async for count in index_marked(database)])
+
+
+async def index_marked(database: Database) -> AsyncGenerator[int]:
+    """Index what is marked, of all owners, a slice at a time; yield how many texts each has put in.
+
+    Raises:
+        StoreError: whatever the database says.
+    """
+    part = Slice(put_in=0, after=START, more=True)
+    while part.more:
+        part = await database.write(next_slices, "", NextSlice(after=part.after))
+        yield part.put_in
 
 
 def _engine(database: Database) -> type[OnFile | OnServer]:

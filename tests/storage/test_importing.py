@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ from convostore.formats.foreign import ForeignFile
 from convostore.formats.found import Opaque, Refused
 from convostore.parts import AttachmentPart, OpaquePart, TextPart
 from convostore.records import Filter
-from convostore.storage import importing
+from convostore.storage import importing, indexing
 from convostore.storage.newcomers import conversation_row
 from convostore.storage.originals import originals
 from tests.canaries import among, word
@@ -354,3 +355,23 @@ async def test_import_that_is_left_early_keeps_what_it_has_told(store: Store) ->
     _, report = await take(store, *found)
     assert (report.records, report.added + report.unchanged) == (500, 500)
     assert report.unchanged >= 3
+
+
+@pytest.mark.only("sqlite", reason="who indexes is the writer's matter, on both engines alike")
+async def test_index_waits_until_all_is_stored(
+    path: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two parts of an import the writer indexes nothing; after it, all, if it is asked to."""
+    monkeypatch.setattr(indexing, "IDLE_S", 0.0)
+    indexed = "SELECT count(*) FROM message_search"
+    async with convostore.open(path) as store:
+        run = store.import_(foreign(f"c{n}", 2) for n in range(450))
+        for _ in range(201):  # the first part, and the next one is on its way
+            await anext(run)
+        await asyncio.sleep(0.1)
+        assert rows(path, indexed) == [(0,)]
+        await run.finish()
+        assert sum([count async for count in store.index()]) <= 1_350
+        assert rows(path, indexed) == [(1_350,)]
+        page = await store.search("title c449")
+        assert (len(page.items), page.unindexed) == (1, 0)
