@@ -127,4 +127,6 @@ def _piece(part: AttachmentPart, number: int, data: bytes) -> jsonl.AttachmentPi
 
 def _attachments(page: Sequence[Message]) -> Iterator[AttachmentPart]:
     for message in page:
-        yield from (part for part in message.parts if isinstance(part, AttachmentPart))
+        for part in message.parts:
+            if isinstance(part, AttachmentPart):
+                yield part

@@ -158,8 +158,10 @@ def _message(
     if status != "erased" or hash_ is None:
         hash_ = content_hash(hashes[message.parent_seq], message.role, text, shape)
     hashes[message.seq] = hash_
-    for name in ("author", "provider", "model", "finish_reason", "idempotency_key", "source_id"):
-        gate(getattr(message, name) or "", f"the {name} of message {message.seq}")
+    said = (message.author, message.provider, message.model, message.finish_reason)
+    for name in (*said, message.idempotency_key, message.source_id):
+        if name:
+            gate(name, "a name in a message")
     row = {
         "seq": message.seq,
         "id": message.id,
@@ -167,7 +169,7 @@ def _message(
         "role": message.role,
         "author": message.author,
         "status": status,
-        "text": gate(text, f"the text of message {message.seq}"),
+        "text": gate(text, "the text of a message"),
         "parts": shape,
         "provider": message.provider,
         "model": message.model,
