@@ -7,9 +7,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from convostore.exchange.agents_rows import AgentsRows
-from convostore.exchange.finding import NothingKnownError, conversation_of
+from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.foreign_rows import Rows
 from convostore.exchange.llm_rows import LlmRows
+from convostore.exchange.refusing import conversation_of
 from convostore.formats.found import Refused
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _read(rows: Rows, kind: LlmRows | AgentsRows, place: Row) -> Found:
     where = kind.where(place)
     try:
         with rows.at_once():
-            return conversation_of(where, kind.format, lambda: kind.read(place))
+            return conversation_of(where, kind.format, kind.read, place)
     except sqlite3.Error as error:
         return Refused(where=where, reason=f"its rows cannot be read: {error}", format=kind.format)
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from convostore.errors import FormatError
 from convostore.exchange.decoding import UndecodableError, decoded
 from convostore.exchange.recognising import are_one, is_empty, reader_named, reader_of, unwrapped
+from convostore.exchange.refusing import conversation_of
+from convostore.exchange.together import FORMATS as TOGETHER
+from convostore.exchange.together import Together
 from convostore.exchange.values import Record, records
-from convostore.formats import llama_cpp
 from convostore.formats.found import Found, Opaque, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from convostore.exchange.limits import Limits
     from convostore.exchange.recognising import Reader
     from convostore.exchange.streams import Stream
-    from convostore.formats.foreign import ForeignConversation
 
 _WAITING: Final = 1000  # records that nobody knows, before the first that somebody does
 _BESIDE: Final = "what the file says beside its conversations"
@@ -55,57 +52,40 @@ def found_in(stream: Stream, limits: Limits, format: str | None) -> Iterator[Fou
     )
 
 
-def conversation_of(
-    where: str,
-    format: str,
-    read: Callable[[], ForeignConversation],
-    remarks: Iterable[str] = (),
-) -> ForeignConversation | Refused:
-    """Return what *read* makes of a record, with *remarks* on it; why it makes nothing of it."""
-    try:
-        one = read()
-    except FormatError as error:
-        return Refused(where=where, reason=error.reason, format=format)
-    except RecursionError:
-        return Refused(where=where, reason="it is nested too deeply to be kept", format=format)
-    except sqlite3.Error as error:
-        return Refused(where=where, reason=f"its rows cannot be read: {error}", format=format)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not hide the others
-        reason = f"it cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
-        return Refused(where=where, reason=reason, format=format)
-    more = tuple(remarks)
-    return msgspec.structs.replace(one, remarks=one.remarks + more) if more else one
-
-
 class _Finder:
     """Reads one file's records."""
 
     def __init__(self, limits: Limits, format: str | None) -> None:
         self._limits = limits
         self._asked = None if format is None else reader_named(format)
-        self._lines_alone = format == llama_cpp.SOURCE
+        self._asked_together = format if format in TOGETHER else None
+        self._together = Together(limits, format)
         self._known: Reader | None = self._asked  # what the file holds, as far as it was told
+        self._any = self._asked is not None  # something of it is known
         self._waiting: list[Refused] = []
-        self._any = False  # something is known of this file
-        self._session: list[dict[str, Any]] = []  # lines of llama.cpp that belong together
-        self._session_at = ""
 
     def found(self, all_records: Iterable[Record]) -> Iterator[Found]:
         spoiled: list[str] = []
         for record in all_records:
             for found in self._of(record):
-                if self._known or self._any:
-                    yield from self._waiting
-                    self._waiting = []
+                if self._any:
+                    yield from self._told()
                     yield found
                 elif isinstance(found, Refused):
                     self._waiting.append(found)
                     spoiled += [record.spoiled] if record.spoiled else []
             if len(self._waiting) > _WAITING:
                 break
-        yield from self._ended()
-        if self._waiting:
+        if self._any:
+            yield from self._told()
+            yield from self._together.end()
+        elif self._waiting:
             raise NothingKnownError(spoiled[0] if spoiled else None)
+
+    def _told(self) -> Iterator[Found]:
+        """Yield what waited for something to be known."""
+        yield from self._waiting
+        self._waiting = []
 
     def _of(self, record: Record) -> Iterator[Found]:
         where = record.where
@@ -120,22 +100,19 @@ class _Finder:
         except UndecodableError as error:
             yield Refused(where=where, reason=str(error), format=self._name)
             return
-        if llama_cpp.is_first(value) and self._asked is None:
-            yield from self._ended()
-            self._session, self._session_at, self._any = [value], where, True
-        elif self._session and isinstance(value, dict) and value.get("type") == "message":
-            self._session.append(value)
-        else:
-            yield from self._ended()
+        one_of_several, ended = self._together.put(where, value, len(record.raw))
+        self._any = self._any or one_of_several
+        yield from ended
+        if not one_of_several:
             yield from self._values(where, value, remarks)
 
     @property
     def _name(self) -> str | None:
-        return self._known.name if self._known else llama_cpp.SOURCE if self._session else None
+        return self._known.name if self._known else self._asked_together
 
     def _values(self, where: str, value: object, remarks: list[str]) -> Iterator[Found]:
-        if self._lines_alone:
-            yield Refused(where=where, reason="it belongs to no session", format=llama_cpp.SOURCE)
+        if self._asked_together:
+            yield Refused(where=where, reason=_UNKNOWN, format=self._asked_together)
             return
         if self._asked is not None:
             yield self._read(where, self._asked, value, remarks)
@@ -144,7 +121,7 @@ class _Finder:
         for number, one in enumerate(several, 1):
             reader = reader_of(one)
             assert reader is not None  # noqa: S101 - that is what it was unwrapped for
-            self._known = reader
+            self._known, self._any = reader, True
             place = where if len(several) == 1 else f"{where}, conversation {number} in it"
             yield self._read(place, reader, one, remarks)
         if not several and self._known is not None:
@@ -155,10 +132,4 @@ class _Finder:
     def _read(self, where: str, reader: Reader, value: Any, remarks: list[str]) -> Found:
         if not isinstance(value, dict):
             return Refused(where=where, reason="it is no object", format=reader.name)
-        return conversation_of(where, reader.name, lambda: reader.read(value), remarks)
-
-    def _ended(self) -> Iterator[Found]:
-        """Yield the conversation whose lines have come to their end."""
-        if self._session:
-            lines, self._session = self._session, []
-            yield conversation_of(self._session_at, llama_cpp.SOURCE, lambda: llama_cpp.read(lines))
+        return conversation_of(where, reader.name, reader.read, value, remarks)

@@ -24,7 +24,8 @@ from convostore.exchange.progress import Progress
 from convostore.exchange.recognising import READERS
 from convostore.exchange.streams import PIECE_BYTES, Stream
 from convostore.exchange.texts import found_in_text
-from convostore.formats import aichat, llama_cpp
+from convostore.exchange.together import FORMATS as TOGETHER
+from convostore.formats import aichat
 from convostore.formats.foreign import refused
 from convostore.formats.own import SOURCE as OWN
 from convostore.paths import OddPathError, path_of
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = (
     *(reader.name for reader in READERS),
-    llama_cpp.SOURCE,
+    *TOGETHER,
     aichat.SOURCE,
     *(kind.format for kind in KINDS),
     OWN,

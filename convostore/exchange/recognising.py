@@ -13,6 +13,7 @@ from convostore.formats import (
     hf_chat_ui,
     librechat,
     llama_cpp,
+    llm_json,
     openai_chat,
     openwebui,
     sharegpt,
@@ -76,7 +77,7 @@ def are_one(raw: bytes, limits: Limits) -> bool:
         value, _ = decoded(raw, limits)
     except UndecodableError:
         return False
-    return llama_cpp.is_first(value) or reader_of(value) is not None
+    return llama_cpp.is_first(value) or llm_json.is_row(value) or reader_of(value) is not None
 
 
 def unwrapped(value: object) -> list[Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from convostore.exchange.finding import NothingKnownError, conversation_of, found_in
+from convostore.exchange.finding import NothingKnownError, found_in
+from convostore.exchange.refusing import conversation_of
 from convostore.exchange.streams import SPACE
 from convostore.exchange.yaml_values import NoYamlError, yaml_value
 from convostore.formats import agents_sessions, aichat, llm_logs
@@ -63,4 +65,4 @@ def _session(stream: Stream, name: str | None, limits: Limits) -> Found:
     if not aichat.is_one(value):
         raise NothingKnownError(None)
     name = name or f"session-{hashlib.sha256(raw).hexdigest()[:8]}"
-    return conversation_of(name, aichat.SOURCE, lambda: aichat.read(value, name))
+    return conversation_of(name, aichat.SOURCE, partial(aichat.read, name=name), value)

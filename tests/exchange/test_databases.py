@@ -47,7 +47,9 @@ def changed(sample: Path, path: Path, *statements: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("file", "expected"), samples("llm-logs"))
+@pytest.mark.parametrize(
+    ("file", "expected"), [one for one in samples("llm-logs") if str(one.id).endswith(".db")]
+)
 def test_llm_logs_of_both_generations_have_the_counts_of_the_file(
     file: Path, expected: dict[str, Any]
 ) -> None:

@@ -24,7 +24,7 @@ from convostore.exchange.limits import Limits
 from convostore.exchange.reading import open_export
 from convostore.exchange.recognising import READERS
 from convostore.exchange.yaml_values import yaml_value
-from convostore.formats import aichat, llama_cpp
+from convostore.formats import aichat, llama_cpp, llm_json
 from convostore.formats.foreign import ForeignConversation
 from convostore.formats.found import Opaque, Refused
 from tests.formats.samples import HERE
@@ -188,17 +188,20 @@ def test_reader_of_changed_records_reads_or_refuses(name: str, cases: int) -> No
         fuzz(max(1, cases // len(found)), value, reader.read)
 
 
+def objects(value: Any) -> list[Any]:
+    """Return the objects of a list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 @pytest.mark.parametrize("cases", CASES)
 def test_reader_of_changed_sessions_reads_or_refuses(cases: int) -> None:
-    """The same for what is no single object of JSON: llama.cpp's lines and aichat's mapping."""
+    """The same for what is no single object: llama.cpp's lines, llm's rows, aichat's mapping."""
     lines = records_of(HERE / "llama-cpp-webui" / "synthetic.session.jsonl")
-    fuzz(
-        cases // 2,
-        lines,
-        lambda value: llama_cpp.read([one for one in value if isinstance(one, dict)]),
-    )
+    fuzz(cases // 3, lines, lambda value: llama_cpp.read(objects(value)))
+    rows = records_of(HERE / "llm-logs" / "generated.llm-0.36.logs.json")
+    fuzz(cases // 3, rows, lambda value: llm_json.read([*filter(llm_json.is_row, objects(value))]))
     text = (HERE / "aichat" / "synthetic.compressed-tools-images.yaml").read_text("utf-8")
-    fuzz(cases // 2, yaml_value(text, Limits()), lambda value: aichat.read(value, "name"))
+    fuzz(cases // 3, yaml_value(text, Limits()), lambda value: aichat.read(value, "name"))
 
 
 SEEDS = [
@@ -239,7 +242,7 @@ def test_changed_bytes_are_read_or_refused(cases: int) -> None:
 
 
 ARCHIVE_OR_DATABASE = [
-    *sorted((HERE / "llm-logs").iterdir()),
+    *sorted((HERE / "llm-logs").glob("*.db")),
     *sorted((HERE / "openai-agents").iterdir()),
 ]
 
