@@ -16,7 +16,6 @@ from convostore.cli.invocation import (
     run,
     store_options,
 )
-from convostore.cli.signals import stoppable
 from convostore.cli.terminal import counted, is_terminal, one_line, say
 from convostore.errors import FormatError, UsageError
 
@@ -81,6 +80,8 @@ def import_(
         )
     how = {"format": format_name, "dry_run": dry_run, "tags": tags, "restore": restore}
     work = _import(invocation, Wish(source, as_json=as_json, how=how))
+    from convostore.cli.signals import stoppable
+
     run(stoppable(work, at_once="what is stored stays"))
 
 
