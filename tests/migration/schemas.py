@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import convostore
+from convostore.formats.foreign import ForeignConversation, ForeignMessage
 from convostore.providers.echo import Echo
 from convostore.storage.tables import REVISION
 
@@ -72,7 +73,10 @@ def write_scripts(folder: Path, *later: str) -> Path:
 
 
 async def fill(path: Path) -> None:
-    """Make a store at *path* with three conversations of a turn each, one with an attachment."""
+    """Make a store at *path*: three conversations of a turn each, one with an attachment.
+
+    And one of another program, archived, and the trace of another such that was purged.
+    """
     async with convostore.open(path, provider=Echo()) as store:
         for title in ("Kyoto", "Bread", "Тест"):
             chat = await store.create(title=title)
@@ -80,3 +84,16 @@ async def fill(path: Path) -> None:
         recipe = await store.attach(b"Flour, water, salt", name="recipe.txt")
         question = convostore.Message.user("See here", attachments=[recipe])
         await chat.append(question, convostore.Message.assistant("Seen."))
+        said = ForeignMessage(source_id="m1", parent=None, role="user", raw=b'{"id": "m1"}')
+        for id_ in ("purged", "kept"):
+            one = ForeignConversation(
+                source="chatgpt",
+                source_id=id_,
+                messages=(said,),
+                head="m1",
+                archived=True,
+                raw=b"{}",
+            )
+            async for result in store.import_([one]):
+                if id_ == "purged":
+                    await (await store.resume(result.id or "")).purge(scrub=False)

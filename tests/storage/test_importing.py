@@ -85,12 +85,12 @@ async def test_imported_conversation_says_what_its_origin_said(store: Store, pat
 
 async def test_same_file_twice_changes_nothing(store: Store, path: Where) -> None:
     """No row is another one after the second time, whatever was in the file, and in what order."""
-    long = said("u9", None, "long " * 1_000, raw=b'{"z": 1, "long": "' + b"x" * 5_000 + b'"}')
+    long = said("u9", None, "long " * 1_000, raw=b'{"z": 1, "long": "' + b"x" * 20_000 + b'"}')
     found = [foreign("c1", 5), foreign("c2", []), foreign("c3", [long], title=None, raw=b"")]
     await take(store, *found, tags=["x"])
     await store.search("text")
     before = everything(path)
-    again = msgspec.structs.replace(long, raw=b'{"long": "' + b"x" * 5_000 + b'", "z": 1}')
+    again = msgspec.structs.replace(long, raw=b'{"long": "' + b"x" * 20_000 + b'", "z": 1}')
     found[2] = msgspec.structs.replace(found[2], messages=(again,))
     _, report = await take(store, *reversed(found), tags=["x"])
     assert (report.unchanged, report.messages) == (3, 0)
