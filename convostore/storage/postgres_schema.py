@@ -18,7 +18,13 @@ from convostore.errors import StoreCorruptError, StoreOpenError
 from convostore.storage.access import BUSY_TIMEOUT_S, EMPTY
 from convostore.storage.drivers import driver_of
 from convostore.storage.migrate import refuse, run_revisions
-from convostore.storage.postgres_faults import UNDEFINED_TABLE, is_drivers, state_of, translate
+from convostore.storage.postgres_faults import (
+    UNDEFINED_TABLE,
+    is_drivers,
+    is_lost,
+    state_of,
+    translate,
+)
 from convostore.storage.tables import REVISION, VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -104,8 +110,9 @@ def run_in_transaction(
         raise ours from error
 
 
-async def _seen_revision(driver: Driver, server: Server) -> str:
+async def _seen_revision(driver: Driver, server: Server, tries: int = 3) -> str:
     """Return the database's revision, EMPTY when there is no table yet."""
+    connection = None
     try:
         connection = await driver.connect(reading=True)
         try:
@@ -113,6 +120,8 @@ async def _seen_revision(driver: Driver, server: Server) -> str:
         finally:
             await driver.close(connection)
     except Exception as error:
+        if connection is not None and is_lost(error) and tries > 1:
+            return await _seen_revision(driver, server, tries - 1)  # it answered a moment ago
         if _is_unreadable(error):
             # What the driver says may hold a piece of the password, taken for something else.
             raise StoreOpenError(

@@ -22,6 +22,7 @@ from convostore.errors import (
 )
 from convostore.events import Finished
 from convostore.records import Message
+from convostore.storage import postgres_schema
 from convostore.storage.postgres import READERS, PostgresDatabase
 from convostore.storage.statements import Hot
 from convostore.testing import ScriptedProvider
@@ -78,6 +79,33 @@ class Raising:
 def names(path: Where) -> list[str]:
     """Return the names that were stored."""
     return [name for (name,) in rows(path, "SELECT name FROM store_meta WHERE value = 'x'")]
+
+
+@pytest.mark.asyncio
+async def test_store_opens_although_its_first_connection_is_ended(
+    path: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice is bad luck; a third time it is the server's wish, and said."""
+    look, ended = postgres_schema._revision, list[int]()
+
+    async def revision(driver: Any, connection: Any, server: Any) -> str:
+        if left:
+            ended.append(left.pop())
+            rows(
+                path,
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE"
+                " datname = current_database() AND application_name = 'convostore'",
+            )
+        return await look(driver, connection, server)
+
+    monkeypatch.setattr(postgres_schema, "_revision", revision)
+    left = [1, 2]
+    async with convostore.open(path) as store:
+        assert await store.create()
+    left = [1, 2, 3]
+    with pytest.raises(StoreOpenError, match="cannot be opened"):
+        await convostore.open(path)
+    assert len(ended) == 5
 
 
 @pytest.mark.asyncio
