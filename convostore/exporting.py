@@ -71,8 +71,11 @@ class Exporting(Lists, Seeking):
             StoreClosedError: the store is closed.
         """
         refs = await self._chosen(which, search)
-        source = StoredSource(self.rows_of, self.find, binned=deleted and refs is None)
-        wish = Wish(refs=refs, format=format, since=since, attachments=attachments)
+        are_ids = isinstance(which, Filter) or search is not None
+        in_bin = isinstance(which, Filter) and which.deleted
+        binned = in_bin or (deleted and refs is None)
+        source = StoredSource(self.rows_of, self.find, binned=binned)
+        wish = Wish(refs=refs, are_ids=are_ids, format=format, since=since, attachments=attachments)
         if to is None:
             return exporting.export_text(source, wish, watch=watch)
         where = self._opener.where
@@ -110,5 +113,6 @@ class Exporting(Lists, Seeking):
                 break
         if refs is None:
             return tuple(found)
-        wanted = {(await self.find(ref)).id for ref in refs}
+        by_filter = isinstance(which, Filter)
+        wanted = set(refs) if by_filter else {(await self.find(ref)).id for ref in refs}
         return tuple(id_ for id_ in found if id_ in wanted)

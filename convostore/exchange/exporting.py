@@ -44,12 +44,14 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         refs: the conversations, in this order; None is every one outside the bin.
+        are_ids: nobody typed these: they need not be looked up.
         format: see `layouts.FORMATS`.
         since: the cursor that an earlier export told; only what changed since then.
         attachments: of our own format: embedded, beside the file, or by reference alone.
     """
 
     refs: tuple[str, ...] | None = None
+    are_ids: bool = False
     format: str = "jsonl"
     since: str | None = None
     attachments: str = "embedded"
@@ -205,7 +207,9 @@ class _Export:
     async def prepare(self) -> None:
         """Look up what is wanted; nothing is written before."""
         source, wish = self._source, self._wish
-        if wish.refs is not None:
+        if wish.refs is not None and wish.are_ids:
+            self.ids = list(wish.refs)
+        elif wish.refs is not None:
             self.ids = [(await source.find(ref)).id for ref in wish.refs]
         mark = await source.mark()
         if self.ids is None:
@@ -215,9 +219,12 @@ class _Export:
 
     async def each(self) -> AsyncGenerator[ConversationDossier]:
         """Yield those for which there is a file each."""
-        async for one in Passage(self._source).each(self.ids):
+        async for one in self._passage().each(self.ids):
             if self._step is None or self._step.changed(one.record):
                 yield one
+
+    def _passage(self) -> Passage:
+        return Passage(self._source, named=not self._wish.are_ids)
 
     def file(
         self,
@@ -228,7 +235,7 @@ class _Export:
         path: Path | None = None,
     ) -> AsyncGenerator[str]:
         """Return the text of a file with those conversations."""
-        passage = Passage(self._source)
+        passage = self._passage()
         ones = passage.each(ids)
         if self._kind != "jsonl":
             fitting = ones if self._step is None else _changed(ones, self._step)

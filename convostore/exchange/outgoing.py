@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from convostore.errors import ConversationNotFoundError
 from convostore.formats.writing import Node, Outline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
     from convostore.records import ConversationDossier, ConversationRecord, Message, UsageRecord
 
 MESSAGES_PER_READ: Final = 512
+_FIRST_MESSAGES: Final = 64
+_FEWEST_MESSAGES: Final = 4
+_MOST_CHARS: Final = (
+    4 * 1024 * 1024
+)  # of the texts that are read together, where it can be foreseen
 _IDS_PER_READ: Final = 200
 _NODES_PER_READ: Final = 4096
 ItemT = TypeVar("ItemT")
@@ -95,19 +101,22 @@ class Passage:
     """One way through conversations: each once, in order, the next ones read while one is told.
 
     Conversations are read some at a time, and small ones with their messages.
+
+    Args:
+        source: where to read.
+        named: somebody named them: one that is deleted meanwhile is missed.
     """
 
-    def __init__(self, source: ExportSource) -> None:
-        self.source = source
+    def __init__(self, source: ExportSource, *, named: bool = True) -> None:
+        self.source, self._named = source, named
         self._held: dict[str, tuple[Message, ...]] = {}
+        self._most = _FIRST_MESSAGES
 
     async def each(self, ids: Sequence[str] | None) -> AsyncGenerator[ConversationDossier]:
         """Read the conversations one after the other; None is all of them.
 
-        Of all of them, one that is purged meanwhile is no longer one of all; a chosen one is missed.
-
         Raises:
-            ConversationNotFoundError: a chosen one was deleted meanwhile.
+            ConversationNotFoundError: one that somebody named was deleted meanwhile.
             StoreError: the store cannot be read.
         """
         async with aclosing(ahead(self._groups(ids))) as groups:
@@ -122,16 +131,18 @@ class Passage:
         """Yield conversations that are read together, with the messages of those that are small."""
         async for part in self._ids(ids):
             found = await self.source.dossiers(part)
-            if ids is not None and len(found) < len(part):
+            if self._named and ids is not None and len(found) < len(part):
                 there = {one.record.id for one in found}
                 gone = next(id_ for id_ in part if id_ not in there)
                 raise ConversationNotFoundError(
                     f"conversation {gone} was deleted during the export"
                 )
-            for group in _grouped(found):
+            for group in self._grouped(found):
                 said = [one.record.id for one in group if one.record.message_count]
-                small = len(group) > 1 or group[0].record.last_seq <= MESSAGES_PER_READ
-                yield group, await self.source.messages_of(said) if said and small else {}
+                small = len(group) > 1 or group[0].record.last_seq <= self._most
+                held = await self.source.messages_of(said) if said and small else {}
+                self._weigh(chain.from_iterable(held.values()))
+                yield group, held
 
     async def _ids(self, ids: Sequence[str] | None) -> AsyncGenerator[Sequence[str]]:
         if ids is not None:
@@ -142,6 +153,28 @@ class Passage:
         while page:
             yield page
             page = await self.source.conversation_ids(page[-1], _IDS_PER_READ)
+
+    def _grouped(self, found: Sequence[ConversationDossier]) -> Iterator[list[ConversationDossier]]:
+        """Yield conversations whose messages are read together: a large one is alone."""
+        group: list[ConversationDossier] = []
+        messages = 0
+        for one in found:
+            count = one.record.last_seq
+            if group and messages + count > self._most:
+                yield group
+                group, messages = [], 0
+            group.append(one)
+            messages += count
+        if group:
+            yield group
+
+    def _weigh(self, messages: Iterable[Message]) -> None:
+        """Read more messages at a time where they are short, and few where they are long."""
+        chars = sum(len(one.text) for one in messages)
+        if chars > _MOST_CHARS:
+            self._most = max(_FEWEST_MESSAGES, self._most // 8)
+        elif chars < _MOST_CHARS // 4:
+            self._most = min(MESSAGES_PER_READ, self._most * 2)
 
     async def pages(self, record: ConversationRecord) -> AsyncGenerator[tuple[Message, ...]]:
         """Read the messages that were there when *record* was read.
@@ -160,11 +193,22 @@ class Passage:
     async def _pages(self, record: ConversationRecord) -> AsyncGenerator[tuple[Message, ...]]:
         after, last = 0, record.last_seq
         while after < last:
-            page = await self.source.messages_between(record.id, after, last, MESSAGES_PER_READ)
+            page = await self.source.messages_between(record.id, after, last, self._most)
             if not page:
                 return
+            self._weigh(page)
             yield page
             after = page[-1].seq
+
+    async def messages_from(self, record: ConversationRecord, seq: int) -> tuple[Message, ...]:
+        """Read a page of messages from that one on.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        page = await self.source.messages_between(record.id, seq - 1, record.last_seq, self._most)
+        self._weigh(page)
+        return page
 
     def held(self, record: ConversationRecord) -> tuple[Message, ...] | None:
         """Return the messages of a small conversation; None where they have to be read."""
@@ -198,21 +242,6 @@ class Passage:
         return Outline(found, record.head_seq)
 
 
-def _grouped(found: Sequence[ConversationDossier]) -> Iterator[list[ConversationDossier]]:
-    """Yield conversations whose messages are read together: a large one is alone."""
-    group: list[ConversationDossier] = []
-    messages = 0
-    for one in found:
-        count = one.record.last_seq
-        if group and messages + count > MESSAGES_PER_READ:
-            yield group
-            group, messages = [], 0
-        group.append(one)
-        messages += count
-    if group:
-        yield group
-
-
 async def ahead(found: AsyncGenerator[ItemT]) -> AsyncGenerator[ItemT]:
     """Yield what *found* does, and let it look for the next one meanwhile."""
     reading = asyncio.ensure_future(_next(found))
@@ -244,7 +273,8 @@ class Fetching:
     """
 
     def __init__(self, passage: Passage, record: ConversationRecord, *, originals: bool) -> None:
-        self._source, self._record, self._originals = passage.source, record, originals
+        self._passage, self._source = passage, passage.source
+        self._record, self._originals = record, originals
         self._page = {one.seq: one for one in passage.held(record) or ()}
         self._raws: dict[int, bytes] = {}
         self._raws_read = False
@@ -267,9 +297,7 @@ class Fetching:
         """
         if seq not in self._page:
             record = self._record
-            page = await self._source.messages_between(
-                record.id, seq - 1, record.last_seq, MESSAGES_PER_READ
-            )
+            page = await self._passage.messages_from(record, seq)
             self._page = {one.seq: one for one in page}
             self._raws_read = False
         one = self._page.get(seq)

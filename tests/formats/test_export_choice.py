@@ -64,6 +64,10 @@ async def test_export_takes_what_is_named_filtered_or_found() -> None:
         both = await lines_of(store, which=Filter(tags=("trip",), archived=None), search="rail")
         assert named(both) == ["Osaka"]
         assert named(await lines_of(store, which=())) == []
+        await store.delete(kyoto.id)
+        assert named(await lines_of(store, which=Filter(deleted=True))) == ["Kyoto"]
+        assert sorted(named(await lines_of(store))) == ["Nara", "Osaka"]
+        await store.undelete(kyoto.id)
         assert sorted(named(await lines_of(store))) == ["Kyoto", "Nara", "Osaka"]
 
 
