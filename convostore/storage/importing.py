@@ -19,23 +19,23 @@ from convostore.storage.newcomers import (
     ContentsMissing,
     Imported,
     conversation_row,
-    message_row,
-    original_rows,
+    message_values,
+    original_values,
 )
 from convostore.storage.originals import add_originals
 from convostore.storage.owner_rows import OwnerGone
 from convostore.storage.rows import to_json
-from convostore.storage.search_marks import add_messages, mark
+from convostore.storage.search_marks import ADD_MESSAGE, mark
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.statements import Hot, one_of
-from convostore.storage.tables import conversation, owner
+from convostore.storage.tables import conversation, message, owner
 from convostore.storage.tombstones import drop_tombstones, purged_before, source_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convostore.storage.newcomers import ImportConversation
-    from convostore.storage.statements import Tx
+    from convostore.storage.statements import Row, Tx
 
 Outcome: TypeAlias = Imported | ContentsMissing | OwnerGone | ConvostoreError
 
@@ -156,21 +156,26 @@ def _again(tx: Tx, owner_id: str, job: ImportConversation, same: SameConversatio
 def _add(tx: Tx, owner_id: str, jobs: Sequence[ImportConversation]) -> list[Imported]:
     """Store new conversations."""
     handles = _free_handles(tx, owner_id, len(jobs))
-    rows, messages, originals, tags = [], [], [], []
-    for job, handle in zip(jobs, handles, strict=True):
-        at = {"owner_id": owner_id, "conversation_id": job.id}
-        rows.append(conversation_row(owner_id, job, handle))
-        tags += [{**at, "name": name} for name in sorted({*job.tags, *job.more_tags})]
-        messages += [
-            message_row(at, new, seq, None if new.parent is None else new.parent + 1)
-            for seq, new in enumerate(job.messages, start=1)
+    tx.many(
+        _ADD,
+        [conversation_row(owner_id, job, one) for job, one in zip(jobs, handles, strict=True)],
+    )
+    messages: list[Row] = []
+    originals: list[Row] = []
+    tags: list[dict[str, str]] = []
+    for job in jobs:
+        at = (owner_id, job.id)
+        messages += [message_values(at, new, seq) for seq, new in enumerate(job.messages, start=1)]
+        originals += original_values(at, job)
+        tags += [
+            {"owner_id": owner_id, "conversation_id": job.id, "name": name}
+            for name in sorted({*job.tags, *job.more_tags})
         ]
-        originals += original_rows(at, job)
-    tx.many(_ADD, rows)
-    tx.many(ADD_TAG, tags)
-    add_messages(tx, messages)
-    mark(tx, owner_id, [(job.id, TITLE_SEQ) for job in jobs if job.title is not None])
+    tx.add(ADD_MESSAGE, message, messages)
     add_originals(tx, originals)
+    tx.many(ADD_TAG, tags)
+    mark(tx, owner_id, [(job.id, TITLE_SEQ) for job in jobs if job.title is not None])
+    mark(tx, owner_id, [(job.id, 1) for job in jobs if job.messages])
     for job in jobs:
         for seq, new in enumerate(job.messages, start=1):
             if new.attachments:

@@ -193,7 +193,10 @@ class _Merging:
         self._last_seq += 1
         seq = self._last_seq
         self._hashes[seq] = hash_
-        self.rows.append(message_row(self.at, new, seq, parent_seq) | {"content_hash": hash_})
+        self.rows.append(
+            message_row((self.owner_id, self.same.id), new, seq, parent_seq)
+            | {"content_hash": hash_}
+        )
         if new.original:
             self.originals.append({**self.at, "seq": seq, "data": new.original})
         if new.attachments:

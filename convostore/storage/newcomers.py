@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
 from convostore.storage.originals import CONVERSATION_SEQ
-from convostore.storage.tables import conversation
+from convostore.storage.tables import conversation, message
+
+if TYPE_CHECKING:
+    from convostore.storage.statements import Row
 
 Kept: TypeAlias = Literal["added", "updated", "unchanged", "deleted"]
 Named = dict[str, Any]
 
 
-class ImportedMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ImportedMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A message of another program, fit for the store.
 
     Attributes:
@@ -96,6 +99,7 @@ class ContentsMissing(msgspec.Struct, frozen=True):
     contents: tuple[str, ...]
 
 
+_MESSAGE = [column.name for column in message.c]
 _EMPTY: Named = dict.fromkeys(column.name for column in conversation.c)
 
 
@@ -123,37 +127,28 @@ def conversation_row(owner_id: str, job: ImportConversation, handle: str) -> Nam
     }
 
 
-def message_row(at: Named, new: ImportedMessage, seq: int, parent_seq: int | None) -> Named:
-    """Return the row of a new message; *at* names owner and conversation."""
-    return {
-        **at,
-        "seq": seq,
-        "id": new.id,
-        "parent_seq": parent_seq,
-        "role": new.role,
-        "author": new.author,
-        "status": new.status,
-        "text": new.text,
-        "parts": new.shape,
-        "provider": None,
-        "model": new.model,
-        "finish_reason": new.finish_reason,
-        "error": None,
-        "idempotency_key": None,
-        "lease": None,
-        "created_at_ms": new.created_at_ms,
-        "finished_at_ms": new.created_at_ms,
-        "content_hash": new.content_hash,
-        "source_id": new.source_id,
-    }
+def message_values(at: Row, new: ImportedMessage, seq: int) -> Row:
+    """Return the values of a message of a new conversation; *at* is owner and conversation."""
+    parent_seq = None if new.parent is None else new.parent + 1
+    # fmt: off
+    return (
+        *at, seq, new.id, parent_seq, new.role, new.author, new.status, new.text, new.shape,
+        None, new.model, new.finish_reason, None, None, None,
+        new.created_at_ms, new.created_at_ms, new.content_hash, new.source_id,
+    )
+    # fmt: on
 
 
-def original_rows(at: Named, job: ImportConversation) -> list[Named]:
-    """Return the rows of what a new conversation and its messages were; *at* as above."""
-    rows = [{**at, "seq": CONVERSATION_SEQ, "data": job.original}] if job.original else []
+def message_row(at: Row, new: ImportedMessage, seq: int, parent_seq: int | None) -> Named:
+    """Return the row of a message that is new to a conversation; *at* as above."""
+    row = dict(zip(_MESSAGE, message_values(at, new, seq), strict=True))
+    return row | {"parent_seq": parent_seq}
+
+
+def original_values(at: Row, job: ImportConversation) -> list[Row]:
+    """Return the values of what a new conversation and its messages were; *at* as above."""
+    rows: list[Row] = [(*at, CONVERSATION_SEQ, job.original)] if job.original else []
     rows += [
-        {**at, "seq": seq, "data": one.original}
-        for seq, one in enumerate(job.messages, start=1)
-        if one.original
+        (*at, seq, one.original) for seq, one in enumerate(job.messages, start=1) if one.original
     ]
     return rows

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from convostore.storage.database import Database
-    from convostore.storage.statements import Tx
+    from convostore.storage.statements import Row, Tx
 
 CONVERSATION_SEQ: Final = 0  # messages begin at 1
 _PAYS_FROM: Final = 16_384  # bytes: shorter ones take several times as long to pack as to store
@@ -79,13 +79,13 @@ def unpacked(data: bytes) -> bytes:
         ) from error
 
 
-def add_originals(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
-    """Store what new conversations and messages were, packed; it is of `source_record`'s columns."""
-    tx.many(_ADD, rows)
+def add_originals(tx: Tx, rows: Sequence[Row]) -> None:
+    """Store what new conversations and messages were, packed: values of `source_record`'s columns."""
+    tx.add(_ADD, source_record, rows)
 
 
 def keep_originals(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
-    """Store them likewise, in the place of what is there."""
+    """Store the like, by the names of the columns, in the place of what is there."""
     tx.many(_KEEP, rows)
 
 

@@ -142,7 +142,7 @@ def _add(tx: Tx, owner_id: str, job: OwnRows) -> Imported:
         mark_title(tx, owner_id, row["id"])
     for seq, contents in job.attached.items():
         refer(tx, owner_id, row["id"], seq, contents)
-    add_originals(tx, [at | {"seq": seq, "data": data} for seq, data in job.originals.items()])
+    add_originals(tx, [(owner_id, row["id"], seq, data) for seq, data in job.originals.items()])
     tx.many(ADD_CALL, [one | at for one in job.calls])
     return _added(job, handle)
 
