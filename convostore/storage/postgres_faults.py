@@ -33,9 +33,8 @@ _FULL: Final = frozenset({"53100", "53400"})
 _CORRUPT: Final = frozenset({"XX001", "XX002"})
 _REFUSED: Final = frozenset({"28", "3D", "3F", "42501", READ_ONLY})
 _OF_ALL: Final = frozenset({"53", "54", "55", "57", "58", "XX", "25", "28"})
-_STATELESS: Final = frozenset(
-    {"OperationalError", "ConnectionTimeout"}
-)  # psycopg's, of a connection
+# Of a connection, without a SQLSTATE: psycopg's; asyncpg's, where it was ended between two messages.
+_STATELESS: Final = frozenset({"OperationalError", "ConnectionTimeout", "InternalClientError"})
 _DRIVERS: Final = ("asyncpg", "psycopg", "sqlalchemy")
 
 

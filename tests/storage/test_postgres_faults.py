@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy import func, select
 
 import convostore
@@ -496,3 +497,23 @@ async def test_attachment_whose_answers_were_lost_is_kept_once(patient: Store, p
     async with answers_lost(patient):
         await patient.remove_forsaken_attachments(older_than_s=-1)
     assert [rows(path, f"SELECT count(*) FROM {table}") for table in tables] == [[(0,)]] * 3
+
+
+@pytest.mark.only("postgres", reason="it is about asyncpg")
+@pytest.mark.asyncio
+async def test_connection_that_was_cut_between_two_messages_is_tried_again(
+    path: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver then says only that its own state is wrong; what was asked is asked once more."""
+    look, cut = postgres_schema._revision, [1]
+
+    async def revision(driver: Any, connection: Any, server: Any) -> str:
+        if cut:
+            cut.pop()
+            raise InternalClientError("cannot switch to state 12; another operation is in progress")
+        return await look(driver, connection, server)
+
+    monkeypatch.setattr(postgres_schema, "_revision", revision)
+    async with convostore.open(path) as store:
+        assert await store.create()
+    assert not cut
