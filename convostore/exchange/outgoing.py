@@ -140,8 +140,10 @@ class Passage:
             for group in self._grouped(found):
                 said = [one.record.id for one in group if one.record.message_count]
                 small = len(group) > 1 or group[0].record.last_seq <= self._most
-                held = await self.source.messages_of(said) if said and small else {}
-                self._weigh(chain.from_iterable(held.values()))
+                held: dict[str, tuple[Message, ...]] = {}
+                if said and small:
+                    held = await self.source.messages_of(said)
+                    self._weigh(chain.from_iterable(held.values()))
                 yield group, held
 
     async def _ids(self, ids: Sequence[str] | None) -> AsyncGenerator[Sequence[str]]:

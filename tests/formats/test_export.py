@@ -17,13 +17,14 @@ import pytest
 from convostore import targets
 from convostore.errors import ConversationNotFoundError, FormatError, StoreFullError
 from convostore.exchange.outgoing import MESSAGES_PER_READ
+from convostore.parts import TextPart
 from tests.formats.conftest import export_files, export_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from convostore.records import ConversationDossier
+    from convostore.records import ConversationDossier, Message
     from tests.formats.conftest import Shelf
 
 
@@ -96,6 +97,31 @@ async def test_long_conversations_and_long_lists_are_read_in_pages(shelf: Shelf)
     assert text.count('"type":"conversation"') == 419
     assert shelf.largest_page == MESSAGES_PER_READ
     assert max(piece.count("\n") for piece in pieces) == MESSAGES_PER_READ
+
+
+@pytest.mark.asyncio
+async def test_long_messages_are_read_a_few_at_a_time(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a page had more than some MiB the next ones have less, so that memory stays flat."""
+    id_ = shelf.put_plain(1, turns=100)
+    text = "x" * 300_000
+    shelf.messages[id_] = [
+        msgspec.structs.replace(one, text=text, parts=(TextPart(text),))
+        for one in shelf.messages[id_]
+    ]
+    asked: list[int] = []
+    between = shelf.messages_between
+
+    async def noted(id: str, after: int, last: int, limit: int) -> tuple[Message, ...]:
+        asked.append(limit)
+        return await between(id, after, last, limit)
+
+    monkeypatch.setattr(shelf, "messages_between", noted)
+    pieces = [piece async for piece in export_text(shelf, None)]
+    assert "".join(pieces).count('"type":"message"') == 200
+    assert asked[0] == 64
+    assert set(asked[1:]) == {8}
 
 
 @pytest.mark.asyncio
