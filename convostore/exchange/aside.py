@@ -185,7 +185,7 @@ def _started(task: Task) -> subprocess.Popen[bytes]:
     """Start the child, which reads with the very modules of this process, and tell it its task."""
     path = os.pathsep.join(one for one in sys.path if one)
     child = subprocess.Popen(  # noqa: S603 - this very Python, and a program that stands above
-        [sys.executable, "-c", _PROGRAM],
+        [sys.executable, "-P", "-c", _PROGRAM],  # -P: no module out of the current folder
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -136,3 +136,19 @@ async def test_import_that_is_left_ends_its_child(path: Path, tmp_path: Path) ->
         await work.aclose()
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
+
+
+async def test_nothing_in_the_current_folder_is_executed(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that lies where one stands is not taken for one of ours, and the child does read."""
+    ran = tmp_path / "ran"
+    for name in ("msgspec.py", "convostore.py", "sitecustomize.py"):
+        (tmp_path / name).write_text(f"open({str(ran)!r}, 'w')\n")
+    source = write(tmp_path, *map(chat, range(3)))
+    monkeypatch.chdir(tmp_path)
+    here: list[Any] = []
+    results = await imported(path, source, lambda it: here.append(it._here))
+    assert outcomes(results) == [("added", f"c{number}") for number in range(3)]
+    assert here == [None]
+    assert not ran.exists()
