@@ -9,6 +9,7 @@ import msgspec
 
 from convostore.formats.foreign import ForeignConversation, ForeignMessage
 from convostore.parts import TextPart
+from tests.engines import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from convostore import ImportReport, ImportResult, Store
     from convostore.exchange.importing import Import
     from convostore.formats.found import Found
+    from tests.engines import Where
 
 
 def said(id_: str, parent: str | None, text: str | None = None, **more: Any) -> ForeignMessage:
@@ -60,3 +62,9 @@ async def take(store: Store, *found: Found, **how: Any) -> tuple[list[ImportResu
         del outcomes[name]
     assert sum(outcomes.values()) == report.records == len(results) == len(found)
     return results, report
+
+
+def everything(path: Where) -> list[list[tuple[Any, ...]]]:
+    """Return all rows that an import writes."""
+    tables = ("conversation", "message", "source_record", "tag", "tombstone", "search_pending")
+    return [sorted(rows(path, f"SELECT * FROM {one}"), key=repr) for one in tables]

@@ -2,6 +2,7 @@
 
 A message is known again by its id there, below the same message, if it says the same; what was
 changed there in place is added beside what it was. Somebody who has gone on here keeps the place.
+An export older than what is stored adds its messages, and has no say in the rest.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class _Known(msgspec.Struct, frozen=True):
     id: str
     status: str
     content_hash: str | None
+    created_at_ms: int
 
 
 _KNOWN = Hot(
@@ -81,6 +83,7 @@ _KNOWN = Hot(
         message.c.id,
         message.c.status,
         message.c.content_hash,
+        message.c.created_at_ms,
         message.c.parent_seq,
         message.c.source_id,
     )
@@ -147,6 +150,8 @@ class _Merging:
         self.rows: list[dict[str, Any]] = []
         self.originals: list[dict[str, Any]] = []
         self.stored = 0
+        self._otherwise: list[dict[str, Any]] = []  # originals that would replace others
+        self._newest_ms = 0  # of the messages imported before
         self._attached: dict[int, tuple[str, ...]] = {}
         self._kept: dict[int, bytes] = {}
         self._known: dict[tuple[int | None, str], list[_Known]] = {}
@@ -168,9 +173,23 @@ class _Merging:
             self._known.setdefault((parent_seq, source_id), []).append(one)
             self._hashes[one.seq] = one.content_hash
             self._imported.add(one.seq)
+            self._newest_ms = max(self._newest_ms, one.created_at_ms)
         self._compare(CONVERSATION_SEQ, self.job.original)
         for new in self.job.messages:
             self._seqs.append(self._place(new))
+        if not self._is_older():
+            self.originals += self._otherwise
+
+    def _is_older(self) -> bool:
+        """Tell whether the job was exported before what is stored, and so says nothing newer of it.
+
+        Where somebody has gone on here, the stored time is theirs: then new messages tell.
+        """
+        job, same = self.job, self.same
+        if job.updated_at_ms >= same.updated_at_ms:
+            return False
+        gone_on = same.message_count > len(self._imported)
+        return not (gone_on and self.rows and job.updated_at_ms >= self._newest_ms)
 
     def _place(self, new: ImportedMessage) -> int:
         """Return the number of a message, which it has already or gets now."""
@@ -180,13 +199,16 @@ class _Merging:
             above = self._hashes[parent_seq]
             if above != self.job.messages[new.parent].content_hash:
                 hash_ = content_hash(above, new.role, new.text, new.shape)
+        erased = None
         for one in self._known.get((parent_seq, new.source_id), ()):
             if one.status == "erased":
-                return one.seq  # what was forgotten does not come back
-            if one.content_hash == hash_ or self._is_as_it_was(one.seq, new.original):
+                erased = one.seq
+            elif one.content_hash == hash_ or self._is_as_it_was(one.seq, new.original):
                 self.stored += self.tx.again and one.id == new.id
                 self._compare(one.seq, new.original)
                 return one.seq
+        if erased is not None:
+            return erased  # what was forgotten does not come back
         return self._add(new, parent_seq, hash_)
 
     def _add(self, new: ImportedMessage, parent_seq: int | None, hash_: str) -> int:
@@ -212,7 +234,8 @@ class _Merging:
         """Note what the origin says otherwise than before: which messages follow, for example."""
         kept = self._kept.get(seq)
         if original and (kept is None or not is_same(kept, original)):
-            self.originals.append({**self.at, "seq": seq, "data": original})
+            to = self.originals if kept is None else self._otherwise
+            to.append({**self.at, "seq": seq, "data": original})
 
     def contents(self) -> set[str]:
         """Return what the new messages refer to."""
@@ -234,6 +257,7 @@ class _Merging:
     def after(self) -> SameConversation:
         """Return how the conversation stands then."""
         job, same = self.job, self.same
+        older = self._is_older()
         moved: dict[str, Any] = {}
         if self.rows:
             moved = {
@@ -241,12 +265,15 @@ class _Merging:
                 "message_count": same.message_count + len(self.rows),
                 "interrupted_count": same.interrupted_count
                 + sum(row["status"] == "interrupted" for row in self.rows),
-                "updated_at_ms": max(same.updated_at_ms, job.updated_at_ms),
             }
-            if job.head is not None and (same.head_seq is None or same.head_seq in self._imported):
+            here = same.head_seq is None or same.head_seq in self._imported
+            if job.head is not None and here and not older:
                 moved["head_seq"] = self._seqs[job.head]
-        if job.title_source == "imported" and same.title_source in _THEIRS:
+        theirs = job.title_source == "imported" and same.title_source in _THEIRS
+        if theirs and not older and (job.title, "imported") != (same.title, same.title_source):
             moved |= {"title": job.title, "title_source": "imported"}
+        if moved or self.originals:
+            moved["updated_at_ms"] = max(same.updated_at_ms, job.updated_at_ms)
         if same.is_gone(job.now_ms):
             moved |= {"deleted_at_ms": None, "expires_at_ms": None}
         return msgspec.structs.replace(same, **moved)

@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 
 import convostore
-from convostore import Message
 from convostore.formats.foreign import ForeignFile
 from convostore.formats.found import Opaque, Refused
 from convostore.parts import AttachmentPart, OpaquePart, TextPart
@@ -20,7 +19,7 @@ from convostore.storage.newcomers import conversation_row
 from convostore.storage.originals import originals
 from tests.canaries import among, word
 from tests.engines import rows
-from tests.foreigners import foreign, said, take
+from tests.foreigners import everything, foreign, said, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,12 +39,6 @@ async def store(path: Where, index_at_rest: None) -> AsyncIterator[Store]:
     async with convostore.open(path) as opened:
         yield opened
         assert (await opened.check(deep=True)).problems == ()
-
-
-def everything(path: Where) -> list[list[tuple[Any, ...]]]:
-    """Return all rows that an import writes."""
-    tables = ("conversation", "message", "source_record", "tag", "tombstone", "search_pending")
-    return [sorted(rows(path, f"SELECT * FROM {one}"), key=repr) for one in tables]
 
 
 async def test_imported_conversation_says_what_its_origin_said(store: Store, path: Where) -> None:
@@ -95,66 +88,6 @@ async def test_same_file_twice_changes_nothing(store: Store, path: Where) -> Non
     _, report = await take(store, *reversed(found), tags=["x"])
     assert (report.unchanged, report.messages) == (3, 0)
     assert everything(path) == before
-
-
-async def test_one_turn_more_adds_one_turn(store: Store, path: Where) -> None:
-    """New messages stand below those that they follow, and it stands where its origin does."""
-    await take(store, foreign("c1", 4))
-    _, report = await take(store, foreign("c1", 6, title="New", updated_at_ms=7))
-    assert (report.updated, report.messages) == (1, 2)
-    chat = await store.resume("@")
-    assert [one.source_id for one in await chat.history()] == ["u0", "a1", "u2", "a3", "u4", "a5"]
-    assert (chat.record.title, chat.record.message_count) == ("New", 6)
-    branch = (*foreign("c1", 6).messages, said("a4b", "u4"))
-    await take(store, foreign("c1", branch))
-    assert (await store.resume("@")).record.head_seq == 7
-    assert rows(path, "SELECT parent_seq FROM message WHERE seq = 7") == [(5,)]
-    assert len(rows(path, ORIGINAL)) == 8
-
-
-async def test_who_has_gone_on_here_keeps_place_title_and_branches(store: Store) -> None:
-    """A head, a title and a tag that were chosen here stay; what is new stands beside them."""
-    await take(store, foreign("c1", 2))
-    chat = await store.resume("@")
-    await chat.append(Message.user("mine"), Message.assistant("yours"))
-    await chat.rename("My own")
-    _, report = await take(store, foreign("c1", 4, title="Theirs"))
-    assert (report.updated, report.messages) == (1, 2)
-    chat = await store.resume("@")
-    assert [one.text for one in await chat.history()][-2:] == ["mine", "yours"]
-    assert (chat.record.title, chat.record.message_count) == ("My own", 6)
-    _, report = await take(store, foreign("c1", 4, title="Theirs"))
-    assert report.unchanged == 1
-
-
-async def test_what_was_changed_there_in_place_stands_beside_what_it_was(
-    store: Store,
-) -> None:
-    """The old answer stays, and what followed it; the new one is a sibling with what follows it."""
-    await take(store, foreign("c1", 4))
-    changed = [
-        said("a1", "u0", "another text") if one.source_id == "a1" else one
-        for one in foreign("c1", 4).messages
-    ]
-    _, report = await take(store, foreign("c1", changed))
-    assert (report.updated, report.messages) == (1, 3)
-    chat = await store.resume("@")
-    texts = [one.text for one in await chat.history()]
-    assert texts == ["text of u0", "another text", "text of u2", "text of a3"]
-    assert chat.record.message_count == 7
-    assert (await take(store, foreign("c1", changed)))[1].unchanged == 1
-    assert (await take(store, foreign("c1", 4)))[1].messages == 0
-
-
-async def test_what_a_reader_has_learned_since_is_no_new_message(store: Store) -> None:
-    """Where the origin's JSON is the same, the message is known, though it is read otherwise now."""
-    await take(store, foreign("c1", 2))
-    learned = [
-        msgspec.structs.replace(one, parts=(TextPart(f"better: {one.source_id}"),))
-        for one in foreign("c1", 2).messages
-    ]
-    _, report = await take(store, foreign("c1", [*learned, said("u2", "a1")]))
-    assert (report.updated, report.messages) == (1, 1)
 
 
 async def test_deleted_stays_deleted_unless_it_is_wanted_back(store: Store, path: Where) -> None:

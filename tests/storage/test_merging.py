@@ -1,0 +1,145 @@
+"""What comes to an imported conversation: known again, added beside, and by whom it is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+import convostore
+from convostore import Message
+from convostore.parts import TextPart
+from tests.engines import rows
+from tests.foreigners import everything, foreign, said, take
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from convostore import Store
+    from tests.engines import Where
+
+pytestmark = pytest.mark.asyncio
+
+ORIGINAL = "SELECT seq, data FROM source_record ORDER BY seq"
+
+
+@pytest_asyncio.fixture
+async def store(path: Where, index_at_rest: None) -> AsyncIterator[Store]:
+    """Give an open store, which is sound in the end."""
+    async with convostore.open(path) as opened:
+        yield opened
+        assert (await opened.check(deep=True)).problems == ()
+
+
+async def test_one_turn_more_adds_one_turn(store: Store, path: Where) -> None:
+    """New messages stand below those that they follow, and it stands where its origin does."""
+    await take(store, foreign("c1", 4, updated_at_ms=6, created_at_ms=1))
+    _, report = await take(store, foreign("c1", 6, title="New", updated_at_ms=7))
+    assert (report.updated, report.messages) == (1, 2)
+    chat = await store.resume("@")
+    assert [one.source_id for one in await chat.history()] == ["u0", "a1", "u2", "a3", "u4", "a5"]
+    assert (chat.record.title, chat.record.message_count) == ("New", 6)
+    branch = (*foreign("c1", 6).messages, said("a4b", "u4"))
+    await take(store, foreign("c1", branch))
+    assert (await store.resume("@")).record.head_seq == 7
+    assert rows(path, "SELECT parent_seq FROM message WHERE seq = 7") == [(5,)]
+    assert len(rows(path, ORIGINAL)) == 8
+
+
+async def test_who_has_gone_on_here_keeps_place_title_and_branches(store: Store) -> None:
+    """A head, a title and a tag that were chosen here stay; what is new stands beside them."""
+    await take(store, foreign("c1", 2))
+    chat = await store.resume("@")
+    await chat.append(Message.user("mine"), Message.assistant("yours"))
+    await chat.rename("My own")
+    _, report = await take(store, foreign("c1", 4, title="Theirs"))
+    assert (report.updated, report.messages) == (1, 2)
+    chat = await store.resume("@")
+    assert [one.text for one in await chat.history()][-2:] == ["mine", "yours"]
+    assert (chat.record.title, chat.record.message_count) == ("My own", 6)
+    _, report = await take(store, foreign("c1", 4, title="Theirs"))
+    assert report.unchanged == 1
+
+
+async def test_older_export_adds_its_messages_and_changes_nothing_else(
+    store: Store, path: Where
+) -> None:
+    """Of two exports the newer tells title, place and JSON, in what order they come, and how often."""
+    at = {"created_at_ms": 1_000}
+    older = [*foreign("c1", 2).messages, said("a1b", "u0", raw=b'{"was": 1}')]
+    old = foreign("c1", older, title="Old", updated_at_ms=2_000, **at)
+    changed = msgspec.structs.replace(older[0], raw=b'{"id": "u0", "followed by": "a3"}')
+    new = foreign(
+        "c1", (changed, *foreign("c1", 4).messages[1:]), title="New", updated_at_ms=9_000, **at
+    )
+    named = foreign("c1", new.messages, title="Newest", updated_at_ms=10_000, **at)
+    await take(store, new)
+    _, report = await take(store, old)
+    assert (report.updated, report.messages) == (1, 1)
+    before = everything(path)
+    for pair in ((old, new), (new, old)):
+        assert (await take(store, *pair))[1].unchanged == 2
+    assert everything(path) == before
+    chat = await store.resume("@")
+    assert (chat.record.title, chat.record.updated_at_ms) == ("New", 9_000)
+    assert [one.source_id for one in await chat.history()] == ["u0", "a1", "u2", "a3"]
+    assert (0, new.raw) in rows(path, ORIGINAL)
+    assert (1, changed.raw) in rows(path, ORIGINAL)
+    _, report = await take(store, named, new, old)
+    assert (report.updated, report.unchanged) == (1, 2)
+    assert (await store.resume("@")).record.title == "Newest"
+
+
+async def test_newer_export_has_its_say_where_somebody_has_gone_on_here(store: Store) -> None:
+    """The time of what was said here is not the origin's: new messages bring the title along."""
+    at = {"created_at_ms": 1_000}
+    await take(store, foreign("c1", 2, updated_at_ms=2_000, **at))
+    await (await store.resume("@")).append(Message.user("mine"))
+    new = foreign("c1", 4, title="New", updated_at_ms=9_000, **at)
+    assert (await take(store, new))[1].messages == 2
+    old = foreign("c1", 2, updated_at_ms=2_000, **at)
+    assert (await take(store, old, new))[1].unchanged == 2
+    assert (await store.resume("@")).record.title == "New"
+
+
+async def test_forgotten_message_takes_no_place_of_what_it_was_changed_to(store: Store) -> None:
+    """Of two of one id the one that says the same is known again, though the other was forgotten."""
+    edited = [said("u0", None, "edited"), said("a1", "u0", "answer")]
+    await take(store, foreign("c1", 2))
+    await take(store, foreign("c1", edited))
+    await (await store.resume("@")).forget(1, scrub=False)
+    for one in (edited, 2, edited):
+        assert (await take(store, foreign("c1", one)))[1].messages == 0
+    assert (await store.resume("@")).record.message_count == 4
+
+
+async def test_what_was_changed_there_in_place_stands_beside_what_it_was(
+    store: Store,
+) -> None:
+    """The old answer stays, and what followed it; the new one is a sibling with what follows it."""
+    await take(store, foreign("c1", 4))
+    changed = [
+        said("a1", "u0", "another text") if one.source_id == "a1" else one
+        for one in foreign("c1", 4).messages
+    ]
+    _, report = await take(store, foreign("c1", changed))
+    assert (report.updated, report.messages) == (1, 3)
+    chat = await store.resume("@")
+    texts = [one.text for one in await chat.history()]
+    assert texts == ["text of u0", "another text", "text of u2", "text of a3"]
+    assert chat.record.message_count == 7
+    assert (await take(store, foreign("c1", changed)))[1].unchanged == 1
+    assert (await take(store, foreign("c1", 4)))[1].messages == 0
+
+
+async def test_what_a_reader_has_learned_since_is_no_new_message(store: Store) -> None:
+    """Where the origin's JSON is the same, the message is known, though it is read otherwise now."""
+    await take(store, foreign("c1", 2))
+    learned = [
+        msgspec.structs.replace(one, parts=(TextPart(f"better: {one.source_id}"),))
+        for one in foreign("c1", 2).messages
+    ]
+    _, report = await take(store, foreign("c1", [*learned, said("u2", "a1")]))
+    assert (report.updated, report.messages) == (1, 1)
