@@ -6,15 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 from convostore import clock
-from convostore.errors import InvalidTextError
 from convostore.ids import new_id
 from convostore.storage.conversations import NewConversation
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.ordering import refused_metadata
 from convostore.storage.rows import to_json
-from convostore.text import gate, gate_expiry, gate_object
+from convostore.text import gate, gate_expiry, gate_key, gate_object
 
-_TEXTS = ("title", "key", "system", "model", "provider", "anonymous_user_id")
+_TEXTS = ("title", "system", "model", "provider", "anonymous_user_id")
 
 
 def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any]) -> NewConversation:
@@ -26,15 +25,15 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
         wish: the arguments of `Store.create`.
 
     Raises:
-        InvalidTextError: a text cannot be stored, the key is empty, settings or metadata are no JSON
+        InvalidTextError: a text cannot be stored, the key is empty or too long, settings or metadata are no JSON
             object, or the metadata has more than 64 KiB.
         ValueError: it would have expired already.
     """
     for name in _TEXTS:
         if wish[name] is not None:
             gate(wish[name], f"the {name}")
-    if wish["key"] == "":
-        raise InvalidTextError("the key is empty", hint="name one, or leave it out")
+    if wish["key"] is not None:
+        gate_key(wish["key"])
     for name in ("settings", "metadata"):
         if wish[name] is not None:
             gate_object(wish[name], f"the {name}")

@@ -10,8 +10,9 @@ from typing import Any
 from convostore import clock
 from convostore.errors import InvalidTextError
 
-FAR_MS = 2**62  # no clock shows it, and it fits the database's integers
+FAR_MS = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
+MOST_KEY = 1_000  # characters of a key, which stands in an index; 2,700 bytes fit into PostgreSQL's
 MOST_OWNER = 255  # characters of an owner's name
 MOST_FILE_NAME = 255  # characters of an attachment's name, as of a file's
 MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
@@ -70,6 +71,22 @@ def gate_name(text: str, what: str) -> str:
             hint="shorten it",
         )
     return name
+
+
+def gate_key(key: str) -> str:
+    """Return *key* if a conversation may be called so.
+
+    Raises:
+        InvalidTextError: it is empty, longer than 1,000 characters, or cannot be stored.
+    """
+    if gate(key, "the key") == "":
+        raise InvalidTextError("the key is empty", hint="name one, or leave it out")
+    if len(key) > MOST_KEY:
+        raise InvalidTextError(
+            f"the key has {len(key):,} characters, more than the {MOST_KEY:,} that it may have",
+            hint="shorten it",
+        )
+    return key
 
 
 def gate_tag(text: str) -> str:

@@ -20,7 +20,7 @@ from convostore.storage.newcomers import ImportConversation, ImportedMessage
 from convostore.storage.ordering import MOST_TAGS
 from convostore.storage.originals import packed
 from convostore.storage.rows import content_hash, encode_parts
-from convostore.text import MOST_NAME, gate, gate_tag
+from convostore.text import FAR_MS, MOST_NAME, gate, gate_tag
 from convostore.turning.asking import fallback_title
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from convostore.formats.foreign import ForeignConversation, ForeignMessage
 
-LAST_MS: Final = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 _MOST_ID: Final = 500  # characters of a conversation's id there: it stands in an index
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _MARK: Final = "\ufffd"
@@ -183,7 +182,7 @@ class _Fitting:
             shape=shape,
             model=self._name(one.model),
             finish_reason=self._name(one.finish_reason),
-            created_at_ms=max(0, min(at_ms, LAST_MS)),
+            created_at_ms=max(0, min(at_ms, FAR_MS)),
             content_hash=content_hash(
                 parent.content_hash if parent else None, one.role, text, shape
             ),

@@ -10,17 +10,18 @@ import msgspec
 
 from convostore import clock
 from convostore.carrying import take_in
-from convostore.errors import AttachmentError
+from convostore.errors import AttachmentError, InvalidTextError
 from convostore.handles import HANDLE_LENGTH, is_handle_like
 from convostore.ids import new_handle
 from convostore.parts import AttachmentPart, OpaquePart, Part
 from convostore.storage.newcomers import ContentsMissing, Imported
+from convostore.storage.ordering import MOST_TAGS, refused_metadata
 from convostore.storage.originals import packed
 from convostore.storage.owner_rows import OwnerGone
 from convostore.storage.rejoining import OwnRows
 from convostore.storage.restoring import restore_conversations
 from convostore.storage.rows import NANO, content_hash, encode_parts, to_json
-from convostore.text import gate, gate_name, gate_tag
+from convostore.text import gate, gate_key, gate_name, gate_object, gate_tag
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord, Message, UsageRecord
 
 _PIECE_BYTES: Final = 256 * 1024
+_MOST_MARK: Final = 1_000  # characters of a model, an author, an id there, and the like
 _COUNTS: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
@@ -113,7 +115,7 @@ def rows_of(one: OwnConversation, wish: Wish, *, nowhere: Collection[str] = ()) 
     return OwnRows(
         conversation=_conversation(one.record, messages),
         messages=messages,
-        tags=tuple(sorted({gate_tag(name) for name in (*one.record.tags, *wish.tags)})),
+        tags=_tags(one, wish),
         calls=[_call(call) for call in one.usage],
         attached=attached,
         originals={seq: packed(data.encode()) for seq, data in one.originals.items()},
@@ -124,13 +126,39 @@ def rows_of(one: OwnConversation, wish: Wish, *, nowhere: Collection[str] = ()) 
     )
 
 
+def _tags(one: OwnConversation, wish: Wish) -> tuple[str, ...]:
+    """Return the tags, told and wished, as they are kept; see that they are no more than any has."""
+    told = (*one.record.tags, *wish.tags)
+    tags = {gate_tag(name) for name in told} if len(told) <= 2 * MOST_TAGS else told
+    if len(tags) > MOST_TAGS:
+        raise InvalidTextError(
+            f"it would have {len(tags):,} tags, more than the {MOST_TAGS} that it may have",
+            hint="take some out, or leave --tag out",
+        )
+    return tuple(sorted(tags))
+
+
+def _gate_mark(text: str | None, what: str) -> None:
+    """See that a name by which programs know something can be stored, and is no text for itself."""
+    if text and len(gate(text, what)) > _MOST_MARK:
+        raise InvalidTextError(
+            f"{what} has {len(text):,} characters, more than the {_MOST_MARK:,} that it may have",
+            hint="shorten it",
+        )
+
+
 def _conversation(record: ConversationRecord, messages: list[dict[str, Any]]) -> dict[str, Any]:
     fields = msgspec.structs.asdict(record)
     del fields["tags"]
-    for name in ("key", "provider", "model", "source", "source_id", "title_source"):
-        gate(fields[name] or "", f"the {name} of a conversation")
+    if record.key is not None:
+        gate_key(record.key)
+    for name in ("provider", "model", "source", "source_id", "title_source"):
+        _gate_mark(fields[name], f"the {name} of a conversation")
     for name in ("settings", "metadata"):
-        fields[name] = to_json(fields[name]) if fields[name] else None
+        said = gate_object(fields[name], f"the {name} of a conversation")
+        fields[name] = to_json(said) if said else None
+    if (refused := refused_metadata(record.metadata)) is not None:
+        raise refused
     handle = record.handle
     whole = len(handle) == HANDLE_LENGTH and is_handle_like(handle)
     return fields | {
@@ -160,8 +188,7 @@ def _message(
     hashes[message.seq] = hash_
     said = (message.author, message.provider, message.model, message.finish_reason)
     for name in (*said, message.idempotency_key, message.source_id):
-        if name:
-            gate(name, "a name in a message")
+        _gate_mark(name, "a name in a message")
     row = {
         "seq": message.seq,
         "id": message.id,
@@ -193,6 +220,8 @@ def _kept(part: Part, nowhere: Collection[str]) -> Part:
 
 def _call(call: UsageRecord) -> dict[str, Any]:
     spent = call.usage
+    for name in (call.id, call.provider, call.model):
+        _gate_mark(name, "a name in what was paid")
     return {
         "id": call.id,
         "message_seq": call.message_seq or 0,

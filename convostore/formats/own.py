@@ -10,6 +10,7 @@ import msgspec
 
 from convostore.parts import AttachmentPart
 from convostore.records import ConversationRecord, Message, UsageRecord
+from convostore.text import FAR_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 SOURCE: Final = "convostore"  # the format, as it is typed
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_MOST_SEQ: Final = 2**31 - 1
-_FAR_MS: Final = 2**62
+_MOST_SEQ: Final = 2**30  # it leaves room below 2**31 for what is said later
+_MOST_COUNT: Final = 2**63 - 1
+_MOST_COST: Final = 2**63 // 10**9  # costs are kept as billionths
 
 
 def _nothing(sha256: str) -> None:
@@ -53,15 +55,18 @@ class OwnConversation(msgspec.Struct, frozen=True, kw_only=True):
 
 def flaw(one: OwnConversation) -> str | None:
     """Return what is wrong with a conversation, so that it cannot be what a store held; else None."""
-    return _flaw_of_record(one) or _flaw_of_tree(one.messages)
+    return _flaw_of_record(one) or _flaw_of_tree(one.messages) or _flaw_of_more(one)
 
 
 def _flaw_of_record(one: OwnConversation) -> str | None:
     record = one.record
     if not _ID.fullmatch(record.id):
         return "its id is none of ours"
-    if not all(0 <= at < _FAR_MS for at in (record.created_at_ms, record.updated_at_ms)):
+    times = (record.created_at_ms, record.updated_at_ms, record.archived_at_ms)
+    if not _are_times(*times, record.deleted_at_ms, record.expires_at_ms):
         return "its times are of no calendar"
+    if not 0 <= record.last_seq <= _MOST_SEQ:
+        return "its last number is none that a store hands out"
     seqs = {message.seq for message in one.messages}
     if not one.listed and record.head_seq is not None and record.head_seq not in seqs:
         return "the message at which it stands is not there"
@@ -80,9 +85,34 @@ def _flaw_of_tree(messages: Iterable[Message]) -> str | None:
             return f"message {seq} has no number or id of its own"
         if message.parent_seq is not None and message.parent_seq not in seqs:
             return f"message {seq} stands below one that is not there before it"
-        if not 0 <= message.created_at_ms < _FAR_MS:
+        if not _are_times(message.created_at_ms, message.finished_at_ms):
             return f"message {seq} has a time of no calendar"
         seqs.add(seq)
         ids.add(message.id)
         last = seq
     return None
+
+
+def _flaw_of_more(one: OwnConversation) -> str | None:
+    """Return what is wrong with what stands beside the messages; None where nothing is."""
+    if not one.originals.keys() <= {0, *(message.seq for message in one.messages)}:
+        return "an original is of a message that is not there"
+    for call in one.usage:
+        if not _are_times(call.created_at_ms) or not 0 <= (call.message_seq or 0) <= _MOST_SEQ:
+            return f"what was paid ({call.id:.36}) has a time or a number of no message"
+        if any(not 0 <= (count or 0) <= _MOST_COUNT for count in _counts(call)):
+            return f"what was paid ({call.id:.36}) has a count that is none"
+        if not abs(call.usage.cost or 0) < _MOST_COST:
+            return f"what was paid ({call.id:.36}) is no price"
+    return None
+
+
+def _counts(call: UsageRecord) -> tuple[int | None, ...]:
+    spent = call.usage
+    tokens = (spent.input_tokens, spent.output_tokens)
+    return (*tokens, spent.cached_tokens, spent.reasoning_tokens)
+
+
+def _are_times(*times: int | None) -> bool:
+    """Tell whether a calendar shows each of *times*."""
+    return all(at is None or 0 <= at <= FAR_MS for at in times)
