@@ -15,10 +15,9 @@ from convostore.records import ConversationRecord, Message, UsageRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import ExitStack
-    from pathlib import Path
 
     from convostore.exchange.limits import Limits
+    from convostore.exchange.own_contents import Beside, Space
     from convostore.exchange.streams import Stream
     from convostore.formats.found import Found
 
@@ -31,27 +30,33 @@ def is_own(stream: Stream) -> bool:
     return b"".join(stream.look(64).split()).startswith(_BEGINS)
 
 
+def created_at_ms(line: bytes) -> int | None:
+    """Return when an export of ours was written, by its first line; None where it is none."""
+    try:
+        header = jsonl.entry(line)
+    except jsonl.NOT_A_LINE:
+        return None
+    return header.created_at_ms if isinstance(header, jsonl.Header) else None
+
+
 def found_in_own(
-    stream: Stream, path: Path | None, limits: Limits, opened: ExitStack
+    stream: Stream, limits: Limits, space: Space, beside: Beside | None
 ) -> Iterator[Found]:
     """Yield what is found in an export of ours.
 
     Args:
         stream: where to read; it is read to its end.
-        path: of the file, beside which attachments may be; None of a stream.
         limits: how much.
-        opened: closes what has to be.
+        space: for the attachments that it tells.
+        beside: finds those that are beside it; None where nothing is.
 
     Raises:
         FormatError: it is of a version that is not known here, or its first line is broken.
     """
     lines = _lines(stream, limits)
     header = _header(next(lines, b""))
-    folder = None
-    if path is not None and header.attachments_folder:
-        folder = path.parent / header.attachments_folder.replace("/", "_")
-    contents = Contents(folder)
-    opened.callback(contents.close)
+    folder = header.attachments_folder
+    contents = Contents(space, beside, folder and folder.replace("/", "_"))
     yield from _Reading(contents).found(lines)
 
 

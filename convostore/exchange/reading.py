@@ -19,6 +19,7 @@ from convostore.exchange.finding import NothingKnownError
 from convostore.exchange.foreign_rows import MAGIC as SQLITE
 from convostore.exchange.limits import Limits
 from convostore.exchange.members import members_of_folder
+from convostore.exchange.own_contents import Space, beside_file
 from convostore.exchange.own_reading import found_in_own, is_own
 from convostore.exchange.progress import Progress
 from convostore.exchange.recognising import READERS
@@ -132,38 +133,40 @@ def open_export(
             reason="unknown format",
             hint=f"Take one of: {', '.join(FORMATS)}.",
         )
-    opened, progress = ExitStack(), Progress()
+    opened, progress, space = ExitStack(), Progress(), Space()
+    opened.callback(space.close)
     if not isinstance(source, str | os.PathLike):
-        founds = _File(source, None, limits, opened).founds(format, progress)
+        founds = _File(source, None, limits, opened, space).founds(format, progress)
         return Export("the stream", founds, opened, progress)
     name = str(source)
     try:
         path = path_of(name)
         if path.is_dir():
-            return Export(name, _of_folder(path, limits, format, progress), opened, progress)
+            return Export(name, _of_folder(path, limits, format, progress, space), opened, progress)
         file = opened.enter_context(path.open("rb"))
     except OddPathError as odd:
         raise refused("import", f"cannot read {odd.shown}: {odd.reason}") from None
     except OSError as error:
         raise _unreadable(name, error) from error
-    founds = _File(file, path, limits, opened).founds(format, progress)
+    founds = _File(file, path, limits, opened, space).founds(format, progress)
     return Export(name, founds, opened, progress)
 
 
 def _of_folder(
-    folder: Path, limits: Limits, format: str | None, progress: Progress
+    folder: Path, limits: Limits, format: str | None, progress: Progress, space: Space
 ) -> Generator[Found]:
-    yield from found_in_members(members_of_folder(folder, limits), limits, format, progress)
+    members = members_of_folder(folder, limits)
+    yield from found_in_members(members, limits, format, progress, space)
 
 
 class _File:
     """One file or stream; whatever has to be closed with it goes into *opened*."""
 
     def __init__(
-        self, file: BinaryIO, path: Path | None, limits: Limits, opened: ExitStack
+        self, file: BinaryIO, path: Path | None, limits: Limits, opened: ExitStack, space: Space
     ) -> None:
         self._file, self._path = file, path
-        self._limits, self._opened = limits, opened
+        self._limits, self._opened, self._space = limits, opened, space
 
     def founds(self, format: str | None, progress: Progress) -> Generator[Found]:
         """Yield what is found in it, by what it begins with."""
@@ -178,7 +181,7 @@ class _File:
         if head.startswith(MAGIC):
             archive = Archive(self._seekable(head), limits)
             self._opened.callback(archive.close)
-            yield from found_in_members(archive.members, limits, format, progress)
+            yield from found_in_members(archive.members, limits, format, progress, self._space)
             return
         for magic, what in _OTHERS.items():
             if head.startswith(magic):
@@ -189,7 +192,8 @@ class _File:
         name = None if self._path is None else self._path.stem
         stream = Stream(progress.counting(self._file), head)
         if format in {None, OWN} and is_own(stream):
-            yield from found_in_own(stream, self._path, limits, self._opened)
+            beside = None if self._path is None else beside_file(self._path)
+            yield from found_in_own(stream, limits, self._space, beside)
             return
         if format == OWN:
             raise NothingKnownError("it does not begin as an export of convostore does")

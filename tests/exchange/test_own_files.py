@@ -1,0 +1,118 @@
+"""Exports of our own, read where they are: in a file, a folder, an archive, several in one."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any
+
+from convostore.exchange.reading import open_export
+from convostore.formats import jsonl
+from convostore.formats.foreign import ForeignConversation
+from convostore.formats.found import Found, Refused
+from convostore.formats.own import OwnConversation
+from convostore.parts import AttachmentPart
+from convostore.records import ConversationRecord, Message
+from tests.exchange.test_archives import packed
+from tests.exchange.test_reading import A
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATA = b"a heron" * 1_000
+HERON = AttachmentPart(hashlib.sha256(DATA).hexdigest(), len(DATA), "image/png", "heron.png")
+
+
+def id_of(number: int) -> str:
+    """Return the id of a conversation or a message."""
+    return f"00000000-0000-7000-8000-{number:012d}"
+
+
+def header(at_ms: int = 1, **more: Any) -> str:
+    """Return the first line of an export that was written at *at_ms*."""
+    first = jsonl.Header(version=1, program="a test", created_at_ms=at_ms, scope="all", **more)
+    return jsonl.header(first)
+
+
+def one(number: int, *parts: AttachmentPart, title: str | None = None) -> str:
+    """Return the lines of a conversation of one message."""
+    record = ConversationRecord(
+        id=id_of(number), handle="abcdefgh", title=title or f"Chat {number}", head_seq=1, last_seq=1
+    )
+    said = Message("user", "Look", id=id_of(number + 500), seq=1, parts=parts)
+    return jsonl.conversation(record) + jsonl.message(record.id, said)
+
+
+def piece(data: bytes = DATA) -> str:
+    """Return the line of the attachment, as the first conversation has it."""
+    value = jsonl.AttachmentPiece(sha256=HERON.sha256, size=len(DATA), number=0, data=data)
+    return jsonl.attachment(id_of(1), value)
+
+
+END = jsonl.end(conversations=1, messages=1)
+
+
+def told(found: list[Found]) -> list[str]:
+    """Return the title of each conversation of our own, the id of each other, and other places."""
+    return [
+        str(one.record.title)
+        if isinstance(one, OwnConversation)
+        else one.source_id
+        if isinstance(one, ForeignConversation)
+        else f"{one.where}!"
+        for one in found
+    ]
+
+
+def read(raw: str) -> list[Found]:
+    """Read a file."""
+    with open_export(io.BytesIO(raw.encode())) as export:
+        return list(export)
+
+
+def attached(found: Found) -> bytes | None:
+    """Return the bytes of the attachment of a conversation; None where they did not come along."""
+    assert isinstance(found, OwnConversation)
+    if (opened := found.opener(HERON.sha256)) is None:
+        return None
+    with opened() as file:
+        return file.read()
+
+
+def test_our_exports_in_a_folder_or_an_archive_are_read_in_the_order_they_were_written(
+    tmp_path: Path,
+) -> None:
+    """Each with its attachments, told or beside it; steps in order; what another wrote follows."""
+    files = {
+        "conversations.json": b"[%s]" % A,
+        "a/step.jsonl": (header(9) + one(1, title="Later") + END).encode(),
+        "a/whole.jsonl": (header(3) + one(1, HERON) + piece() + END).encode(),
+        "b/beside.jsonl": (
+            header(5, attachments="beside", attachments_folder="files") + one(2, HERON) + END
+        ).encode(),
+        f"b/files/{HERON.sha256}": DATA,
+        "c/newer.jsonl": header(7).replace('"version":1', '"version":2').encode(),
+        "c/cut.jsonl": (header(8) + one(3)).encode(),
+    }
+    for name, raw in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_bytes(raw)
+    archive = io.BytesIO(packed(files))
+    for source in (tmp_path, archive):
+        with open_export(source) as export:
+            found = list(export)
+            assert told(found) == [
+                "Chat 1",
+                "Chat 2",
+                "c/newer.jsonl!",
+                "c/cut.jsonl: line 2!",
+                "Later",
+                "a",
+            ]
+            assert [attached(found[at]) for at in (0, 1, 4)] == [DATA, DATA, None]
+    for asked, refusal in (
+        ("convostore", "conversation a is of chatgpt, not of convostore"),
+        ("chatgpt", f"conversation {id_of(1)} is of convostore, not of chatgpt"),
+    ):
+        with open_export(tmp_path, asked) as export:
+            assert refusal in [one.reason for one in export if isinstance(one, Refused)]
