@@ -98,7 +98,12 @@ def _own_exports(members: Iterable[Member]) -> list[Member]:
 
 
 def _may_hold_records(member: Member) -> bool:
-    """Tell whether a file is one of records, by its ending; what was uploaded is none."""
+    """Tell whether a file is one of records, by its ending; what was uploaded is none.
+
+    Neither is what a Mac puts beside each file that it packs, under the file's own name.
+    """
+    if member.base.startswith("._") or "__MACOSX" in member.name.split("/"):
+        return False
     return member.name.lower().endswith(_RECORDS) and file_id_of(member.base) is None
 
 

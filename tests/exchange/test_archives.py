@@ -162,6 +162,19 @@ def test_archive_comes_through_a_pipe() -> None:
                     list(export)
 
 
+def test_what_a_mac_packs_beside_each_file_is_no_record() -> None:
+    """Files of a binary form under the names of the others, in a folder of theirs or beside them."""
+    beside = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
+    members = {
+        "__MACOSX/x/._conversations.json": beside,
+        "__MACOSX/x/conversations.json": beside,
+        "x/._conversations.json": beside,
+        "x/conversations.json": b"[%s]" % A,
+        "x/._file-abc123-cat.png": beside,
+    }
+    assert told(read(packed(members))) == ["a"]
+
+
 def test_archive_of_claude() -> None:
     """Its conversations, and what stands beside them."""
     sample = (HERE / "claude" / "synthetic.branched-official.json").read_bytes()
