@@ -47,11 +47,11 @@ class Archive:
             self._zip = zipfile.ZipFile(file)
         except (*_DAMAGED, ValueError, struct.error) as error:
             raise refused(_FORMAT, f"the archive is damaged: {_line(error)}") from None
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
+        infos = [info for info in self._zip.infolist() if not _name(info).endswith("/")]
         _look_over(infos, _length(file), limits)
         self.members = tuple(
-            Member(info.filename, info.file_size, Opener(self._zip, info))
-            for info in sorted(infos, key=lambda info: info.filename)
+            Member(_name(info), info.file_size, Opener(self._zip, info))
+            for info in sorted(infos, key=_name)
         )
 
     def close(self) -> None:
@@ -126,12 +126,12 @@ def _look_over(infos: list[zipfile.ZipInfo], length: int, limits: Limits) -> Non
         raise _too_many(limits)
     seen: set[str] = set()
     for info in infos:
-        name, shown = info.orig_filename, repr(info.orig_filename[:80])
-        if _leaves(name):
+        name, shown = _name(info), repr(info.orig_filename[:80])
+        if "\x00" in info.orig_filename or _leaves(name):
             raise refused(_FORMAT, f"the archive names a member outside of itself: {shown}")
-        if info.filename in seen:
+        if name in seen:
             raise refused(_FORMAT, f"the archive names a member twice: {shown}")
-        seen.add(info.filename)
+        seen.add(name)
         if stat.S_ISLNK(info.external_attr >> 16):
             raise refused(_FORMAT, f"the archive holds a link: {shown}")
         if info.flag_bits & _LOCKED:
@@ -147,14 +147,13 @@ def _look_over(infos: list[zipfile.ZipInfo], length: int, limits: Limits) -> Non
         raise refused(_FORMAT, "the archive is damaged: its members lie upon each other")
 
 
+def _name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name; some programs on Windows put the other slash between folders."""
+    return info.filename.replace("\\", "/")
+
+
 def _leaves(name: str) -> bool:
-    return (
-        name.startswith("/")
-        or "\\" in name
-        or "\x00" in name
-        or bool(_DRIVE.match(name))
-        or ".." in name.split("/")
-    )
+    return name.startswith("/") or bool(_DRIVE.match(name)) or ".." in name.split("/")
 
 
 def _too_many(limits: Limits) -> Exception:

@@ -175,6 +175,12 @@ def test_what_a_mac_packs_beside_each_file_is_no_record() -> None:
     assert told(read(packed(members))) == ["a"]
 
 
+def test_names_with_the_slash_of_windows_are_names_in_folders() -> None:
+    """Only those that leave the archive are refused: see below."""
+    members = {name.replace("/", "\\"): raw for name, raw in EXPORT.items()}
+    check_export(read(packed({"x\\": b"", **members})))
+
+
 def test_archive_of_claude() -> None:
     """Its conversations, and what stands beside them."""
     sample = (HERE / "claude" / "synthetic.branched-official.json").read_bytes()
@@ -249,6 +255,9 @@ def upon_each_other() -> bytes:
         (evil(nothing, "/etc/a.json"), "outside of itself"),
         (evil(nothing, "x/../../a.json"), "outside of itself"),
         (evil(nothing, "..\\a.json"), "outside of itself"),
+        (evil(nothing, "\\a.json"), "outside of itself"),
+        (evil(nothing, "x\\..\\..\\a.json"), "outside of itself"),
+        (packed({"x/a.json": b"[%s]" % A, "x\\a.json": b"[%s]" % B}), "a member twice"),
         (evil(nothing, "C:a.json"), "outside of itself"),
         (evil(link), "holds a link"),
         (locked(evil(nothing)), "password"),
