@@ -260,6 +260,15 @@ def refer(
         tx.run(_REFER, **at, number=number, sha256=sha256)
 
 
+def refer_to_more(
+    tx: Tx, owner_id: str, conversation_id: str, message_seq: int, contents: Sequence[str]
+) -> None:
+    """Let a message refer to *contents*, among which are all that it refers to already."""
+    at = {"owner_id": owner_id, "conversation_id": conversation_id}
+    tx.run(_LET_GO, **at, seq=message_seq)
+    refer(tx, owner_id, conversation_id, message_seq, contents)
+
+
 def references(tx: Tx, owner_id: str, conversation_id: str) -> dict[int, list[str]]:
     """Return what each message of a conversation refers to, by its seq, in order."""
     found: dict[int, list[str]] = {}

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
 from convostore.errors import InvalidTextError
+from convostore.storage.arriving import Arrivals, arrivals, let_arrive
 from convostore.storage.attachments import missing, refer
 from convostore.storage.newcomers import ContentsMissing, message_row
 from convostore.storage.ordering import MOST_TAGS
@@ -127,7 +128,7 @@ def merge(
     if not job.dry_run and (lacking := missing(tx, owner_id, merging.contents())):
         return ContentsMissing(lacking)
     after = merging.after()
-    changed = after != same or bool(tags) or bool(merging.originals)
+    changed = after != same or bool(tags or merging.originals or merging.arrived.contents)
     if changed and not job.dry_run:
         merging.write(after, tags)
     return Merged(changed=changed or merging.stored > 0, messages=merging.added, title=after.title)
@@ -139,6 +140,7 @@ class _Merging:
     Attributes:
         rows: of the new messages.
         originals: rows of what the origin says otherwise than before, or for the first time.
+        arrived: attachments of messages that were there without them.
         stored: messages that an earlier try of this very write has stored.
     """
 
@@ -149,7 +151,9 @@ class _Merging:
         self.at = {"owner_id": owner_id, "conversation_id": same.id}
         self.rows: list[dict[str, Any]] = []
         self.originals: list[dict[str, Any]] = []
+        self.arrived = Arrivals()
         self.stored = 0
+        self._shown: dict[int, ImportedMessage] = {}  # of known ones, what has attachments now
         self._otherwise: list[dict[str, Any]] = []  # originals that would replace others
         self._newest_ms = 0  # of the messages imported before
         self._attached: dict[int, tuple[str, ...]] = {}
@@ -179,6 +183,12 @@ class _Merging:
             self._seqs.append(self._place(new))
         if not self._is_older():
             self.originals += self._otherwise
+        self.arrived = arrivals(self.tx, self.at, self._shown)
+        hashes = self.arrived.hashes
+        for row in self.rows:
+            if above := hashes.get(row["parent_seq"]):
+                hash_ = content_hash(above, row["role"], row["text"], row["parts"])
+                row["content_hash"] = hashes[row["seq"]] = hash_
 
     def _is_older(self) -> bool:
         """Tell whether the job was exported before what is stored, and so says nothing newer of it.
@@ -202,9 +212,11 @@ class _Merging:
         erased = None
         for one in self._known.get((parent_seq, new.source_id), ()):
             if one.status == "erased":
-                erased = one.seq
+                erased = one.seq if erased is None or one.content_hash == hash_ else erased
             elif one.content_hash == hash_ or self._is_as_it_was(one.seq, new.original):
                 self.stored += self.tx.again and one.id == new.id
+                if new.attachments and one.content_hash != hash_:
+                    self._shown[one.seq] = new
                 self._compare(one.seq, new.original)
                 return one.seq
         if erased is not None:
@@ -238,8 +250,9 @@ class _Merging:
             to.append({**self.at, "seq": seq, "data": original})
 
     def contents(self) -> set[str]:
-        """Return what the new messages refer to."""
-        return {sha256 for contents in self._attached.values() for sha256 in contents}
+        """Return what the new messages refer to, and what others refer to from now on."""
+        all_of = (*self._attached.values(), *self.arrived.contents.values())
+        return {sha256 for contents in all_of for sha256 in contents}
 
     def new_tags(self) -> list[str] | InvalidTextError:
         """Return the caller's tags that it does not have."""
@@ -281,6 +294,7 @@ class _Merging:
     def write(self, after: SameConversation, tags: list[str]) -> None:
         """Store what is new."""
         tx, owner_id, id_ = self.tx, self.owner_id, self.same.id
+        let_arrive(tx, self.at, self.arrived)
         add_messages(tx, self.rows)
         keep_originals(tx, self.originals)
         for seq, contents in self._attached.items():

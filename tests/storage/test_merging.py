@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,12 +12,13 @@ import pytest_asyncio
 
 import convostore
 from convostore import Message
-from convostore.parts import TextPart
+from convostore.formats.foreign import ForeignConversation, ForeignFile, ForeignMessage
+from convostore.parts import AttachmentPart, OpaquePart, TextPart
 from tests.engines import rows
 from tests.foreigners import everything, foreign, said, take
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from convostore import Store
     from tests.engines import Where
@@ -143,3 +146,44 @@ async def test_what_a_reader_has_learned_since_is_no_new_message(store: Store) -
     ]
     _, report = await take(store, foreign("c1", [*learned, said("u2", "a1")]))
     assert (report.updated, report.messages) == (1, 1)
+
+
+async def test_files_that_come_later_are_attached_to_what_is_there(store: Store) -> None:
+    """Where the JSON was imported alone, its pictures take the places of what pointed to them."""
+    pointers = tuple(OpaquePart("image", {"at": name}) for name in ("cat", "dog"))
+    asked = said("u0", None, parts=(*pointers, TextPart("what is to be seen?")))
+    told = [asked, said("a1", "u0"), said("u2", "a1")]
+
+    def with_files(*names: str, more: Sequence[ForeignMessage] = ()) -> ForeignConversation:
+        files = tuple(
+            ForeignFile(
+                message="u0", part=at, name=f"{one}.png", open=partial(BytesIO, one.encode())
+            )
+            for at, one in enumerate(("cat", "dog"))
+            if one in names
+        )
+        return foreign("c1", [*told, *more], files=files)
+
+    await take(store, with_files())
+    chat = await store.resume("@")
+    await chat.append(Message.user("mine"))
+    for one, messages in (
+        *((with_files("cat"), 0), (with_files("dog", "cat"), 0)),
+        (with_files("cat", "dog", more=[said("a3", "u2")]), 1),
+    ):
+        _, report = await take(store, one, dry_run=True)
+        assert (report.updated, report.messages) == (1, messages)
+        _, report = await take(store, one)
+        assert (report.updated, report.messages) == (1, messages)
+    for one in (with_files(), with_files("dog"), with_files("cat", "dog")):
+        assert (await take(store, one))[1].messages == 0
+    (first, *_), (last, *_) = (await chat.history())[:1], (await chat.messages())[-1:]
+    parts = [one for one in first.parts if isinstance(one, AttachmentPart)]
+    assert [(one.name, one.media_type) for one in parts] == [
+        *(("cat.png", "image/png"), ("dog.png", "image/png"))
+    ]
+    assert [b"".join([piece async for piece in store.attachment(one)]) for one in parts] == [
+        *(b"cat", b"dog")
+    ]
+    assert (first.text, last.source_id) == ("what is to be seen?", "a3")
+    assert (await store.search("seen")).items
