@@ -15,7 +15,7 @@ from convostore.storage.rows import to_json
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import IS_RUNNING, conversation, message
-from convostore.storage.tombstones import add_tombstones
+from convostore.storage.tombstones import add_tombstones, hashes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         only: leave it where it is not in the bin any more, or has not expired by now.
         now_ms: to tell which running replies are dead, and what has expired.
-        tombstone: where it was imported, no later import brings it back by itself.
+        tombstone: no later import brings it back by itself.
     """
 
     conversation_id: str
@@ -125,7 +125,7 @@ def purge_conversations(
     stands = _standings(tx, owner_id, jobs)
     outcomes: list[Purged | ConvostoreError] = []
     gone: dict[str, Purged] = {}
-    stay_gone: list[tuple[str | None, str | None]] = []
+    stay_gone: list[str] = []
     for job in jobs:
         id_ = job.conversation_id
         found = stands.get(id_)
@@ -141,7 +141,7 @@ def purge_conversations(
             close_dead(tx, owner_id, id_, [seq for seq, _ in found.running], job.now_ms)
             gone[id_] = Purged(messages=found.messages)
             outcomes.append(gone[id_])
-            stay_gone += [found.came_from] if job.tombstone else []
+            stay_gone += hashes_of(owner_id, id_, *found.came_from) if job.tombstone else []
     add_tombstones(tx, owner_id, stay_gone)
     remove_conversations(tx, owner_id, list(gone))
     return outcomes

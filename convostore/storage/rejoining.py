@@ -1,8 +1,8 @@
 """What an export of ours tells of a conversation that is there already: what is missing is added.
 
 A message is known by its id. One that was forgotten, here or there, is forgotten. An answer that was
-broken off here and ended there gets its end, while nothing follows it. How the conversation is listed,
-and where it stands, is taken from there, unless it was used here since.
+broken off here and ended there, or went on there, gets what was said there, while nothing follows it.
+How the conversation is listed, and where it stands, is taken from there, unless it was used here since.
 """
 
 from __future__ import annotations
@@ -54,6 +54,12 @@ class OwnRows(msgspec.Struct, frozen=True, kw_only=True):
     restore: bool = False
     dry_run: bool = False
 
+    def back(self, row: Named) -> Named:
+        """Return the times of a conversation's *row* that would hide it, as they are once it is back."""
+        expires_at_ms = row["expires_at_ms"]
+        past = expires_at_ms is not None and expires_at_ms <= self.now_ms
+        return {"deleted_at_ms": None, "expires_at_ms": None if past else expires_at_ms}
+
     def contents(self) -> set[str]:
         """Return what its messages refer to."""
         return {sha256 for contents in self.attached.values() for sha256 in contents}
@@ -85,6 +91,14 @@ _END = Hot(
         message.c.seq == bindparam("of_seq"),
     )
     .values({name: bindparam(f"new_{name}") for name in _ENDED})
+)
+_ENDINGS: Final = frozenset({"completed", "stopped", "failed"})
+_TEXT = Hot(
+    select(message.c.text).where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.conversation_id == bindparam("conversation_id"),
+        message.c.seq == bindparam("seq"),
+    )
 )
 _THERE = Hot(
     select(
@@ -204,8 +218,16 @@ class _Rejoining:
             self._forget.append(known.seq)
             return
         told = (row["status"], row["content_hash"])
-        if known.status == "interrupted" and not followed and told != known.told():
+        broken_off = known.status == "interrupted" and not followed
+        if broken_off and told != known.told() and self._says_more(known, row):
             self._end.append((known.seq, row))
+
+    def _says_more(self, known: _Known, row: Named) -> bool:
+        """Tell whether an answer that was broken off here has an end there, or at least goes on."""
+        if row["status"] in _ENDINGS:
+            return True
+        ((text,),) = self._tx.rows(_TEXT, **self._at, seq=known.seq)
+        return len(row["text"]) > len(text) and row["text"].startswith(text)
 
     def _settle(self, last: int) -> None:
         row, after = self._job.conversation, self.after
@@ -215,10 +237,14 @@ class _Rejoining:
         after["message_count"] += len(self.rows)
         after["interrupted_count"] += broken_off - ended - forgotten.count("interrupted")
         after["last_seq"] = max(last, row["last_seq"], self._there["last_seq"] + len(forgotten))
+        if row["updated_at_ms"] >= self._there["updated_at_ms"]:  # else it was used here since
+            self._list(row)
         if self._job.restore:
-            after["deleted_at_ms"] = None
-        if row["updated_at_ms"] < self._there["updated_at_ms"]:
-            return  # it was used here since
+            after |= self._job.back(after)
+
+    def _list(self, row: Named) -> None:
+        """Take from there how it is listed, and where it stands."""
+        after = self.after
         after |= {name: row[name] for name in _LISTED}
         for name in ("settings", "metadata"):
             if object_from(row[name], name) == object_from(self._there[name], name):

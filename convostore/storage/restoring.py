@@ -22,7 +22,7 @@ from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation, message, owner
-from convostore.storage.tombstones import FORK, drop_tombstones, purged_before, source_hash
+from convostore.storage.tombstones import drop_tombstones, hashes_of, purged_before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,9 +69,8 @@ def restore_conversations(tx: Tx, owner_id: str, jobs: Sequence[OwnRows]) -> lis
 def _restore(tx: Tx, owner_id: str, job: OwnRows) -> Outcome:
     row = job.conversation
     stored = tx.rows(_STORED, owner_id=owner_id, id=row["id"])
-    hash_ = _tombstone(owner_id, row)
-    purged = hash_ is not None and bool(purged_before(tx, owner_id, [hash_]))
-    if not stored and purged and not job.restore:
+    purged = () if stored else purged_before(tx, owner_id, _tombstones(owner_id, row))
+    if purged and not job.restore:
         return Imported(kept="deleted", title=row["title"])
     if (refused := _refuse(tx, owner_id, job, new=not stored)) is not None:
         return refused
@@ -82,17 +81,15 @@ def _restore(tx: Tx, owner_id: str, job: OwnRows) -> Outcome:
         if tx.again and there["anonymous_user_id"] == row["anonymous_user_id"]:
             return _added(job, there["handle"])  # an earlier try has stored it
         return rejoin(tx, owner_id, _fitting(tx, owner_id, job, there["key"]), there)
-    if purged and hash_ is not None and not job.dry_run:
-        drop_tombstones(tx, owner_id, [hash_])
+    if purged and not job.dry_run:
+        drop_tombstones(tx, owner_id, purged)
     return (
         _added(job, None) if job.dry_run else _add(tx, owner_id, _fitting(tx, owner_id, job, None))
     )
 
 
-def _tombstone(owner_id: str, row: dict[str, Any]) -> str | None:
-    source, source_id = row["source"], row["source_id"]
-    imported = source and source_id and source != FORK
-    return source_hash(owner_id, source, source_id) if imported else None
+def _tombstones(owner_id: str, row: dict[str, Any]) -> list[str]:
+    return hashes_of(owner_id, row["id"], row["source"], row["source_id"])
 
 
 def _refuse(tx: Tx, owner_id: str, job: OwnRows, *, new: bool) -> DuplicateKeyError | None:
@@ -133,6 +130,7 @@ def _fitting(tx: Tx, owner_id: str, job: OwnRows, own_key: str | None) -> OwnRow
 
 def _add(tx: Tx, owner_id: str, job: OwnRows) -> Imported:
     row, owned = job.conversation, {"owner_id": owner_id}
+    row = row | job.back(row) if job.restore else row
     at = owned | {"conversation_id": row["id"]}
     handle = free_handle(tx, owner_id, row["handle"])
     tx.run(_ADD, **row | owned | {"handle": handle})

@@ -1,6 +1,6 @@
-"""What was imported and then purged, so that no later import brings it back by itself.
+"""What was purged, so that no later import brings it back by itself.
 
-Nothing of it is kept but a hash by which its origin's name for it is known again.
+Nothing of it is kept but a hash by which its id is known again, and one of its origin's name for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from convostore.storage.statements import Tx
 
+OWN = "convostore"  # the source of an export of ours: there it is known by its id here
 FORK = "fork"  # the source of what was made here, of something that was here
 
 _ADD = Hot(upsert(tombstone).on_conflict_do_nothing())
@@ -42,14 +43,17 @@ def source_hash(owner_id: str, source: str, source_id: str) -> str:
     return hashlib.sha256(msgspec.json.encode([owner_id, source, source_id])).hexdigest()
 
 
-def add_tombstones(tx: Tx, owner_id: str, purged: Iterable[tuple[str | None, str | None]]) -> None:
-    """Remember the source and source id of what is purged, where it was imported."""
-    hashes = {
-        source_hash(owner_id, source, source_id)
-        for source, source_id in purged
-        if source and source_id and source != FORK
-    }
-    tx.many(_ADD, [{"owner_id": owner_id, "source_hash": one} for one in sorted(hashes)])
+def hashes_of(owner_id: str, id_: str, source: str | None, source_id: str | None) -> list[str]:
+    """Return by what a conversation is known again: its id here, and where it was imported that there."""
+    hashes = [source_hash(owner_id, OWN, id_)]
+    if source and source_id and source != FORK:
+        hashes.append(source_hash(owner_id, source, source_id))
+    return hashes
+
+
+def add_tombstones(tx: Tx, owner_id: str, hashes: Iterable[str]) -> None:
+    """Remember what is purged."""
+    tx.many(_ADD, [{"owner_id": owner_id, "source_hash": one} for one in sorted(set(hashes))])
 
 
 def purged_before(tx: Tx, owner_id: str, hashes: Iterable[str]) -> set[str]:
