@@ -6,6 +6,7 @@ A file, a stream, an archive or a folder; which program's it is, is told by its 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
@@ -143,6 +144,8 @@ def open_export(
         path = path_of(name)
         if path.is_dir():
             return Export(name, _of_folder(path, limits, format, progress, space), opened, progress)
+        if not _can_be_read_to_its_end(path.stat().st_mode):
+            raise OSError(None, "it is neither a file, a folder nor a pipe")
         file = opened.enter_context(path.open("rb"))
     except OddPathError as odd:
         raise refused("import", f"cannot read {odd.shown}: {odd.reason}") from None
@@ -150,6 +153,11 @@ def open_export(
         raise _unreadable(name, error) from error
     founds = _File(file, path, limits, opened, space).founds(format, progress)
     return Export(name, founds, opened, progress)
+
+
+def _can_be_read_to_its_end(mode: int) -> bool:
+    """Tell whether it is a file or a pipe; a device may have no end, and /dev/null has nothing."""
+    return stat.S_ISREG(mode) or stat.S_ISFIFO(mode)
 
 
 def _of_folder(

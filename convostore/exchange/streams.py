@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 128 * 1024
 SPACE: Final = b" \t\r\n"
 _BOM: Final = b"\xef\xbb\xbf"
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00")
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Readable(Protocol):
@@ -34,7 +34,7 @@ class Stream:
         self._source = source
         self._back = [head] if head else []
         first = self.look(4)
-        if first.startswith(_UTF_16) or first[1:2] == b"\x00":
+        if first.startswith(_UTF_16) or first[:2].count(0) == 1:
             raise refused(
                 "json", "its text is UTF-16, not UTF-8: convert it with iconv -f UTF-16 -t UTF-8"
             )

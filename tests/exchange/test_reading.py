@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -237,6 +238,8 @@ def test_a_format_that_is_named_reads_every_record() -> None:
         (b"\x89PNG\r\n\x1a\n", "neither JSON nor"),
         ("[]".encode("utf-16"), "UTF-16"),
         ("[]".encode("utf-16-le"), "UTF-16"),
+        ("[]".encode("utf-16-be"), "UTF-16"),
+        (b"\x00" * 100, "neither JSON"),
         (b"[" + b'{"a": 1},' * 5000 + b"]", "no conversation of a known format"),
     ],
 )  # fmt: skip
@@ -255,6 +258,19 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="this system does not say which files are open")
+def test_a_device_is_refused_before_it_is_read() -> None:
+    """It may never end, and what it gives is nobody's export; a pipe is read."""
+    for device in ("/dev/zero", "/dev/null"):
+        with pytest.raises(FormatError, match=f"{device}: it is neither a file, a folder nor a pi"):
+            open_export(device)
+    reading, writing = os.pipe()
+    os.write(writing, b"[%s]" % A)
+    os.close(writing)
+    with open_export(f"/dev/fd/{reading}") as export:
+        assert told(list(export)) == ["a"]
+    os.close(reading)
+
+
 def test_what_was_opened_is_closed_and_what_was_given_is_not(tmp_path: Path) -> None:
     """Read to its end or not; the stream that was handed in stays open for whoever opened it."""
     stream = io.BytesIO(A)
