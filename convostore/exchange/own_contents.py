@@ -88,11 +88,12 @@ class Contents:
 
 
 def beside_file(path: Path) -> Beside:
-    """Return what finds a file in a folder that stands beside the file *path*."""
+    """Return what finds a file in a folder that stands beside the file *path*; it follows no link."""
 
     def found(folder: str, name: str) -> Opener | None:
-        there = path.parent / folder / name
-        return FileOpener(there) if there.is_file() else None
+        there = path.parent / folder
+        linked = there.is_symlink() or (there / name).is_symlink()
+        return FileOpener(there / name) if not linked and (there / name).is_file() else None
 
     return found
 

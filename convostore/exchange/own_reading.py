@@ -55,8 +55,7 @@ def found_in_own(
     """
     lines = _lines(stream, limits)
     header = _header(next(lines, b""))
-    folder = header.attachments_folder
-    contents = Contents(space, beside, folder and folder.replace("/", "_"))
+    contents = Contents(space, beside, header.attachments_folder)
     yield from _Reading(contents).found(lines)
 
 
@@ -67,9 +66,15 @@ def _header(line: bytes | None) -> jsonl.Header:
     except jsonl.NOT_A_LINE:
         header = None
     if isinstance(header, jsonl.Header):
-        if header.version == jsonl.VERSION:
+        folder = header.attachments_folder
+        if header.version != jsonl.VERSION:
+            reason = f"it is of version {header.version}, which is not known here"
+        elif folder is not None and not _is_name(folder):
+            reason = (
+                f"its attachments are said to be in {folder[:80]!r}, which is no folder beside it"
+            )
+        else:
             return header
-        reason = f"it is of version {header.version}, which is not known here"
     raise FormatError(
         f"this export cannot be read: {reason}",
         format=SOURCE,
@@ -77,6 +82,11 @@ def _header(line: bytes | None) -> jsonl.Header:
         reason=reason,
         hint="a newer convostore may read it",
     )
+
+
+def _is_name(folder: str) -> bool:
+    """Tell whether it is a name, and no way to somewhere else."""
+    return folder not in {"", ".", ".."} and not set(folder) & {"/", "\\", "\x00"}
 
 
 def _lines(stream: Stream, limits: Limits) -> Iterator[bytes | None]:

@@ -6,6 +6,9 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from convostore.errors import FormatError
 from convostore.exchange.reading import open_export
 from convostore.formats import jsonl
 from convostore.formats.foreign import ForeignConversation
@@ -116,3 +119,39 @@ def test_our_exports_in_a_folder_or_an_archive_are_read_in_the_order_they_were_w
     ):
         with open_export(tmp_path, asked) as export:
             assert refusal in [one.reason for one in export if isinstance(one, Refused)]
+
+
+@pytest.mark.parametrize("folder", ["", ".", "..", "a/b", "/etc", "..\\x", "a\x00b"])
+def test_attachments_are_looked_for_in_a_folder_beside_the_file_alone(
+    tmp_path: Path, folder: str
+) -> None:
+    """A name that leads elsewhere refuses the file."""
+    file = tmp_path / "x" / "own.jsonl"
+    file.parent.mkdir()
+    file.write_text(header(attachments="beside", attachments_folder=folder) + one(1, HERON) + END)
+    (tmp_path / HERON.sha256).write_bytes(DATA)
+    with open_export(file) as export, pytest.raises(FormatError, match="no folder beside it"):
+        next(export)
+
+
+def test_no_link_to_attachments_is_followed(tmp_path: Path) -> None:
+    """Neither of the folder nor of a file in it; without links they are there."""
+    file = tmp_path / "own.jsonl"
+    file.write_text(header(attachments="beside", attachments_folder="files") + one(1, HERON) + END)
+    real, folder = tmp_path / "real", tmp_path / "files"
+    real.mkdir()
+    (real / HERON.sha256).write_bytes(DATA)
+
+    def there() -> bytes | None:
+        with open_export(file) as export:
+            return attached(next(export))
+
+    folder.symlink_to(real)
+    assert there() is None
+    folder.unlink()
+    folder.mkdir()
+    (folder / HERON.sha256).symlink_to(real / HERON.sha256)
+    assert there() is None
+    (folder / HERON.sha256).unlink()
+    (folder / HERON.sha256).write_bytes(DATA)
+    assert there() == DATA
