@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from convostore import Import, ImportReport, ImportResult, Store
 
+_MOST_REFUSALS = 20  # lines of refused records; --json has them all
 _MOST_NOTES = 10  # kinds of remarks that are told; --json has them all
 
 
@@ -100,12 +101,13 @@ async def _import(invocation: Invocation, wish: Wish) -> None:
                 await _index(store)
             await store.aclose()
     if refused := work.report.refused:
+        named = "each is" if refused <= _MOST_REFUSALS else f"the first {_MOST_REFUSALS} are"
         raise FormatError(
             f"{counted(refused, 'record')} refused; the rest is taken",
             format=wish.how["format"] or "import",
             record=None,
             reason="refused records",
-            hint="each is named above, with its place in the file",
+            hint=f"{named} named above, with the place in the file",
         )
 
 
@@ -127,7 +129,7 @@ def _store(invocation: Invocation, *, dry_run: bool) -> Iterator[Store]:
 
     where = where_is(invocation.url)
     if not dry_run or not isinstance(where, Path) or where.exists():
-        yield invocation.open(create=not dry_run)
+        yield invocation.open(create=not dry_run, migrate=not dry_run)
         return
     from tempfile import TemporaryDirectory
 
@@ -143,7 +145,7 @@ async def _follow(work: Import, notes: dict[str, int], *, as_json: bool) -> None
     with showing(work) as show:
         async with aclosing(work):
             async for result in work:
-                if result.outcome == "refused":
+                if result.outcome == "refused" and work.report.refused <= _MOST_REFUSALS:
                     show.line(f"refused: {result.where}: {result.reason}")
                 for remark in result.remarks:
                     kind = remark.rpartition(": ")[0] or remark
@@ -168,6 +170,8 @@ async def _tell(report: ImportReport, notes: dict[str, int], *, as_json: bool, d
         await _print("report", report, complete=done)
     if not done and not report.records:
         return  # the error says it all
+    if report.refused > _MOST_REFUSALS:
+        say(f"refused: and {report.refused - _MOST_REFUSALS:,} more: --json has them all")
     kinds = sorted(notes.items(), key=lambda one: -one[1])
     for kind, number in kinds[:_MOST_NOTES]:
         say(f"note: {one_line(kind)} ({counted(number, 'conversation')})")

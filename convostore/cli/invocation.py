@@ -54,12 +54,18 @@ class Invocation:
         return plainconfig.location(self.url)
 
     def open(
-        self, *, create: bool = False, owner: str | None = None, personal: bool = False
+        self,
+        *,
+        create: bool = False,
+        migrate: bool = True,
+        owner: str | None = None,
+        personal: bool = False,
     ) -> Store:
-        """Return the store, upgraded when it is older; opened by `async with`.
+        """Return the store; opened by `async with`.
 
         Args:
             create: make a store where there is none; else that is a StoreOpenError.
+            migrate: upgrade an older one; else that is a SchemaOutdatedError.
             owner: whose part of it; by default of whom is typed or configured.
             personal: the part of the owner without a name.
         """
@@ -68,7 +74,7 @@ class Invocation:
         return open_store(
             self.url,
             owner=None if personal else owner or self.owner or self.config.owner,
-            migrate=True,
+            migrate=migrate,
             create=create,
             busy_timeout_s=self.config.busy_timeout_s,
             idle_timeout_s=self.config.idle_timeout_s,

@@ -73,6 +73,35 @@ def test_refused_record_is_named_and_ends_with_code_1(program: Program, tmp_path
     assert len(program("list", "--json").json) == 2
 
 
+def test_refusals_without_end_are_told_by_their_first_and_their_number(
+    program: Program, tmp_path: Path
+) -> None:
+    """Twenty are named, then how many more; with --json each has its line on stdout."""
+    name = write(tmp_path, chat(0), *({"id": f"c{at}", "mapping": 7} for at in range(1, 26)))
+    run = program("import", name)
+    assert run.err.count("refused: record ") == 20
+    assert "refused: and 5 more: --json has them all" in run.err
+    assert "hint: the first 20 are named above" in run.err
+    lines = program("import", name, "--json", "--dry-run").lines
+    assert sum(line.get("outcome") == "refused" for line in lines) == 25
+
+
+def test_dry_run_upgrades_no_store(program: Program, tmp_path: Path) -> None:
+    """A store of an older version stays as it is, byte for byte, and what to type first is said."""
+    asset = Path(__file__).parents[1] / "migration" / "assets" / "0005.db"
+    store = tmp_path / "old" / "chats.db"
+    store.parent.mkdir()
+    store.write_bytes(asset.read_bytes())
+    name = write(tmp_path, chat(1))
+    run = program("--db", str(store), "import", name, "--dry-run")
+    assert run.code == 5
+    assert "made by an older convostore" in run.err
+    assert "db upgrade" in run.err
+    assert store.read_bytes() == asset.read_bytes()
+    assert not list(store.parent.glob("*before-upgrade*"))
+    assert program("--db", str(store), "import", name).code == 0
+
+
 def test_dry_run_leaves_no_trace_and_deleted_stays_deleted(
     program: Program, tmp_path: Path
 ) -> None:
