@@ -164,12 +164,7 @@ async def _print(kind: str, value: ImportResult | ImportReport, **more: bool) ->
     await Output().write(shapes.to_line({"type": kind, **more, **msgspec.to_builtins(value)}))
 
 
-async def _tell(report: ImportReport, notes: dict[str, int], *, as_json: bool, done: bool) -> None:
-    """Say what it came to."""
-    if as_json:
-        await _print("report", report, complete=done)
-    if not done and not report.records:
-        return  # the error says it all
+def _tell_what_stands_out(report: ImportReport, notes: dict[str, int]) -> None:
     if report.refused > _MOST_REFUSALS:
         say(f"refused: and {report.refused - _MOST_REFUSALS:,} more: --json has them all")
     kinds = sorted(notes.items(), key=lambda one: -one[1])
@@ -177,6 +172,15 @@ async def _tell(report: ImportReport, notes: dict[str, int], *, as_json: bool, d
         say(f"note: {one_line(kind)} ({counted(number, 'conversation')})")
     if len(kinds) > _MOST_NOTES:
         say(f"note: and {len(kinds) - _MOST_NOTES} more kinds: --json has them all")
+
+
+async def _tell(report: ImportReport, notes: dict[str, int], *, as_json: bool, done: bool) -> None:
+    """Say what it came to."""
+    if as_json:
+        await _print("report", report, complete=done)
+    if not done and not report.records:
+        return  # the error says it all
+    _tell_what_stands_out(report, notes)
     would = "would be " if report.dry_run else ""
     parts = [f"{report.added:,} {would}added", f"{report.updated:,} {would}updated"]
     parts += [f"{report.unchanged:,} unchanged"]
