@@ -10,8 +10,6 @@ import asyncio
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from convostore.carrying import take_in
 from convostore.errors import (
     AttachmentError,
@@ -23,6 +21,7 @@ from convostore.errors import (
 from convostore.exchange.batches import Batch, Ready, refused_one
 from convostore.exchange.enclosures import pieces
 from convostore.exchange.outcomes import ImportReport, ImportResult
+from convostore.exchange.rehearsing import Rehearsal
 from convostore.exchange.restoring import restored
 from convostore.formats.own import SOURCE as OWN
 from convostore.formats.own import OwnConversation
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from convostore.exchange.batches import Batches
     from convostore.exchange.fitting import Wish
     from convostore.owned import Owned
-    from convostore.storage.newcomers import ImportConversation, Kept
 
 _PATIENCE_S: Final = 2.0  # with what is just being read, when nobody asks for more
 
@@ -55,7 +53,7 @@ class Import:
         self._owned, self._batches, self._wish = owned, batches, wish
         self._most_bytes = most_bytes
         self._counts = dict.fromkeys(ImportReport.__struct_fields__[:-1], 0)
-        self._rehearsal = _Rehearsal()
+        self._rehearsal = Rehearsal()
         self._results = self._run()
 
     @property
@@ -197,8 +195,7 @@ class Import:
             elif isinstance(outcome, Imported):
                 return self._rehearsal.told(job, outcome) if job.dry_run else outcome
             elif job.dry_run:  # nobody has anything yet
-                added = Imported(kept="added", messages=len(job.messages), title=job.title)
-                return self._rehearsal.told(job, added)
+                return self._rehearsal.told(job, job.would_be_added())
             else:  # erased by somebody else: one of that name is made anew
                 owned.forget()
 
@@ -212,20 +209,3 @@ class Import:
                 media_type=part.media_type,
                 most_bytes=self._most_bytes,
             )
-
-
-class _Rehearsal:
-    """What a dry run would have stored by now, so that what comes twice is not added twice."""
-
-    def __init__(self) -> None:
-        self._added: dict[int, int] = {}
-
-    def told(self, job: ImportConversation, outcome: Imported) -> Imported:
-        """Return what would become of a conversation, if those before it had been stored."""
-        content = hash(tuple(one.content_hash for one in job.messages))
-        before = self._added.get(name := hash((job.source, job.source_id)))
-        self._added[name] = content
-        if outcome.kept != "added" or before is None:
-            return outcome
-        kept: Kept = "unchanged" if before == content else "updated"
-        return msgspec.structs.replace(outcome, kept=kept, messages=0)

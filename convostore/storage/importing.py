@@ -101,7 +101,7 @@ def _import(tx: Tx, owner_id: str, jobs: Sequence[ImportConversation]) -> list[O
         elif hash_ in purged and not job.restore:
             outcome = Imported(kept="deleted")
         elif job.dry_run:
-            outcome = Imported(kept="added", messages=len(job.messages), title=job.title)
+            outcome = job.would_be_added()
         elif lacking := missing(tx, owner_id, _contents(job)):
             outcome = ContentsMissing(lacking)
         else:
@@ -147,6 +147,7 @@ def _again(tx: Tx, owner_id: str, job: ImportConversation, same: SameConversatio
     return Imported(
         kept="updated" if merged.changed else "unchanged",
         messages=merged.messages,
+        new=merged.new,
         id=same.id,
         handle=same.handle,
         title=merged.title,

@@ -60,11 +60,13 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         changed: anything was written, or would be.
         messages: how many are new.
+        new: of a dry run, the ids at the origin and the hashes of those.
         title: as it is now.
     """
 
     changed: bool
     messages: int
+    new: tuple[tuple[str, str], ...]
     title: str | None
 
 
@@ -131,7 +133,13 @@ def merge(
     changed = after != same or bool(tags or merging.originals or merging.arrived.contents)
     if changed and not job.dry_run:
         merging.write(after, tags)
-    return Merged(changed=changed or merging.stored > 0, messages=merging.added, title=after.title)
+    rows = merging.rows if job.dry_run else ()
+    return Merged(
+        changed=changed or merging.stored > 0,
+        messages=merging.added,
+        new=tuple((row["source_id"], row["content_hash"]) for row in rows),
+        title=after.title,
+    )
 
 
 class _Merging:

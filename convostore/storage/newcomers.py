@@ -76,6 +76,11 @@ class ImportConversation(msgspec.Struct, frozen=True, kw_only=True):
     restore: bool = False
     dry_run: bool = False
 
+    def would_be_added(self) -> Imported:
+        """Return what becomes of it where it is not there."""
+        new = tuple((one.source_id, one.content_hash) for one in self.messages)
+        return Imported(kept="added", messages=len(new), new=new, title=self.title)
+
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a conversation.
@@ -83,11 +88,13 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         kept: it was added, updated, or left as it is; or it stays deleted.
         messages: how many were added.
+        new: of a dry run, the ids at the origin and the hashes of those.
         id: of the conversation; None where there is none, and so its `handle`.
     """
 
     kept: Kept
     messages: int = 0
+    new: tuple[tuple[str, str], ...] = ()
     id: str | None = None
     handle: str | None = None
     title: str | None = None

@@ -187,3 +187,35 @@ async def test_files_that_come_later_are_attached_to_what_is_there(store: Store)
     ]
     assert (first.text, last.source_id) == ("what is to be seen?", "a3")
     assert (await store.search("seen")).items
+
+
+async def test_dry_run_of_one_conversation_in_two_exports_tells_what_the_import_does(
+    store: Store,
+) -> None:
+    """Each message is told as new once, in whatever order the files come, and an older title not."""
+    at = {"created_at_ms": 1_000}
+    old = [*foreign("c1", 2).messages, said("a1b", "u0")]
+    edited = [said("u0", None, "edited"), said("a1", "u0")]
+    first = foreign("c1", old, title="Old", updated_at_ms=2_000, **at)
+    files = (
+        foreign("c1", 4, updated_at_ms=9_000, **at),
+        first,
+        foreign("c1", edited, updated_at_ms=9_000, **at),
+        foreign("c1", 4, title="Newer", updated_at_ms=9_500, **at),
+        foreign("c1", 4, title="Newer", updated_at_ms=9_500, **at),
+    )
+    for others in ((), (first,)):
+        if others:
+            await (await store.resume("@")).purge(scrub=False)
+            await take(store, *others, restore=True)
+        told, _ = await take(store, *files, dry_run=True, restore=True)
+        done, _ = await take(store, *files, restore=True)
+        expected = [(one.outcome, one.messages) for one in done]
+        assert [(one.outcome, one.messages) for one in told] == expected
+        assert [messages for _, messages in expected] == [
+            2 if others else 4,
+            0 if others else 1,
+            2,
+            0,
+            0,
+        ]
