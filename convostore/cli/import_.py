@@ -113,11 +113,13 @@ async def _import(invocation: Invocation, wish: Wish) -> None:
 
 async def _index(store: Store) -> None:
     """Let it be found by search; whoever has no time for it leaves it to later searches."""
-    from convostore.cli.progress import counting
+    from convostore.cli.meter import Meter
 
-    with counting("texts indexed for search") as count:
+    done = 0
+    with Meter("indexed for search:", alone=True) as meter:
         async for indexed in store.index():
-            count(indexed)
+            done += indexed
+            meter.show(done, "text")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _ERASE: Final = "\r\x1b[K"  # Source: ECMA-48, "EL - Erase in Line"
 
 
 class Meter:
-    """Shows messages, conversations and the rate while something runs.
+    """Shows how much is done, and the rate, of something whose end nobody knows.
 
     Args:
         done: what is done to them, as in "exported".
@@ -49,12 +49,17 @@ class Meter:
             write_stderr(_ERASE)
 
     def watch(self, count: Count) -> None:
-        """Show how far it is, ten times a second at most."""
+        """Show how far an export is, ten times a second at most."""
+        self.show(count.messages, "message", count.conversations)
+
+    def show(self, number: int, thing: str, conversations: int | None = None) -> None:
+        """Show how many are done, ten times a second at most; and of how many conversations."""
         now_s = clock.monotonic_s()
         if not self._wanted or now_s < self._next_s:
             return
         self._next_s = now_s + _EVERY_S
-        rate = round(count.messages / (now_s - self._begun_s))
-        told = counted(count.messages, "message"), counted(count.conversations, "conversation")
-        write_stderr(f"{_ERASE}{self._done} {told[0]} of {told[1]}, {rate:,} messages/s")
+        rate = round(number / (now_s - self._begun_s))
+        of = "" if conversations is None else f" of {counted(conversations, 'conversation')}"
+        told = f"{self._done} {counted(number, thing)}{of}, {rate:,} {thing}s/s"
+        write_stderr(f"{_ERASE}{told}")
         self._shown = True

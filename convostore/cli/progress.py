@@ -1,4 +1,4 @@
-"""How far a long command is: a bar with count, rate and time left; plain lines where nobody looks."""
+"""How far an import is: a bar with count, rate and time left; plain lines where nobody looks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from convostore import clock
 from convostore.cli.terminal import is_terminal, one_line, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.progress import Progress
 
@@ -40,25 +40,6 @@ def showing(work: Import) -> Iterator[Showing]:
         return
     with _progress() as progress:
         yield _Bar(work, progress)
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Give what counts on a terminal, until the block is left; nowhere else is anything shown."""
-    if not is_terminal(sys.stderr):
-        yield lambda _: None
-        return
-    with _progress() as progress:
-        task = progress.add_task("", total=None, told="")
-        done, began_s = 0, clock.monotonic_s()
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            rate = done / max(clock.monotonic_s() - began_s, 0.001)
-            progress.update(task, told=f"{done:,} {what}  {rate:,.0f}/s")
-
-        yield count
 
 
 class _Lines:

@@ -23,12 +23,12 @@ from convostore.storage.newcomers import (
     original_values,
 )
 from convostore.storage.originals import add_originals
-from convostore.storage.owner_rows import OwnerGone
+from convostore.storage.owner_rows import OWNER_HELD, OwnerGone
 from convostore.storage.rows import to_json
 from convostore.storage.search_marks import ADD_MESSAGE, mark
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.statements import Hot, one_of
-from convostore.storage.tables import conversation, message, owner
+from convostore.storage.tables import conversation, message
 from convostore.storage.tombstones import drop_tombstones, purged_before, source_hash
 
 if TYPE_CHECKING:
@@ -39,11 +39,6 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Imported | ContentsMissing | OwnerGone | ConvostoreError
 
-# Held until the commit, so that of two imports of one owner the second finds what the first has
-# stored; whoever makes a conversation, or goes on with one, does not wait for it.
-_OWNER_HELD = Hot(
-    select(owner.c.id).where(owner.c.id == bindparam("owner_id")).with_for_update(key_share=True)
-)
 _BY_SOURCE = Hot(
     select(*(conversation.c[name] for name in SameConversation.__struct_fields__))
     .where(
@@ -83,7 +78,7 @@ def imports_ended(tx: Tx, _: str, jobs: Sequence[None]) -> list[None]:
 
 
 def _import(tx: Tx, owner_id: str, jobs: Sequence[ImportConversation]) -> list[Outcome]:
-    if not tx.rows(_OWNER_HELD, owner_id=owner_id):
+    if not tx.rows(OWNER_HELD, owner_id=owner_id):
         return [OwnerGone()] * len(jobs)
     if len({(job.source, job.source_id) for job in jobs}) < len(jobs):
         # The second one of the same has to see what the first has stored.

@@ -19,3 +19,8 @@ OWNER_IS_THERE = Hot(
     .where(owner.c.id == bindparam("owner_id"))
     .with_for_update(read=True, key_share=True)
 )
+# Held until the commit, so that of two imports of one owner the second finds what the first has
+# stored; whoever makes a conversation, or goes on with one, does not wait for it.
+OWNER_HELD = Hot(
+    select(owner.c.id).where(owner.c.id == bindparam("owner_id")).with_for_update(key_share=True)
+)

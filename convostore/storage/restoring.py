@@ -16,12 +16,12 @@ from convostore.storage.attachments import missing, refer
 from convostore.storage.conversations import free_handle
 from convostore.storage.newcomers import ContentsMissing, Imported
 from convostore.storage.originals import add_originals
-from convostore.storage.owner_rows import OwnerGone
+from convostore.storage.owner_rows import OWNER_HELD, OwnerGone
 from convostore.storage.rejoining import ADD_CALL, ADD_TAG, OwnRows, rejoin
 from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.statements import Hot, one_of
-from convostore.storage.tables import conversation, message, owner
+from convostore.storage.tables import conversation, message
 from convostore.storage.tombstones import drop_tombstones, hashes_of, purged_before
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = Imported | ContentsMissing | OwnerGone | ConvostoreError
 
-# Held until the commit, so that of two imports of one owner the second finds what the first stored.
-_OWNER_HELD: Final = Hot(
-    select(owner.c.id).where(owner.c.id == bindparam("owner_id")).with_for_update(key_share=True)
-)
 _STORED: Final = Hot(
     select(conversation)
     .where(conversation.c.owner_id == bindparam("owner_id"), conversation.c.id == bindparam("id"))
@@ -61,7 +57,7 @@ _COLUMNS: Final = tuple(column.name for column in conversation.c)
 
 def restore_conversations(tx: Tx, owner_id: str, jobs: Sequence[OwnRows]) -> list[Outcome]:
     """Store each conversation whole, or what came to it since it was stored."""
-    if not tx.rows(_OWNER_HELD, owner_id=owner_id):
+    if not tx.rows(OWNER_HELD, owner_id=owner_id):
         return [OwnerGone()] * len(jobs)
     return [_restore(tx, owner_id, job) for job in jobs]
 

@@ -84,3 +84,8 @@ def test_meter_writes_its_line_anew_and_takes_it_away(monkeypatch: pytest.Monkey
             count.told_message(19_999)
         shown = "\r\x1b[Kexported 20000 messages of 1 conversation, 10,000 messages/s\r\x1b[K"
         assert stream.getvalue() == (shown if stream.isatty() and alone else "")
+    monkeypatch.setattr("sys.stderr", stream := Terminal())
+    with Meter("indexed for search:", alone=True) as meter:
+        now_s += 2.0
+        meter.show(3_000, "text")
+    assert stream.getvalue() == "\r\x1b[Kindexed for search: 3000 texts, 1,500 texts/s\r\x1b[K"
