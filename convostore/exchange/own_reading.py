@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from convostore.formats.found import Found
 
 _BEGINS: Final = b'{"type":"convostore"'
+_KIND: Final = re.compile(rb'\s*\{\s*"type"\s*:\s*"(\w+)"')
+_NAMED: Final = re.compile(_KIND.pattern + rb'\s*,\s*"id"\s*:\s*"([^"]+)"')
+_HEADER: Final = "convostore"
+_END: Final = "end"
+_NEXT: Final = frozenset({"conversation", "unchanged", _END})  # kinds that end what was told before
 _CUT: Final = "the file is cut off: it has no end, and this may not be all of it"
 
 
@@ -42,7 +48,7 @@ def created_at_ms(line: bytes) -> int | None:
 def found_in_own(
     stream: Stream, limits: Limits, space: Space, beside: Beside | None
 ) -> Iterator[Found]:
-    """Yield what is found in an export of ours.
+    """Yield what is found in an export of ours, or in several that follow each other.
 
     Args:
         stream: where to read; it is read to its end.
@@ -53,16 +59,53 @@ def found_in_own(
     Raises:
         FormatError: it is of a version that is not known here, or its first line is broken.
     """
-    lines = _lines(stream, limits)
-    header = _header(next(lines, b""))
-    contents = Contents(space, beside, header.attachments_folder)
-    yield from _Reading(contents).found(lines)
+    yield from _Reading(space, beside).found(_lines(stream, limits))
 
 
-def _header(line: bytes | None) -> jsonl.Header:
-    reason = "its first line does not say what it is"
+class _Line(NamedTuple):
+    """A line that is not blank.
+
+    Attributes:
+        number: from 1.
+        raw: its bytes; only the first where it is too long.
+        is_whole: False where it is too long.
+        is_ended: False where the file ends in it.
+    """
+
+    number: int
+    raw: bytes
+    is_whole: bool
+    is_ended: bool
+
+    @property
+    def kind(self) -> str | None:
+        """What it begins as; None where that cannot be told."""
+        found = _KIND.match(self.raw)
+        return found[1].decode() if found else None
+
+
+def _lines(stream: Stream, limits: Limits) -> Iterator[_Line]:
+    return (line for line in _all_lines(stream, limits.line_bytes) if line.raw.strip())
+
+
+def _all_lines(stream: Stream, most_bytes: int) -> Iterator[_Line]:
+    held, length, number = bytearray(), 0, 1
+    for piece in stream.pieces():
+        *ended, rest = piece.split(b"\n")
+        for part in ended:
+            held += part[: max(0, most_bytes - length)]
+            yield _Line(number, bytes(held), length + len(part) <= most_bytes, is_ended=True)
+            held, length, number = bytearray(), 0, number + 1
+        held += rest[: max(0, most_bytes - length)]
+        length += len(rest)
+    if length:
+        yield _Line(number, bytes(held), length <= most_bytes, is_ended=False)
+
+
+def _checked(line: _Line) -> jsonl.Header:
+    reason = f"line {line.number}, with which it begins, does not say what it is"
     try:
-        header = jsonl.entry(line or b"")
+        header = jsonl.entry(line.raw)
     except jsonl.NOT_A_LINE:
         header = None
     if isinstance(header, jsonl.Header):
@@ -78,7 +121,7 @@ def _header(line: bytes | None) -> jsonl.Header:
     raise FormatError(
         f"this export cannot be read: {reason}",
         format=SOURCE,
-        record=1,
+        record=line.number,
         reason=reason,
         hint="a newer convostore may read it",
     )
@@ -86,38 +129,17 @@ def _header(line: bytes | None) -> jsonl.Header:
 
 def _is_name(folder: str) -> bool:
     """Tell whether it is a name, and no way to somewhere else."""
-    return folder not in {"", ".", ".."} and not set(folder) & {"/", "\\", "\x00"}
-
-
-def _lines(stream: Stream, limits: Limits) -> Iterator[bytes | None]:
-    """Yield the lines; None for one that is too long."""
-    held: list[bytes] = []
-    length = 0
-    for piece in stream.pieces():
-        *whole, rest = piece.split(b"\n")
-        for part in whole:
-            held.append(part)
-            length += len(part)
-            yield b"".join(held) if length <= limits.line_bytes else None
-            held, length = [], 0
-        length += len(rest)
-        if length <= limits.line_bytes:
-            held.append(rest)
-        else:
-            held.clear()
-    if length:
-        yield b"".join(held) if length <= limits.line_bytes else None
+    return folder not in {"", ".", ".."} and not set(folder) & {"/", "\x00"}
 
 
 class _Reading:
     """What was read of the conversation that is being told."""
 
-    def __init__(self, contents: Contents) -> None:
-        self._contents = contents
-        self._number = 1
-        self._begin = 0
-        self._spoiled: str | None = None
-        self._ended = False
+    def __init__(self, space: Space, beside: Beside | None) -> None:
+        self._space, self._beside = space, beside
+        self._number = self._begin = 0
+        self._ended = self._told_after = False
+        self._strange: set[str] = set()  # conversations of which it was told that they are not read
         self._clear(None)
 
     def _clear(self, record: ConversationRecord | None, *, listed: bool = False) -> None:
@@ -125,36 +147,55 @@ class _Reading:
         self._messages: list[Message] = []
         self._usage: list[UsageRecord] = []
         self._originals: dict[int, str] = {}
-        self._spoiled = None
+        self._spoiled: str | None = None
+        self._next_is_strange = False
 
-    def found(self, lines: Iterator[bytes | None]) -> Iterator[Found]:
-        """Yield each conversation when all of it has been told."""
+    def found(self, lines: Iterator[_Line]) -> Iterator[Found]:
+        """Yield each conversation when all of it has been told.
+
+        Raises:
+            FormatError: as `found_in_own`.
+        """
+        self._start(next(lines, _Line(1, b"", is_whole=True, is_ended=False)))
         for line in lines:
-            self._number += 1
-            if self._ended:
-                yield Refused(where=self._where, reason="it stands after the end", format=SOURCE)
-                continue
-            yield from self._line(line)
+            self._number = line.number
+            if line.kind == _HEADER:
+                if not self._ended:
+                    yield from self._cut()
+                self._start(line)
+            elif self._ended:
+                if not self._told_after:
+                    yield self._refused("from here on it stands after the end")
+                self._told_after = True
+            else:
+                yield from self._line(line)
         if not self._ended:
-            self._spoiled = _CUT
-            if self._record is None:
-                yield Refused(where=f"line {self._number}", reason=_CUT, format=SOURCE)
-            yield from self._finished()
+            yield from self._cut()
 
-    @property
-    def _where(self) -> str:
-        return f"line {self._number}"
+    def _start(self, line: _Line) -> None:
+        header = _checked(line)
+        self._contents = Contents(self._space, self._beside, header.attachments_folder)
+        self._number = line.number
+        self._ended = self._told_after = False
+        self._strange.clear()
+        self._clear(None)
 
-    def _line(self, line: bytes | None) -> Iterator[Found]:
+    def _cut(self) -> Iterator[Found]:
+        self._spoiled = _CUT
+        if self._record is None:
+            yield self._refused(_CUT)
+        yield from self._finished()
+
+    def _refused(self, reason: str) -> Refused:
+        return Refused(where=f"line {self._number}", reason=reason, format=SOURCE)
+
+    def _line(self, line: _Line) -> Iterator[Found]:
         try:
-            if line is None:
+            if not line.is_whole:
                 raise ValueError("it is too long")
-            entry = jsonl.entry(line)
+            entry = jsonl.entry(line.raw)
         except jsonl.NOT_A_LINE as error:
-            reason = f"line {self._number} cannot be read: {error}"
-            if self._record is None:
-                yield Refused(where=self._where, reason=reason, format=SOURCE)
-            self._spoiled = self._spoiled or reason
+            yield from self._broken(line, f"line {line.number} cannot be read: {error}")
             return
         if isinstance(entry, jsonl.Owned):
             yield from self._owned(entry)
@@ -162,21 +203,41 @@ class _Reading:
         yield from self._finished()
         if isinstance(entry, jsonl.End):
             self._ended = True
-        elif isinstance(entry, jsonl.Header):
-            yield Refused(where=self._where, reason="another file begins here", format=SOURCE)
+        elif isinstance(entry, jsonl.Unchanged):
+            self._clear(entry.record, listed=True)
+        elif isinstance(entry, ConversationRecord):
+            self._clear(entry)
         else:
-            listed = isinstance(entry, jsonl.Unchanged)
-            record = entry.record if isinstance(entry, jsonl.Unchanged) else entry
-            self._clear(record, listed=listed)
+            yield self._refused("it is a first line, and stands within the file")
+
+    def _broken(self, line: _Line, reason: str) -> Iterator[Found]:
+        """Yield what comes of a line that cannot be read: a refusal for each conversation, not line."""
+        begins = line.kind in _NEXT
+        if begins:  # what was told before it is whole
+            yield from self._finished()
+            self._clear(None)
+        if not line.is_ended or line.kind == _END:
+            return  # the file is cut off in it, as will be told
+        if self._record is not None:
+            self._spoiled = self._spoiled or reason
+        elif begins or not self._strange:
+            yield self._refused(reason)
+        if begins:
+            named = _NAMED.match(line.raw)
+            self._next_is_strange = named is None
+            self._strange.add(named[2].decode() if named else "")
 
     def _owned(self, entry: jsonl.Owned) -> Iterator[Found]:
-        value = entry.value
+        value, owner = entry.value, entry.conversation_id
         if isinstance(value, jsonl.AttachmentPiece):
             self._contents.take(value)
-        elif self._record is None or entry.conversation_id != self._record.id:
-            raw = msgspec.json.encode(value)
-            what = f"a line of conversation {entry.conversation_id}, which is not in the file"
-            yield Opaque(where=self._where, what=what, raw=raw)
+        elif self._record is None or owner != self._record.id:
+            if owner not in self._strange and not self._next_is_strange:
+                raw = msgspec.json.encode(value)
+                what = f"lines of conversation {owner}, which is not in the file"
+                yield Opaque(where=f"line {self._number}", what=what, raw=raw)
+            self._strange.add(owner)
+            self._next_is_strange = False
         elif isinstance(value, Message):
             self._messages.append(value)
         elif isinstance(value, UsageRecord):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostore.errors import FormatError
+from convostore.exchange.limits import Limits
 from convostore.exchange.reading import open_export
 from convostore.formats import jsonl
 from convostore.formats.foreign import ForeignConversation
@@ -121,7 +122,7 @@ def test_our_exports_in_a_folder_or_an_archive_are_read_in_the_order_they_were_w
             assert refusal in [one.reason for one in export if isinstance(one, Refused)]
 
 
-@pytest.mark.parametrize("folder", ["", ".", "..", "a/b", "/etc", "..\\x", "a\x00b"])
+@pytest.mark.parametrize("folder", ["", ".", "..", "a/b", "/etc", "a\x00b"])
 def test_attachments_are_looked_for_in_a_folder_beside_the_file_alone(
     tmp_path: Path, folder: str
 ) -> None:
@@ -155,3 +156,57 @@ def test_no_link_to_attachments_is_followed(tmp_path: Path) -> None:
     (folder / HERON.sha256).unlink()
     (folder / HERON.sha256).write_bytes(DATA)
     assert there() == DATA
+
+
+UNREAD = one(2).replace('"pinned":false', '"pinned":7')
+NAMELESS = UNREAD.replace('"id":', '"i":', 1)
+CUT = "the file is cut off"
+
+
+@pytest.mark.parametrize(
+    ("raw", "there", "reasons"),
+    [
+        (header() + one(1) + END + header(2) + one(2) + END, ["Chat 1", "Chat 2"], []),
+        (header() + one(1) + header(2) + one(2) + END, ["line 2!", "Chat 2"], [CUT]),
+        ("\n" + header() + "\n \r\n" + one(1) + "\n" + END + "\n\n", ["Chat 1"], []),
+        (header() + one(1) + END + one(2) * 9, ["Chat 1", "line 5!"], ["after the end"]),
+        (header() + one(1) + UNREAD + one(3) + END, ["Chat 1", "line 4!", "Chat 3"], ["line 4 cannot"]),
+        (header() + one(1) + NAMELESS + END, ["Chat 1", "line 4!"], ["line 4 cannot"]),
+        (header() + one(1) + one(2).splitlines()[1] + "\n" + END, ["line 4!", "Chat 1"], []),
+        (header() + one(1) + END[:30], ["Chat 1", "line 4!"], [CUT]),
+        (header() + one(1) + one(2)[:40], ["Chat 1", "line 4!"], [CUT]),
+        (header() + one(1) + one(2)[:-30], ["Chat 1", "line 4!"], [CUT]),
+        (header() + one(1)[:40], ["line 2!"], [CUT]),
+        (header(), ["line 1!"], [CUT]),
+    ],
+)  # fmt: skip
+def test_conversations_are_counted_and_not_lines(
+    raw: str, there: list[str], reasons: list[str]
+) -> None:
+    """Files one after the other, blank lines, a broken conversation, a cut: each is told once."""
+    found = read(raw)
+    assert told(found) == there
+    refusals = [one.reason for one in found if isinstance(one, Refused)]
+    assert len(refusals) == len(reasons)
+    assert all(reason in refusal for reason, refusal in zip(reasons, refusals, strict=True))
+
+
+def test_second_file_of_a_newer_version_ends_the_reading() -> None:
+    """What was read before it counts."""
+    raw = header() + one(1) + END + header().replace('"version":1', '"version":2')
+    with open_export(io.BytesIO(raw.encode())) as export:
+        assert told([next(export)]) == ["Chat 1"]
+        with pytest.raises(FormatError, match="version 2"):
+            next(export)
+
+
+def test_line_that_is_too_long_refuses_its_conversation_alone() -> None:
+    """As a message it spoils what it belongs to; as a conversation's own it is that one."""
+    long = one(2, title="x" * 3_000)
+    spoiled = one(3).splitlines(keepends=True)
+    spoiled[1] = spoiled[1].replace("Look", "y" * 3_000)
+    raw = header() + one(1) + long + "".join(spoiled) + one(4) + END
+    with open_export(io.BytesIO(raw.encode()), limits=Limits(line_bytes=2_000)) as export:
+        found = list(export)
+    assert told(found) == ["Chat 1", "line 4!", "line 6!", "Chat 4"]
+    assert str(found).count("it is too long") == 2
