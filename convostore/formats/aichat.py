@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -33,7 +34,7 @@ def is_one(value: object) -> bool:
 
 
 def read(value: dict[str, Any], name: str) -> ForeignConversation:
-    """Return a session; its name is all the id it has.
+    """Return a session, known by its name and how it began: many have one name, as `default`.
 
     The whole history is what was pressed into a summary, then the messages; the system message
     that holds the summary is kept as a summary, and is no turn.
@@ -57,13 +58,22 @@ def read(value: dict[str, Any], name: str) -> ForeignConversation:
     counts = {name: len(value[name]) for name in _LISTS if isinstance(value.get(name), list)}
     return ForeignConversation(
         source=SOURCE,
-        source_id=name,
+        source_id=_id(name, _said(value)),
         messages=tuple(messages),
         head=messages[-1].source_id if messages else None,
         title=name,
         model=value["model"],
         raw=msgspec.json.encode({**value, **counts}),
     )
+
+
+def _id(name: str, said: list[Any]) -> str:
+    """Return a name with a mark of the first question, which stays as a session grows and is pressed."""
+    asked = next((one for one in said if one["role"] == "user"), said[0] if said else None)
+    if asked is None:
+        return name
+    first = msgspec.json.encode([str(asked["role"]), asked.get("content")], order="sorted")
+    return f"{name}-{hashlib.sha256(first).hexdigest()[:12]}"
 
 
 def _said(value: dict[str, Any]) -> list[Any]:

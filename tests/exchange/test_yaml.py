@@ -28,7 +28,7 @@ def test_sessions_have_the_counts_of_the_file(file: Path, expected: dict[str, An
     with open_export(file) as export:
         (one,) = list(export)
     assert isinstance(one, ForeignConversation)
-    assert (one.source, one.source_id, one.model) == ("aichat", file.stem, counts["model"])
+    assert (one.source, one.title, one.model) == ("aichat", file.stem, counts["model"])
     assert len(one.messages) == counts["messages"] + counts["compressed_messages"]
 
 
@@ -112,7 +112,7 @@ def test_sessions_of_a_folder_are_called_by_their_files(tmp_path: Path) -> None:
     with open_export(tmp_path) as export:
         found = list(export)
     told = [
-        one.source_id
+        one.title
         if isinstance(one, ForeignConversation)
         else f"{type(one).__name__} {one.where}"
         for one in found

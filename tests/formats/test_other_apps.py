@@ -195,9 +195,25 @@ def test_aichat_puts_what_was_pressed_first_and_its_summary_is_no_turn() -> None
         (TextPart("And?"), OpaquePart("image_url", {"type": "image_url"})),
         (TextPart("null"),),
     ]
-    assert (one.source_id, one.title, one.model) == ("files", "files", "openai:gpt-4o")
+    assert (one.title, one.model) == ("files", "openai:gpt-4o")
+    assert one.source_id.startswith("files-")
     plain = aichat.read({"model": "m", "messages": session["messages"]}, "plain")
     assert plain.messages[0].parts == (TextPart("You manage files. The user listed the files."),)
+
+
+def test_aichat_sessions_of_one_name_are_one_only_where_they_began_alike() -> None:
+    """A session that has grown, or was pressed meanwhile, is still itself; another default is another."""
+
+    def id_of(*messages: tuple[str, str], pressed: int = 0) -> str:
+        said = [{"role": role, "content": text} for role, text in messages]
+        session = {"model": "m", "compressed_messages": said[:pressed], "messages": said[pressed:]}
+        return aichat.read(session, "default").source_id
+
+    first = [("system", "Be brief."), ("user", "Where do herons live?"), ("assistant", "In trees.")]
+    more = [("system", "You were asked where herons live."), ("user", "And owls?")]
+    assert id_of(*first) == id_of(*first, *more, pressed=3)
+    assert id_of(*first) != id_of(first[0], ("user", "Plan three days"))
+    assert id_of() == "default"
 
 
 READERS: list[tuple[Callable[[Any], ForeignConversation], dict[str, Any]]] = [
