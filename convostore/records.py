@@ -354,8 +354,11 @@ class ConversationDossier(msgspec.Struct, frozen=True, kw_only=True):
         record: as read; its `last_seq` is where the messages that belong to this read end.
         usage: by time.
         remotes: by seq.
+        changed_at_ms: when it came here, or came back, last: no activity, but news to those who
+            know what was here before; None where it never did.
     """
 
     record: ConversationRecord
     usage: tuple[UsageRecord, ...] = ()
     remotes: tuple[RemoteThreadNote, ...] = ()
+    changed_at_ms: int | None = None

@@ -220,7 +220,7 @@ class _Export:
     async def each(self) -> AsyncGenerator[ConversationDossier]:
         """Yield those for which there is a file each."""
         async for one in self._passage().each(self.ids):
-            if self._step is None or self._step.changed(one.record):
+            if self._step is None or self._step.changed(one):
                 yield one
 
     def _passage(self) -> Passage:
@@ -272,5 +272,5 @@ async def _changed(
     ones: AsyncGenerator[ConversationDossier], step: steps.Step
 ) -> AsyncGenerator[ConversationDossier]:
     async for one in ones:
-        if step.changed(one.record):
+        if step.changed(one):
             yield one

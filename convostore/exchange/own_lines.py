@@ -65,7 +65,7 @@ class OwnLines:
         conversations, messages = count.conversations, count.messages
         yield jsonl.header(self._first)
         async for one in ones:
-            if self._step is not None and not self._step.changed(one.record):
+            if self._step is not None and not self._step.changed(one):
                 count.unchanged += 1
                 yield jsonl.unchanged(one.record)
                 continue

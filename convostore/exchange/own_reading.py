@@ -175,6 +175,7 @@ class _Reading:
     def _start(self, line: _Line) -> None:
         header = _checked(line)
         self._contents = Contents(self._space, self._beside, header.attachments_folder)
+        self._told_at_ms = header.created_at_ms
         self._number = line.number
         self._ended = self._told_after = False
         self._strange.clear()
@@ -255,6 +256,7 @@ class _Reading:
             messages=tuple(self._messages),
             usage=tuple(self._usage),
             originals=self._originals,
+            told_at_ms=self._told_at_ms,
             listed=self._listed,
             opener=self._contents.opener,
         )

@@ -112,6 +112,7 @@ def rows_of(one: OwnConversation, wish: Wish, *, nowhere: Collection[str] = ()) 
         messages.append(row)
         if contents:
             attached[message.seq] = contents
+    now_ms = clock.now_ms()
     return OwnRows(
         conversation=_conversation(one.record, messages),
         messages=messages,
@@ -119,7 +120,9 @@ def rows_of(one: OwnConversation, wish: Wish, *, nowhere: Collection[str] = ()) 
         calls=[_call(call) for call in one.usage],
         attached=attached,
         originals={seq: packed(data.encode()) for seq, data in one.originals.items()},
-        now_ms=clock.now_ms(),
+        more_tags=tuple(gate_tag(name) for name in wish.tags),
+        now_ms=now_ms,
+        told_at_ms=max(0, min(one.told_at_ms, now_ms)),
         listed=one.listed,
         restore=wish.restore,
         dry_run=wish.dry_run,

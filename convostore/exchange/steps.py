@@ -10,7 +10,7 @@ import msgspec
 from convostore.errors import FormatError
 
 if TYPE_CHECKING:
-    from convostore.records import ConversationRecord
+    from convostore.records import ConversationDossier
 
 # Twice is harmless, missed is not: clocks of several writers differ, and a write takes its time
 # before it is committed.
@@ -27,13 +27,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     since_ms: int
 
-    def changed(self, record: ConversationRecord) -> bool:
-        """Tell whether messages of a conversation may have changed.
+    def changed(self, one: ConversationDossier) -> bool:
+        """Tell whether messages of a conversation may have changed, or came here since.
 
         Forgetting and removing are no activity, but use up a number: where that ever happened, all
         is told each time.
         """
-        return record.updated_at_ms >= self.since_ms or record.message_count != record.last_seq
+        record = one.record
+        newest_ms = max(record.updated_at_ms, one.changed_at_ms or 0)
+        return newest_ms >= self.since_ms or record.message_count != record.last_seq
 
 
 def is_cursor(text: str) -> bool:

@@ -34,6 +34,7 @@ class OwnConversation(msgspec.Struct, frozen=True, kw_only=True):
         where: the line at which it begins.
         messages: by seq, ascending; parents have the lower number.
         originals: the JSON of the program it was imported from, by seq; 0 is its own.
+        told_at_ms: when the export was written.
         listed: only how it is listed is told, for no message of it has changed.
         opener: returns what opens the bytes of an attachment, by its sha256, from any thread; None
             where they did not come along.
@@ -44,6 +45,7 @@ class OwnConversation(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...] = ()
     usage: tuple[UsageRecord, ...] = ()
     originals: dict[int, str] = {}
+    told_at_ms: int = 0
     listed: bool = False
     opener: Callable[[str], Callable[[], BinaryIO] | None] = _nothing
 

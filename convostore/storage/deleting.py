@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, func, select, update
 
+from convostore import clock
 from convostore.storage.rows import to_json
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
@@ -59,7 +60,12 @@ _MOVE = Hot(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
     )
-    .values(deleted_at_ms=bindparam("new_deleted_at_ms"))
+    .values(
+        deleted_at_ms=bindparam("new_deleted_at_ms"),
+        changed_at_ms=func.coalesce(
+            bindparam("new_changed_at_ms", type_=BigInteger), conversation.c.changed_at_ms
+        ),
+    )
 )
 
 
@@ -87,7 +93,12 @@ def move_bins(tx: Tx, owner_id: str, jobs: Sequence[MoveBin]) -> list[Binned | C
     tx.many(
         _MOVE,
         [
-            {"of_owner_id": owner_id, "of_id": id_, "new_deleted_at_ms": to}
+            {
+                "of_owner_id": owner_id,
+                "of_id": id_,
+                "new_deleted_at_ms": to,
+                "new_changed_at_ms": clock.now_ms() if to is None else None,
+            }
             for id_, to in moved.items()
         ],
     )

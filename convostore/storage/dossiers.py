@@ -51,7 +51,7 @@ _remotes = (
     )
     .scalar_subquery()
 )
-_dossiers = select(*RECORD_COLUMNS, _usages, _remotes).where(
+_dossiers = select(*RECORD_COLUMNS, conversation.c.changed_at_ms, _usages, _remotes).where(
     _OWNED, one_of(conversation.c.id, "ids")
 )
 _ANY_DOSSIERS = Hot(_dossiers)
@@ -99,9 +99,10 @@ async def dossiers(
 
 
 def _dossier(row: Row) -> ConversationDossier:
-    *columns, usages, remotes = row
+    *columns, changed_at_ms, usages, remotes = row
     return ConversationDossier(
         record=conversation_from(tuple(columns)),
+        changed_at_ms=changed_at_ms,
         usage=tuple(_usage_record(one) for one in sorted(_rows(usages), key=lambda one: one[-1])),
         remotes=tuple(_note(one) for one in sorted(_rows(remotes))),
     )

@@ -114,7 +114,9 @@ _KEEP = Hot(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
     )
-    .values({name: bindparam(f"new_{name}") for name in _MOVED})
+    .values(
+        {name: bindparam(f"new_{name}") for name in _MOVED} | {"changed_at_ms": bindparam("now_ms")}
+    )
 )
 
 
@@ -311,6 +313,5 @@ class _Merging:
         if after.title != self.same.title:
             take_out(tx, owner_id, [(id_, TITLE_SEQ)])  # while it is still as it was indexed
             mark_title(tx, owner_id, id_)
-        if after != self.same:
-            new = {f"new_{name}": getattr(after, name) for name in _MOVED}
-            tx.run(_KEEP, of_owner_id=owner_id, of_id=id_, **new)
+        new = {f"new_{name}": getattr(after, name) for name in _MOVED}
+        tx.run(_KEEP, of_owner_id=owner_id, of_id=id_, now_ms=self.job.now_ms, **new)

@@ -131,6 +131,7 @@ def conversation_row(owner_id: str, job: ImportConversation, handle: str) -> Nam
         "updated_at_ms": job.updated_at_ms,
         "source": job.source,
         "source_id": job.source_id,
+        "changed_at_ms": job.now_ms,
     }
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from convostore import clock
 from convostore.errors import ConvostoreError, InvalidTextError
 from convostore.storage.kept import KEPT
 from convostore.storage.rows import TAG_ROWS, object_from, tags_from, to_json
@@ -104,7 +105,10 @@ _KEEP = Hot(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
     )
-    .values({name: bindparam(f"new_{name}") for name in _COLUMNS})
+    .values(
+        {name: bindparam(f"new_{name}") for name in _COLUMNS}
+        | {"listed_at_ms": bindparam("now_ms")}
+    )
 )
 _ADD_TAG = Hot(insert(tag))
 _DROP_TAG = Hot(
@@ -233,8 +237,8 @@ def _keep(tx: Tx, owner_id: str, before: dict[str, Arranged], after: dict[str, A
             for name in wanted.tags
             if name not in stood.tags
         ]
-        if msgspec.structs.replace(stood, tags=wanted.tags) != wanted:
-            moved.append(at | _row(wanted))
+        if stood != wanted:  # of tags alone, for the time at which it was
+            moved.append(at | _row(wanted) | {"now_ms": clock.now_ms()})
     tx.many(_DROP_TAG, dropped)
     tx.many(_ADD_TAG, added)
     tx.many(_KEEP, moved)

@@ -2,7 +2,7 @@
 
 A message is known by its id. One that was forgotten, here or there, is forgotten. An answer that was
 broken off here and ended there, or went on there, gets what was said there, while nothing follows it.
-How the conversation is listed, and where it stands, is taken from there, unless it was used here since.
+How the conversation is listed, and where it stands, is taken from there, unless it was used, or filed otherwise, here since.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class OwnRows(msgspec.Struct, frozen=True, kw_only=True):
         messages: by seq, with the hashes that they have where all above them is as it is there.
         attached: what each message refers to, by its seq: contents by their sha256, in order.
         originals: by seq, packed.
+        more_tags: of the tags, those that come to what it has, whatever is told.
+        told_at_ms: when it was told so.
         listed: only its own row and its tags are told.
         restore: bring it back where the user has deleted it.
         dry_run: look, and write nothing.
@@ -50,6 +52,8 @@ class OwnRows(msgspec.Struct, frozen=True, kw_only=True):
     attached: dict[int, tuple[str, ...]]
     originals: dict[int, bytes]
     now_ms: int
+    more_tags: tuple[str, ...] = ()
+    told_at_ms: int = 0
     listed: bool = False
     restore: bool = False
     dry_run: bool = False
@@ -71,13 +75,14 @@ _LISTED: Final = (
     *("pinned", "archived_at_ms", "expires_at_ms", "head_seq", "updated_at_ms"),
 )
 _COUNTED: Final = ("last_seq", "message_count", "interrupted_count", "deleted_at_ms")
+_NOTED: Final = ("changed_at_ms", "listed_at_ms")  # beside what is done; nothing to do for itself
 _MOVE = Hot(
     update(conversation)
     .where(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
     )
-    .values({name: bindparam(f"new_{name}") for name in (*_LISTED, *_COUNTED)})
+    .values({name: bindparam(f"new_{name}") for name in (*_LISTED, *_COUNTED, *_NOTED)})
 )
 _ENDED: Final = (
     *("status", "text", "parts", "provider", "model", "finish_reason", "error"),
@@ -164,6 +169,18 @@ def rejoin(tx: Tx, owner_id: str, job: OwnRows, there: Named) -> Imported | Conv
     return msgspec.structs.replace(outcome, kept="updated", messages=len(work.rows), title=title)
 
 
+def _is_newer(job: OwnRows, there: Named) -> bool:
+    """Tell whether what is told of a list is newer than what is here.
+
+    Renaming, filing and switching are no activity: where none was, it counts which was later, the
+    export or the last of those here.
+    """
+    told, here = job.conversation["updated_at_ms"], there["updated_at_ms"]
+    if told != here:
+        return bool(told > here)
+    return job.told_at_ms >= (there["listed_at_ms"] or 0)
+
+
 class _Rejoining:
     """One conversation: what is there, what is told, and what has to be done for it.
 
@@ -182,7 +199,8 @@ class _Rejoining:
         self._forget: list[int] = []
         self._end: list[tuple[int, Named]] = []  # by the number here, the file's row
         self.rows: list[Named] = []
-        self.after = dict(there)
+        self._newer = _is_newer(job, there)
+        self.after = there | {"changed_at_ms": job.now_ms}
 
     def look(self) -> None:
         """Find out what has to be done."""
@@ -237,8 +255,9 @@ class _Rejoining:
         after["message_count"] += len(self.rows)
         after["interrupted_count"] += broken_off - ended - forgotten.count("interrupted")
         after["last_seq"] = max(last, row["last_seq"], self._there["last_seq"] + len(forgotten))
-        if row["updated_at_ms"] >= self._there["updated_at_ms"]:  # else it was used here since
+        if self._newer:
             self._list(row)
+            after["listed_at_ms"] = max(self._job.told_at_ms, self._there["listed_at_ms"] or 0)
         if self._job.restore:
             after |= self._job.back(after)
 
@@ -257,8 +276,7 @@ class _Rejoining:
             after["head_seq"] = None if stands is None else self._seqs[stands]
 
     def _new_tags(self) -> set[str]:
-        newer = self._job.conversation["updated_at_ms"] >= self._there["updated_at_ms"]
-        return set(self._job.tags) if newer else self._tags
+        return set(self._job.tags) if self._newer else self._tags | set(self._job.more_tags)
 
     def _new_calls(self) -> list[Named]:
         return [
@@ -316,7 +334,7 @@ class _Rejoining:
         tx, owner_id, id_ = self._tx, self._owner_id, self._there["id"]
         if self.after["title"] != self._there["title"]:
             take_out(tx, owner_id, [(id_, TITLE_SEQ)])  # while it is still as it was indexed
-        new = {f"new_{name}": self.after[name] for name in (*_LISTED, *_COUNTED)}
+        new = {f"new_{name}": self.after[name] for name in (*_LISTED, *_COUNTED, *_NOTED)}
         tx.run(_MOVE, of_owner_id=owner_id, of_id=id_, **new)
         if self.after["title"] not in {None, self._there["title"]}:
             mark_title(tx, owner_id, id_)

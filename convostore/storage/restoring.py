@@ -129,7 +129,8 @@ def _add(tx: Tx, owner_id: str, job: OwnRows) -> Imported:
     row = row | job.back(row) if job.restore else row
     at = owned | {"conversation_id": row["id"]}
     handle = free_handle(tx, owner_id, row["handle"])
-    tx.run(_ADD, **row | owned | {"handle": handle})
+    here = {"changed_at_ms": job.now_ms, "listed_at_ms": job.told_at_ms}
+    tx.run(_ADD, **row | owned | here | {"handle": handle})
     tx.many(ADD_TAG, [at | {"name": name} for name in job.tags])
     add_messages(tx, [one | at for one in job.messages])
     if row["title"] is not None:

@@ -40,7 +40,8 @@ _journal = msgspec.json.Decoder(list[tuple[int, str, str]])
 _leases = msgspec.json.Decoder(list[tuple[int, str | None]])
 _tags = msgspec.json.Decoder(list[tuple[str]])
 
-_own_columns = tuple(c for c in conversation.c if c.name != "owner_id")
+_OF_THIS_STORE = {"owner_id", "changed_at_ms", "listed_at_ms"}  # in no record, and in no export
+_own_columns = tuple(c for c in conversation.c if c.name not in _OF_THIS_STORE)
 TAG_ROWS = (
     select(json_rows(tag.c.name))
     .where(tag.c.owner_id == conversation.c.owner_id, tag.c.conversation_id == conversation.c.id)

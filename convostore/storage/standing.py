@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import and_, bindparam, select, update
 
+from convostore import clock
 from convostore.errors import (
     ConversationBusyError,
     ConversationNotFoundError,
@@ -121,7 +122,10 @@ _ADVANCE = Hot(
         conversation.c.owner_id == bindparam("of_owner_id"),
         conversation.c.id == bindparam("of_id"),
     )
-    .values({name: bindparam(f"new_{name}") for name in Change.__struct_fields__})
+    .values(
+        {name: bindparam(f"new_{name}") for name in Change.__struct_fields__}
+        | {"listed_at_ms": bindparam("now_ms")}
+    )
 )
 
 
@@ -155,6 +159,7 @@ def standings(tx: Tx, owner_id: str, ids: list[str]) -> dict[str, Standing]:
 
 def keep_standings(tx: Tx, owner_id: str, standing: Iterable[Standing]) -> None:
     """Write the conversations that a group has moved."""
+    now_ms = clock.now_ms()
     tx.many(
         _ADVANCE,
         [
@@ -169,6 +174,7 @@ def keep_standings(tx: Tx, owner_id: str, standing: Iterable[Standing]) -> None:
                 "new_title_source": one.title_source,
                 "new_provider": one.provider,
                 "new_model": one.model,
+                "now_ms": now_ms,
             }
             for one in standing
             if one.moved

@@ -89,6 +89,10 @@ conversation = Table(
     Column("updated_at_ms", BigInteger, nullable=False),
     Column("source", _TEXT),
     Column("source_id", _TEXT),
+    Column(
+        "changed_at_ms", BigInteger
+    ),  # imported, restored or undeleted: no activity, but new here
+    Column("listed_at_ms", BigInteger),  # how it is listed, or where it stands, was chosen last
     PrimaryKeyConstraint("owner_id", "id"),
     Index("conversation_handle", "owner_id", "handle", unique=True),
     Index(

@@ -1,4 +1,4 @@
-"""Conversations found by where they came from, the origin's own JSON, and what stays deleted."""
+"""Conversations found by where they came from, the origin's own JSON, what stays deleted, what changed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FROM_ELSEWHERE = sa.text("source_id IS NOT NULL")
 
 
 def upgrade() -> None:
+    op.add_column("conversation", sa.Column("changed_at_ms", sa.BigInteger))
+    op.add_column("conversation", sa.Column("listed_at_ms", sa.BigInteger))
     op.create_index(
         "conversation_source",
         "conversation",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from convostore.exchange import steps
+from convostore.exchange.exporting import TextExport
+from convostore.formats.foreign import ForeignConversation, ForeignMessage
+from convostore.parts import TextPart
 from convostore.records import Message
 from convostore.testing import temporary, temporary_store
 from tests.formats.test_own_round_trip import file_from, imported
@@ -88,3 +94,91 @@ async def test_purged_stays_away_and_comes_back_with_restore() -> None:
         (result,) = await imported(carol, past, restore=True)
         assert (result.outcome, len((await carol.list()).items)) == ("added", 1)
         assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_older_export_undoes_nothing_that_was_filed_since() -> None:
+    """A backup taken back leaves later names, tags, pins and places; a later one brings its own along."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="Kyoto")
+        await chat.append(Message.user("start"), Message.assistant("end"))
+        before = await file_from(alice)
+        await imported(bob, before)
+        await asyncio.sleep(0.002)  # what is told in the same millisecond counts as later
+        await alice.update_all([chat.id], tag=["trip"], pin=True)
+        await chat.rename("Osaka")
+        await chat.switch(1, exactly=True)
+        await asyncio.sleep(0.002)
+        after = await file_from(alice)
+        before.seek(0)
+        assert [one.outcome for one in await imported(alice, before)] == ["unchanged"]
+        before.seek(0)
+        assert [one.outcome for one in await imported(alice, before, tags=["new"])] == ["updated"]
+        stands = await alice.find(chat.id)
+        assert (stands.title, stands.tags, stands.pinned) == ("Osaka", ("new", "trip"), True)
+        assert stands.head_seq == 1
+        for file, outcome in ((after, "updated"), (before, "unchanged"), (after, "unchanged")):
+            file.seek(0)
+            assert [one.outcome for one in await imported(bob, file)] == [outcome]
+        there = await bob.find(chat.id)
+        assert (there.title, there.tags, there.pinned) == ("Osaka", ("trip",), True)
+        assert there.head_seq == 1
+        assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_step_tells_what_came_here_or_came_back_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Old conversations that were imported, restored or brought back after the cursor are told whole."""
+    monkeypatch.setattr(steps, "MARGIN_MS", 0)
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        ours = await alice.create(title="Ours")
+        await ours.append(Message.user("start"))
+        file = await file_from(alice)
+        told = [
+            ForeignMessage(
+                source_id=f"m{at}",
+                parent=None,
+                role="user",
+                parts=(TextPart("old"),),
+                created_at_ms=5,
+            )
+            for at in (1, 2)
+        ]
+        theirs = ForeignConversation(
+            source="chatgpt", source_id="c", title="Theirs", head=None, messages=tuple(told[:1])
+        )
+
+        await bob.create(title="Mine")
+        await asyncio.sleep(0.002)
+        cursors = [json.loads((await file_from(bob)).readline())["next_cursor"]]
+
+        async def step(*wanted: str) -> None:
+            text = await bob.export(since=cursors[-1])
+            assert isinstance(text, TextExport)
+            lines = [
+                json.loads(one) for one in "".join([piece async for piece in text]).splitlines()
+            ]
+            assert {one["title"] for one in lines if one["type"] == "conversation"} == set(wanted)
+            cursors.append(lines[0]["next_cursor"])
+            await asyncio.sleep(0.002)
+
+        await asyncio.sleep(0.002)
+        await imported(bob, file)
+        await bob.import_([theirs]).finish()
+        await step("Ours", "Theirs")
+        await bob.import_([msgspec.structs.replace(theirs, messages=tuple(told))]).finish()
+        await step("Theirs")
+        for title in ("Ours", "Theirs"):
+            await bob.delete(ours.id if title == "Ours" else "@")
+        await step()
+        await bob.undelete(ours.id)
+        await step("Ours")
+        await bob.delete(ours.id)
+        file.seek(0)
+        await imported(bob, file, restore=True)
+        await step("Ours")
+        await step()
