@@ -8,13 +8,12 @@ longest branch goes on, so that nothing nests deeper than the logarithm of the m
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
 from html import escape
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from convostore.formats.laid_out import laid_out
 from convostore.formats.markdown import one_line, time_text
 from convostore.formats.page_style import POLICY, STYLE
 from convostore.formats.rendered import plain, rendered
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from convostore.records import ConversationDossier, ConversationRecord, Message
 
 _UNTITLED: Final = "Untitled"
-_NICE_CHARS: Final = 20_000  # of JSON that is laid out: a deep one grows with its depth
 _NAMES: Final = {"user": "You", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 _ENDINGS: Final = {
     "streaming": "still being written when this was exported",
@@ -206,10 +204,7 @@ def _text(text: str, value: Message) -> str:
 
 
 def _raw(text: str) -> str:
-    if len(text) <= _NICE_CHARS:
-        with suppress(ValueError, RecursionError):  # no JSON, or too deep
-            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    return f'<pre class="raw">{escape(text)}</pre>\n'
+    return f'<pre class="raw">{escape(laid_out(text))}</pre>\n'
 
 
 def _details(summary: str, shown: str) -> str:

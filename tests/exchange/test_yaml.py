@@ -112,9 +112,7 @@ def test_sessions_of_a_folder_are_called_by_their_files(tmp_path: Path) -> None:
     with open_export(tmp_path) as export:
         found = list(export)
     told = [
-        one.title
-        if isinstance(one, ForeignConversation)
-        else f"{type(one).__name__} {one.where}"
+        one.title if isinstance(one, ForeignConversation) else f"{type(one).__name__} {one.where}"
         for one in found
     ]
     assert told == ["agents/trip", "birds", "Opaque config.yaml", "trip", "Refused wrong.yaml"]
