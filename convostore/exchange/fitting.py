@@ -126,6 +126,7 @@ class _Fitting:
             created_at_ms=self.created_at_ms,
             updated_at_ms=self.updated_at_ms,
             now_ms=self.now_ms,
+            dated=foreign.updated_at_ms is not None,
             restore=wish.restore,
             dry_run=wish.dry_run,
         )

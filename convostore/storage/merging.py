@@ -203,11 +203,14 @@ class _Merging:
     def _is_older(self) -> bool:
         """Tell whether the job was exported before what is stored, and so says nothing newer of it.
 
-        Where somebody has gone on here, the stored time is theirs: then new messages tell.
+        Where somebody has gone on here, the stored time is theirs, and where none was told it may be
+        that of the import: then new messages tell.
         """
         job, same = self.job, self.same
         if job.updated_at_ms >= same.updated_at_ms:
             return False
+        if not job.dated:
+            return not self.rows and job.updated_at_ms < self._newest_ms
         gone_on = same.message_count > len(self._imported)
         return not (gone_on and self.rows and job.updated_at_ms >= self._newest_ms)
 

@@ -51,6 +51,7 @@ class ImportConversation(msgspec.Struct, frozen=True, kw_only=True):
         messages: parents before children.
         head: the place of the message at which it stood there.
         more_tags: the caller's, also for one that is there already.
+        dated: its time of change was told there; else it is that of its newest message.
         restore: bring it back where the user has deleted it.
         dry_run: look, and write nothing.
     """
@@ -73,6 +74,7 @@ class ImportConversation(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     updated_at_ms: int
     now_ms: int
+    dated: bool = True
     restore: bool = False
     dry_run: bool = False
 

@@ -107,6 +107,20 @@ async def test_newer_export_has_its_say_where_somebody_has_gone_on_here(store: S
     assert (await store.resume("@")).record.title == "New"
 
 
+async def test_without_a_time_of_the_conversation_its_messages_tell_which_export_is_newer(
+    store: Store,
+) -> None:
+    """New messages bring title and place along, though the first import had no time but its own."""
+    old = [said("u0", None)]
+    new = [*old, said("a1", "u0", created_at_ms=5_000), said("u2", "a1", created_at_ms=6_000)]
+    await take(store, foreign("c1", old))
+    await take(store, foreign("c1", new, title="New"))
+    chat = await store.resume("@")
+    assert (chat.record.title, chat.record.head_seq) == ("New", 3)
+    await take(store, foreign("c2", new, title="New"))
+    assert (await take(store, foreign("c2", new[:2], title="Mid")))[1].unchanged == 1
+
+
 async def test_forgotten_message_takes_no_place_of_what_it_was_changed_to(store: Store) -> None:
     """Of two of one id the one that says the same is known again, though the other was forgotten."""
     edited = [said("u0", None, "edited"), said("a1", "u0", "answer")]
