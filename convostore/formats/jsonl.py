@@ -256,7 +256,7 @@ def entry(line: str | bytes) -> Entry:
         case "end":
             return msgspec.convert(fields, End)
         case kind:
-            owner = fields.pop("conversation_id")
+            owner = msgspec.convert(fields.pop("conversation_id"), str)
             value = msgspec.convert(fields, _OWNED[kind])
             if isinstance(value, Message) and "parts" not in fields:
                 value = msgspec.structs.replace(value, parts=(TextPart(value.text),))

@@ -52,6 +52,7 @@ async def test_what_no_store_would_hold_is_refused_in_our_words() -> None:
             ("message", {"finished_at_ms": 2**70}, "has a time of no calendar"),
             ("conversation", {"last_seq": 2**40}, "its last number is none"),
             ("conversation", {"last_seq": -1}, "its last number is none"),
+            ("message", {"conversation_id": []}, "cannot be read"),
             ("usage", {"created_at_ms": far}, "a time or a number of no message"),
             ("usage", {"message_seq": 2**40}, "a time or a number of no message"),
             ("usage", {"usage": {"input_tokens": -5}}, "a count that is none"),
