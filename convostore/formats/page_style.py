@@ -47,7 +47,7 @@ pre code{background:none;padding:0;font-size:inherit}
 pre.raw{white-space:pre-wrap;overflow-wrap:anywhere}
 table{border-collapse:collapse;display:block;overflow-x:auto;max-width:100%;margin:1rem 0;font-size:.94em}
 th,td{border-bottom:1px solid var(--line);padding:.4rem .9rem .4rem 0;text-align:left;vertical-align:top}
-th{font-weight:600}
+th{font-weight:600}td.right,th.right{text-align:right}td.center,th.center{text-align:center}
 details{margin:.9rem 0;font-size:.92em}
 summary{color:var(--quiet);cursor:pointer;width:fit-content}
 details[open]>summary{margin-bottom:.5rem}
