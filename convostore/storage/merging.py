@@ -298,7 +298,7 @@ class _Merging:
         theirs = job.title_source == "imported" and same.title_source in _THEIRS
         if theirs and not older and (job.title, "imported") != (same.title, same.title_source):
             moved |= {"title": job.title, "title_source": "imported"}
-        if moved or self.originals:
+        if self.rows or (job.dated and (moved or self.originals)):
             moved["updated_at_ms"] = max(same.updated_at_ms, job.updated_at_ms)
         if same.is_gone(job.now_ms):
             moved |= {"deleted_at_ms": None, "expires_at_ms": None}

@@ -119,6 +119,11 @@ async def test_without_a_time_of_the_conversation_its_messages_tell_which_export
     assert (chat.record.title, chat.record.head_seq) == ("New", 3)
     await take(store, foreign("c2", new, title="New"))
     assert (await take(store, foreign("c2", new[:2], title="Mid")))[1].unchanged == 1
+    await take(store, foreign("c3", old))
+    before = (await store.resume("@")).record
+    await take(store, foreign("c3", old, title="Named since"))
+    named = (await store.resume(before.handle)).record
+    assert (named.title, named.updated_at_ms) == ("Named since", before.updated_at_ms)
 
 
 async def test_forgotten_message_takes_no_place_of_what_it_was_changed_to(store: Store) -> None:
