@@ -162,7 +162,7 @@ class _Reading:
             if line.kind == _HEADER:
                 if not self._ended:
                     yield from self._cut()
-                self._start(line)
+                yield from self._next(line)
             elif self._ended:
                 if not self._told_after:
                     yield self._refused("from here on it stands after the end")
@@ -171,6 +171,14 @@ class _Reading:
                 yield from self._line(line)
         if not self._ended:
             yield from self._cut()
+
+    def _next(self, line: _Line) -> Iterator[Found]:
+        """Begin a file that follows another; where it cannot be read, tell that, and nothing of it."""
+        try:
+            self._start(line)
+        except FormatError as error:
+            yield self._refused(error.reason)
+            self._ended = self._told_after = True
 
     def _start(self, line: _Line) -> None:
         header = _checked(line)

@@ -191,13 +191,13 @@ def test_conversations_are_counted_and_not_lines(
     assert all(reason in refusal for reason, refusal in zip(reasons, refusals, strict=True))
 
 
-def test_second_file_of_a_newer_version_ends_the_reading() -> None:
-    """What was read before it counts."""
-    raw = header() + one(1) + END + header().replace('"version":1', '"version":2')
-    with open_export(io.BytesIO(raw.encode())) as export:
-        assert told([next(export)]) == ["Chat 1"]
-        with pytest.raises(FormatError, match="version 2"):
-            next(export)
+def test_second_file_that_cannot_be_read_is_refused_alone() -> None:
+    """What was read before it counts, what follows in it is told once, and a third file is read."""
+    newer = header().replace('"version":1', '"version":2')
+    raw = header() + one(1) + END + newer + one(2) + one(3) + END + header() + one(4) + END
+    found = read(raw)
+    assert told(found) == ["Chat 1", "line 5!", "Chat 4"]
+    assert "version 2" in str(found)
 
 
 def test_line_that_is_too_long_refuses_its_conversation_alone() -> None:
