@@ -171,12 +171,14 @@ class Lists(RuleBasedStateMachine):
     @precondition(lambda self: self.model)
     @rule(pick=PICK)
     def a_writer_dies(self, pick: int) -> None:
-        """Bring about what takes a crash; the list looks at nothing but this number."""
+        """Bring about what takes a crash; the list looks at nothing but this number.
+
+        The stores go on meanwhile: what they have begun in the background may hold the row.
+        """
         _, stands = self.chat(0, pick)
         stands["interrupted_count"] = 1
-        change(
-            self.place, "UPDATE conversation SET interrupted_count = 1 WHERE id = ?", stands["id"]
-        )
+        sql = "UPDATE conversation SET interrupted_count = 1 WHERE id = ?"
+        self.run(asyncio.to_thread(change, self.place, sql, stands["id"]))
 
     @precondition(lambda self: self.model)
     @rule(who=st.integers(0, 1), words=FILTERS, tags=st.lists(TAGS, max_size=2), archive=FLAGS)
