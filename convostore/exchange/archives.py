@@ -24,7 +24,8 @@ MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _FORMAT: Final = "zip"
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _LOCKED: Final = 1  # in a member's flags
-_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# A method that zipfile does not know is a RuntimeError of it, too.
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 _TAIL_BYTES: Final = 66_000  # a comment of 65,535 bytes and the record before it
 _END, _LONG_END = b"PK\x05\x06", b"PK\x06\x06"
 _TOLD_BEFORE: Final = 0xFFFFFFFF  # the length stands in the longer record before
