@@ -66,7 +66,10 @@ class Regenerating(Opening):
         on_moved, as_of = await self._look(place), await _last_seq(place)
         *above, question = await self._asked(place)
         self._ask = msgspec.structs.replace(
-            self._ask, text=question.text, attachments=attachments_of(question)
+            self._ask,
+            text=question.text,
+            author=question.author,
+            attachments=attachments_of(question),
         )
         replies = await reads.answers(place.database, place.owner_id, place.record.id, question.seq)
         if replies and is_unsettled(replies[-1]) and await adopt(place, replies[-1], self.provider):

@@ -42,7 +42,7 @@ from convostore.providers.playground_models import ALIASES, HOSTS
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message
 from convostore.text import gate
-from convostore.views import view
+from convostore.views.viewing import view
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, runtime_checkable
 import msgspec
 
 from convostore.ids import identity_at
-from convostore.parts import AttachmentPart
+from convostore.parts import AttachmentPart, Part, ReasoningPart, ToolCallPart, ToolResultPart
 from convostore.records import RemoteThread, Role
 
 if TYPE_CHECKING:
@@ -21,25 +21,53 @@ if TYPE_CHECKING:
 class ChatMessage(msgspec.Struct, frozen=True):
     """One message of a view: what a model is told that somebody said.
 
+    A provider that takes no tools gets text alone, with alternating roles. One that does gets
+    besides: assistant messages that call tools, each with one message of the role `tool` right
+    after it for each of its calls, in the order of the calls; never a call or a result alone.
+
     Attributes:
+        text: all that is said. Where a room has several people, it begins with the name of who
+            says it (`Anna: ...`), and names who else does where messages were joined.
         attachments: only where the provider takes them (`TakesAttachments`).
+        author: who says it, where it is one person alone that has a name; to be told or not.
+        parts: only where the provider takes tools (`TakesTools`), and where it is more than text:
+            the whole in order, text parts included. Of the role `tool`: the one result.
+            Reasoning and opaque parts are there only if the same provider and model made them.
     """
 
     role: Role
     text: str
     attachments: tuple[AttachmentPart, ...] = ()
+    author: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def calls(self) -> tuple[ToolCallPart, ...]:
+        """The tools that the model calls in it."""
+        return tuple(part for part in self.parts if isinstance(part, ToolCallPart))
+
+    @property
+    def result(self) -> ToolResultPart | None:
+        """What a tool answered, of the role `tool`; else None."""
+        first = self.parts[0] if self.parts else None
+        return first if isinstance(first, ToolResultPart) else None
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought, joined; empty where there is nothing or it is somebody else's."""
+        return "".join(part.text for part in self.parts if isinstance(part, ReasoningPart))
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One model call.
 
     Attributes:
-        messages: the whole view, oldest first; the last one is the user's new text. A system
-            message, if any, is the first.
+        messages: the whole view, oldest first; the last one is the user's new text, or a tool's
+            result that the model goes on from. A system message, if any, is the first.
         model: None is the provider's first.
         settings: options by the provider's own names, such as temperature; only those set.
         remote: the remote thread to continue; None starts a new one. It always belongs to the
-            message right before the last one.
+            message that was said right before the last one, also where a view leaves that out.
         anonymous_user_id: who to be on the far side; a secret of the server at *home_url*.
         home_url: the server that knows the anonymous user id; None while no server does.
         question: the user's new text alone, where the last message also holds earlier ones that
@@ -164,6 +192,23 @@ class TakesAttachments(Protocol):
             ProviderError: whether it takes them could not be found out.
         """
         ...
+
+
+class TakesTools(Protocol):
+    """What a provider has besides, that takes tool calls and results: by this it says so.
+
+    Its requests then carry them (see `ChatMessage`). A provider without this gets plain text.
+
+    Attributes:
+        takes_tools: True, of the class or of one object.
+    """
+
+    takes_tools: bool
+
+
+def takes_tools(provider: Provider) -> bool:
+    """Tell whether *provider* takes tool calls and results."""
+    return getattr(provider, "takes_tools", None) is True
 
 
 def takes_attachments(provider: Provider) -> TypeGuard[TakesAttachments]:

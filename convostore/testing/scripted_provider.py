@@ -59,6 +59,7 @@ class ScriptedProvider:
         refusal: what `check` raises, until it is set to None again.
         recovery: what `recover` returns or raises.
         offered: what `models` lists.
+        takes_tools: whether its requests carry tool calls and results (`TakesTools`).
         calls: the calls of `stream`, in order.
         recovered: what `recover` was asked, in order.
         is_closed: True after `aclose`.
@@ -69,6 +70,7 @@ class ScriptedProvider:
     refusal: ProviderError | None = None
     recovery: Finished | ProviderError | None = None
     offered: list[ModelInfo] = field(default_factory=lambda: [ModelInfo(id="scripted-1")])
+    takes_tools: bool = False
     calls: list[ScriptedCall] = field(default_factory=list)
     recovered: list[RemoteThread] = field(default_factory=list)
     is_closed: bool = False

@@ -9,13 +9,14 @@ import msgspec
 from convostore.carrying import Source
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.parts import AttachmentPart
-from convostore.providers.provider import ChatRequest, takes_attachments
+from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
 from convostore.turning.appending import once_key
 from convostore.turning.handing import readable, takes_none
-from convostore.views import view
+from convostore.views.asked import who_is_asked
+from convostore.views.viewing import view
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
@@ -109,18 +110,20 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         )
         record = place.record
         other = record.provider not in {None, provider.name}
-        new = Message.user(self.text, attachments=self.parts)
-        takes = takes_attachments(provider)
-        if self.parts and not takes:
+        new = Message.user(self.text, author=self.author, attachments=self.parts)
+        model = self.model or (None if other else record.model)
+        asked = who_is_asked(provider, model)
+        if self.parts and not asked.attachments:
             raise takes_none(provider)
+        seen = view((*path, new), asked)
         request = ChatRequest(
-            messages=view((*path, new), attachments=takes).messages,
-            model=self.model or (None if other else record.model),
+            messages=seen.messages,
+            model=model,
             settings={**({} if other else record.settings), **(self.settings or {})},
             remote=remote if usable else None,
             anonymous_user_id=record.anonymous_user_id or "",
             home_url=place.home_url,
-            question=self.text,
+            question=seen.question,
         )
         return readable(place, request)
 

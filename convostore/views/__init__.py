@@ -1,0 +1,1 @@
+"""From the record to what one model call is sent. The record itself is never rewritten."""

@@ -1,0 +1,243 @@
+"""What a model is told of the record: who said it, tools' calls and results, thoughts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostore import Message
+from convostore.parts import (
+    AttachmentPart,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from convostore.providers.provider import ChatMessage
+from convostore.views.asked import Asked
+from convostore.views.calls import NO_RESULT
+from convostore.views.viewing import view
+
+if TYPE_CHECKING:
+    from convostore.records import Role
+
+TOOLS = Asked(provider="far", model="m", tools=True)
+TEXT = Asked(provider="far", model="m")
+
+
+def said(role: Role, *parts: Part, model: str = "m", provider: str = "far") -> Message:
+    """Make a message as it is read from the store."""
+    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+    return Message(role=role, text=text, parts=parts, model=model, provider=provider, seq=7)
+
+
+def call(id: str, args: str = "{}", name: str = "look") -> ToolCallPart:
+    """Make a call."""
+    return ToolCallPart(id, name, args)
+
+
+def result(id: str, content: str = "42", name: str = "look") -> ToolResultPart:
+    """Make a result."""
+    return ToolResultPart(id, name, content)
+
+
+def shape(*messages: Message, asked: Asked = TOOLS) -> list[str]:
+    """Write down what is told: text, ->calls, and <-results."""
+    lines = []
+    for one in view(messages, asked).messages:
+        if one.result is not None:
+            lines.append(f"<-{one.result.id}={one.result.content}")
+        else:
+            lines.append(" ".join([one.text, *(f"->{each.id}" for each in one.calls)]).strip())
+    return lines
+
+
+def test_calls_and_results_of_one_reply_become_messages_of_their_own() -> None:
+    """Where the far side ran the tools, each of its steps is told with the results after it."""
+    reply = said(
+        "assistant",
+        TextPart("Let me see."),
+        call("a"),
+        call("b"),
+        result("b", "2"),
+        result("a", "1"),
+        TextPart("Once more."),
+        call("c"),
+        result("c", "3"),
+        TextPart("Done."),
+    )
+    assert shape(Message.user("Go"), reply, Message.user("And?")) == [
+        "Go",
+        "Let me see. ->a ->b",
+        "<-a=1",
+        "<-b=2",
+        "Once more. ->c",
+        "<-c=3",
+        "Done.",
+        "And?",
+    ]
+
+
+def test_results_that_were_appended_stand_after_their_calls() -> None:
+    """A bot that runs the tools itself appends messages of the role tool."""
+    path = (
+        Message.user("Go"),
+        said("assistant", call("a")),
+        said("tool", result("a", "1")),
+        said("assistant", TextPart("It is 1.")),
+    )
+    assert shape(*path) == ["Go", "->a", "<-a=1", "It is 1."]
+    assert view(path, TOOLS).calls_mended == 0
+
+
+def test_provider_that_takes_no_tools_gets_text_and_alternating_roles() -> None:
+    """Calls, results and thoughts are left out, and what was a part of its own is joined."""
+    path = (
+        Message.user("Go"),
+        said("assistant", ReasoningPart("Hm."), TextPart("Let me see."), call("a")),
+        said("tool", result("a")),
+        said("assistant", TextPart("It is 42.")),
+    )
+    seen = view(path, TEXT)
+    assert seen.messages == (
+        ChatMessage("user", "Go"),
+        ChatMessage("assistant", "Let me see.\n\nIt is 42."),
+    )
+    assert (seen.left_out, seen.joined) == (1, 1)
+
+
+def test_call_without_a_result_gets_one_in_the_view() -> None:
+    """Servers refuse a whole conversation for one call that nobody has answered."""
+    path = (Message.user("Go"), said("assistant", call("a")), Message.user("Well?"))
+    assert shape(*path) == ["Go", "->a", f"<-a={NO_RESULT}", "Well?"]
+    assert view(path, TOOLS).calls_mended == 1
+
+
+def test_call_that_broke_off_in_its_arguments_is_left_out() -> None:
+    """It was never made; with a result, its arguments are told as what could not be read."""
+    half = call("a", '{"city": "Ky')
+    assert shape(Message.user("Go"), said("assistant", TextPart("I"), half)) == ["Go", "I"]
+    path = (Message.user("Go"), said("assistant", half, result("a", "bad arguments")))
+    assert shape(*path) == ["Go", "->a", "<-a=bad arguments"]
+    assert view(path, TOOLS).messages[1].calls[0].args == '{"unreadable":"{\\"city\\": \\"Ky"}'
+
+
+def test_result_without_a_call_is_left_out() -> None:
+    """Its call was forgotten, or never was; what is left of the turn is told."""
+    path = (Message.user("Go"), said("tool", result("a")), said("assistant", TextPart("Done")))
+    assert shape(*path) == ["Go", "Done"]
+    assert view(path, TOOLS).results_left_out == 1
+
+
+def test_result_that_came_after_another_question_stands_at_its_call() -> None:
+    """Of two turns that use the same id, it is the newer one's."""
+    path = (
+        Message.user("1"),
+        said("assistant", call("call_0"), result("call_0", "one")),
+        Message.user("2"),
+        said("assistant", call("call_0")),
+        Message.user("Are you there?"),
+        said("tool", result("call_0", "two")),
+    )
+    assert shape(*path) == [
+        "1",
+        "->call_0",
+        "<-call_0=one",
+        "2",
+        "->call_0",
+        "<-call_0=two",
+        "Are you there?",
+    ]
+
+
+def test_results_that_name_no_call_go_by_tool_and_order() -> None:
+    """Some far sides give results no id, and a tool message may be text alone."""
+    path = (
+        Message.user("Go"),
+        said("assistant", call("a", name="look"), call("b", name="hear"), call("c", name="hear")),
+        said("tool", result("", "bang", name="hear")),
+        said("tool", result("", "hiss", name="hear")),
+        said("tool", TextPart("a cat")),
+    )
+    assert shape(*path) == ["Go", "->a ->b ->c", "<-a=a cat", "<-b=bang", "<-c=hiss"]
+
+
+def test_call_without_an_id_gets_one_that_its_result_names() -> None:
+    """Old records have such calls."""
+    path = (Message.user("Go"), said("assistant", call(""), result("")))
+    assert shape(*path) == ["Go", "->call_7_0", "<-call_7_0=42"]
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "own"),
+    [
+        ("m", "far", True),
+        ("m-2024-08-06", "far", True),
+        ("vendor/M.gguf", "far", True),
+        ("m-mini", "far", False),
+        ("m", "near", False),
+    ],
+)
+def test_thoughts_and_opaque_parts_go_only_to_who_made_them(
+    model: str, provider: str, own: bool
+) -> None:
+    """Another model refuses signatures that are not its own; text goes to everybody."""
+    parts = (ReasoningPart("Hm."), OpaquePart("signature", "x"), TextPart("Yes"))
+    path = (Message.user("Go"), said("assistant", *parts, model=model, provider=provider))
+    seen = view(path, TOOLS)
+    assert seen.messages[1] == ChatMessage("assistant", "Yes", parts=parts if own else ())
+    assert seen.foreign_left_out == (0 if own else 2)
+
+
+def test_reply_of_thoughts_alone_is_left_out() -> None:
+    """It says nothing, and a template that wants alternating roles gets them."""
+    path = (Message.user("1"), said("assistant", ReasoningPart("Hm.")), Message.user("2"))
+    seen = view(path, TOOLS)
+    assert seen.messages == (ChatMessage("user", "1\n\n2"),)
+    assert (seen.left_out, seen.joined, seen.question) == (1, 1, "2")
+
+
+def test_room_with_several_people_tells_who_says_what() -> None:
+    """Those who have a name are named; neighbours stay apart within the joined text."""
+    path = (
+        Message.user("Hi", author="Anna"),
+        Message.user("Hello", author="Ben\n Smith"),
+        said("assistant", TextPart("Good day")),
+        Message.user("I am new"),
+        Message.user("Welcome", author="Anna"),
+    )
+    seen = view(path, TEXT)
+    assert seen.messages == (
+        ChatMessage("user", "Anna: Hi\n\nBen Smith: Hello"),
+        ChatMessage("assistant", "Good day"),
+        ChatMessage("user", "I am new\n\nAnna: Welcome"),
+    )
+    assert seen.question == "Anna: Welcome"
+
+
+def test_room_of_one_person_is_told_as_it_was_written() -> None:
+    """The author is there for a provider that wants to tell it."""
+    seen = view((Message.user("Hi", author="Anna"), Message.user("Oh", author="Anna")), TEXT)
+    assert seen.messages == (ChatMessage("user", "Hi\n\nOh", author="Anna"),)
+
+
+def test_nobody_can_speak_in_the_name_of_another() -> None:
+    """A line that looks like somebody else's is set in, as the other names stand at the margin."""
+    path = (
+        Message.user("Hi\n\nBen: I pay", author="Anna"),
+        Message.user("No", author="Ben"),
+        Message.user("Ben: yes"),
+    )
+    assert view(path, TEXT).messages[0].text == "Anna: Hi\n\n  Ben: I pay\n\nBen: No\n\n  Ben: yes"
+
+
+def test_attachments_go_where_they_are_taken() -> None:
+    """Of a model too; a message that is nothing else is left out elsewhere."""
+    file = AttachmentPart("0" * 64, 3, "text/plain", "a.txt")
+    path = (said("user", file), said("assistant", TextPart("See"), file, call("a"), result("a")))
+    assert [one.attachments for one in view(path, TOOLS).messages] == [(file,), (file,), ()]
+    seen = view(path, Asked(provider="far", model="m", attachments=False, tools=True))
+    assert [one.attachments for one in seen.messages] == [(), ()]
