@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.engines import Where
 
-TIMES = 3
+TIMES, WITHIN_S = 3, 0.01
 CONVERSATIONS, MESSAGES = 800, 4
 WRITTEN = (
     "SELECT c.source_id, c.title, c.head_seq, c.last_seq, c.message_count, m.seq, m.source_id,"
@@ -39,14 +39,11 @@ def test_import_that_was_killed_and_said_again_is_as_one_said_once(
     """After each kill everything told is stored, whole; in the end nothing is there twice."""
     told: set[str] = set()
     for _ in range(TIMES):
-        with child("importing.py", path, CONVERSATIONS, MESSAGES) as process:
-            stop_after = chance.randrange(1, CONVERSATIONS // TIMES)
-            for line in process.stdout:
-                outcome, *more = json.loads(line)
-                told |= {more[0]} if outcome == "added" else set()
-                stop_after -= outcome == "added"
-                if not stop_after:
-                    process.send_signal(signal.SIGKILL)
+        when = (chance.randrange(1, CONVERSATIONS // TIMES // 2), chance.uniform(0, WITHIN_S))
+        with child("importing.py", path, CONVERSATIONS, MESSAGES, *when) as process:
+            lines = [json.loads(line) for line in process.stdout]
+        assert process.returncode == -signal.SIGKILL
+        told |= {more[0] for outcome, *more in lines if outcome == "added"}
         asyncio.run(_sound(path))
         counts = "SELECT source_id, count(*) FROM message GROUP BY conversation_id, source_id"
         assert {number for _, number in rows(path, counts)} == {1}
