@@ -11,10 +11,11 @@ import msgspec
 from convostore import clock
 from convostore.errors import ProviderError, ProviderProtocolError
 from convostore.events import Finished
+from convostore.providers.connection import BrokenBodyError, Limits
 from convostore.providers.ndjson import BadLineError, ObjectReader
 from convostore.providers.playground_errors import NAME, OTHER_URL, http_error, line_error
 from convostore.providers.playground_files import check_files, file_fields
-from convostore.providers.playground_http import BrokenBodyError, Connection, Limits
+from convostore.providers.playground_http import WORDS, Connection
 from convostore.providers.playground_models import chosen, named, parse_models
 from convostore.providers.playground_objects import (
     IGNORED,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from convostore.events import Event
-    from convostore.providers.playground_http import Answer
+    from convostore.providers.connection import Answer
     from convostore.providers.playground_models import ListedModel
     from convostore.providers.playground_objects import Dialect
     from convostore.providers.provider import ChatRequest, ModelInfo
@@ -128,7 +129,7 @@ class Playground:
         if not files:
             return
         if self._listed is None:
-            self._listed = await self._list(Limits(self.idle_timeout_s, self.total_timeout_s))
+            self._listed = await self._list(self._limits())
         check_files(files, self._asked(request), follows=self._usable(request) is not None)
 
     def _asked(self, request: ChatRequest) -> ListedModel | None:
@@ -146,7 +147,7 @@ class Playground:
         self.check(request)
         await self.check_attachments(request)
         identity = request.identity_at(self.server_url)
-        limits = Limits(self.idle_timeout_s, self.total_timeout_s)
+        limits = self._limits()
         model = await self._model(request, limits)
         sent = await self._post(request, model, limits)
         async with sent.answer as answer:
@@ -177,7 +178,7 @@ class Playground:
             return None
         status, headers, body = await self._connection.get(
             READ_PATH[dialect] + quote(user_id, safe=""),
-            Limits(self.idle_timeout_s, self.total_timeout_s),
+            self._limits(),
             anonymous_user_id=anonymous_user_id,
         )
         if status == 404:  # noqa: PLR2004 - the message is gone: a status is its own name
@@ -209,7 +210,7 @@ class Playground:
         Raises:
             ProviderError: it could not be asked.
         """
-        limits = Limits(self.idle_timeout_s, self.total_timeout_s)
+        limits = self._limits()
         self._listed = await self._list(limits)
         return [model.info() for model in self._listed if model.is_visible]
 
@@ -218,6 +219,9 @@ class Playground:
         await self._connection.aclose()
 
     # The parts of a request
+
+    def _limits(self) -> Limits:
+        return Limits(self.idle_timeout_s, self.total_timeout_s, WORDS)
 
     def _usable(self, request: ChatRequest, dialect: Dialect | None = None) -> RemoteThread | None:
         """Return the remote thread to continue, if it is of this server and still lives.

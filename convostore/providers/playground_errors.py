@@ -6,15 +6,12 @@ conversation. Message ids and the anonymous user id are secrets and are blanked 
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
 import math
 import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from convostore import clock
 from convostore.errors import (
     CaptchaRequiredError,
     ContextLengthError,
@@ -29,6 +26,7 @@ from convostore.errors import (
     RemoteThreadGoneError,
 )
 from convostore.providers.playground_objects import ErrorBody, ErrorDetail
+from convostore.providers.retry_after import retry_after_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +41,6 @@ _MESSAGE_ID = re.compile(r"msg_\w+")
 _GONE = re.compile(r"(?:Parent message .*not found|.*has an invalid root)", re.DOTALL)
 _UNKNOWN_MODEL = re.compile(r"(?:model .* is not available on |Invalid model )")
 _TOOL_ERRORS = frozenset({"tool error", "toolCallError"})
-_LONGEST_WAIT_S = 86_400.0  # a server that names more than a day means something else
 _CAPTCHA = frozenset({"invalid_captcha", "failed_captcha_assessment"})
 _errors = msgspec.json.Decoder(ErrorBody)
 
@@ -117,7 +114,7 @@ def http_error(
     """
     detail = _detail(body)
     if status == 429:  # noqa: PLR2004 - HTTP statuses are their own names
-        return _rate_limit(_retry_after_s(headers.get("Retry-After", "")))
+        return _rate_limit(retry_after_s(headers.get("Retry-After", "")))
     if status == 400 and detail is not None:  # noqa: PLR2004 - see above
         return _refusal(detail, secret)
     if status in _BY_STATUS:
@@ -292,23 +289,3 @@ def _detail(body: bytes) -> ErrorDetail | None:
         return _errors.decode(body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # a page of the front, or a body that was cut
-
-
-def _retry_after_s(value: str) -> float | None:
-    """Return the seconds of a Retry-After header, given as seconds or as a date.
-
-    More than a day is None, as is what cannot be read.
-    Source: RFC 9110, section 10.2.3.
-    """
-    value = value.strip()
-    try:
-        if value.isdecimal():
-            seconds = float(value)
-        else:
-            moment = email.utils.parsedate_to_datetime(value)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=dt.UTC)
-            seconds = max(0.0, moment.timestamp() - clock.now_ms() / 1000)
-    except (ValueError, OverflowError):
-        return None
-    return seconds if seconds <= _LONGEST_WAIT_S else None

@@ -14,8 +14,9 @@ import pytest
 
 from convostore import errors
 from convostore.events import Finished
+from convostore.providers.connection import Answer, BrokenBodyError, Limits
 from convostore.providers.playground import Playground
-from convostore.providers.playground_http import Answer, BrokenBodyError, Limits
+from convostore.providers.playground_http import WORDS
 from tests.providers.far import (
     THREADS,
     USER,
@@ -222,7 +223,7 @@ async def test_bytes_that_arrived_with_the_break_are_read_before_it() -> None:
     body.feed_data(b"half a line")
     body.set_exception(aiohttp.ClientPayloadError("cut"))
     answer = Answer(SimpleNamespace(content=body, status=200, headers={}))  # type: ignore[arg-type]  # the three that are read
-    limits = Limits(idle_s=1, total_s=1)
+    limits = Limits(idle_s=1, total_s=1, words=WORDS)
     assert await answer.read(limits) == b"half a line"
     with pytest.raises(BrokenBodyError):
         await answer.read(limits)
