@@ -41,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         provider: who answers, by name.
         model: which of that provider's models; None is its first.
         playground_url: the server that speaks the Playground's protocol.
+        openai_url: the server that speaks chat completions; None is OpenAI's own.
         local_model: the GGUF file of the provider `local`; None is the one in `models_folder()`.
         connect_timeout_s: for making a connection.
         idle_timeout_s: for the next event of a reply.
@@ -54,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     provider: str = "playground"
     model: str | None = None
     playground_url: str = "https://olmo-api.allen.ai"
+    openai_url: str | None = None
     local_model: str | None = None
     connect_timeout_s: Seconds = 10.0
     idle_timeout_s: Seconds = 120.0

@@ -104,6 +104,11 @@ def among(where: Where, places: Iterable[str]) -> set[str]:
     return {place for place in places if word(place).encode() in hay}
 
 
+def holds(where: Where, secret: str) -> bool:
+    """Tell whether *secret* is in any byte of the store's files, in capitals or not."""
+    return secret.lower().encode() in _bytes(where)
+
+
 def _bytes(where: Where) -> bytes:
     if isinstance(where, Path):
         return b"\0".join(_read(one) for one in where.parent.iterdir())

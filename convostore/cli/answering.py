@@ -21,7 +21,11 @@ CommandT = TypeVar("CommandT", bound="Callable[..., Any]")
 
 _OPTIONS = (
     click.option(
-        "-p", "provider", metavar="PROVIDER", callback=filled, help="playground, local or echo."
+        "-p",
+        "provider",
+        metavar="PROVIDER",
+        callback=filled,
+        help="playground, openai, local, echo; or installed.",
     ),
     click.option(
         "-m",

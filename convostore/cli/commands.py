@@ -16,6 +16,7 @@ HOMES = {
     "forget": ("convostore.cli.forget", "forget"),
     "fork": ("convostore.cli.branches", "fork"),
     "import": ("convostore.cli.import_", "import_"),
+    "keys": ("convostore.cli.keys", "keys"),
     "list": ("convostore.cli.read", "list_command"),
     "metadata": ("convostore.cli.order", "metadata"),
     "models": ("convostore.cli.models", "models"),

@@ -67,10 +67,10 @@ def make(
     """
     from convostore import providers
 
-    if name not in providers.NAMES:
+    if not providers.is_known(name):
         raise UsageError(
             f"there is no provider called {name!r}",
-            hint=f"-p takes one of: {', '.join(providers.NAMES)}",
+            hint=f"-p takes one of: {', '.join(providers.NAMES)}, or an installed one",
         )
     return providers.make(name, **_options(name, config, proxy=proxy, dialect=dialect))
 
@@ -78,19 +78,29 @@ def make(
 def _options(
     name: str, config: Config, *, proxy: str | None, dialect: str | None
 ) -> dict[str, Any]:
-    typed = {"proxy": proxy, "dialect": dialect}
-    options = {key: value for key, value in typed.items() if value is not None}
-    if name == "playground":
-        if dialect not in {None, *DIALECTS}:
-            raise UsageError(
-                f"the Playground has no dialect {dialect!r}",
-                hint=f"-o dialect= takes one of: {', '.join(DIALECTS)}",
-            )
-        limits = ("connect_timeout_s", "idle_timeout_s", "total_timeout_s")
-        options |= {limit: getattr(config, limit) for limit in limits}
-        return {"base_url": config.playground_url, **options}
-    for option in options:
+    if dialect is not None and name != "playground":
+        raise _takes_no(name, "dialect")
+    if proxy is not None and name not in {"playground", "openai"}:
+        raise _takes_no(name, "proxy")
+    if name not in {"playground", "openai"}:
+        return {}
+    limits = ("connect_timeout_s", "idle_timeout_s", "total_timeout_s")
+    options: dict[str, Any] = {limit: getattr(config, limit) for limit in limits}
+    if proxy is not None:
+        options["proxy"] = proxy
+    if name == "openai":
+        return options  # where it is, it finds out itself: the environment has names for it
+    if dialect not in {None, *DIALECTS}:
         raise UsageError(
-            f"the provider {name} takes no {option}", hint="leave it out, or use -p playground"
+            f"the Playground has no dialect {dialect!r}",
+            hint=f"-o dialect= takes one of: {', '.join(DIALECTS)}",
         )
-    return {}
+    if dialect is not None:
+        options["dialect"] = dialect
+    return {"base_url": config.playground_url, **options}
+
+
+def _takes_no(name: str, option: str) -> UsageError:
+    return UsageError(
+        f"the provider {name} takes no {option}", hint="leave it out, or use -p playground"
+    )

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 @click.command(epilog=examples("convostore models -p local"))
 @click.option(
-    "-p", "provider", metavar="PROVIDER", callback=filled, help="playground, local or echo."
+    "-p",
+    "provider",
+    metavar="PROVIDER",
+    callback=filled,
+    help="playground, openai, local, echo; or installed.",
 )
 @click.option("--proxy", metavar="URL", callback=filled, help="Go through this HTTP proxy.")
 @store_options

@@ -85,7 +85,9 @@ def _tell_who_waits() -> None:
 
 
 def settings(pairs: Iterable[str]) -> dict[str, Any]:
-    """Return `name=value` pairs as settings: true, false and numbers as such, else text.
+    """Return `name=value` pairs as settings: numbers, true, false, null and JSON in brackets as such.
+
+    Whatever else is text.
 
     Raises:
         UsageError: a pair without a name or without `=`.
@@ -120,8 +122,10 @@ def _json_or_text(value: str) -> Any:
         return value
 
 
-def _value(text: str) -> bool | float | str:
-    words = {"true": True, "false": False}
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "null": None}
+    if text[:1] in {"{", "["}:
+        return _json_or_text(text)
     if text.lower() in words:
         return words[text.lower()]
     for kind in (int, float):

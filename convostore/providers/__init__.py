@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convostore.providers.echo import Echo as Echo
     from convostore.providers.local import Local as Local
+    from convostore.providers.openai import OpenAIProvider as OpenAIProvider
     from convostore.providers.playground import Playground as Playground
     from convostore.providers.provider import Provider
 
@@ -17,8 +18,14 @@ _HOME = {
     "Playground": "convostore.providers.playground",
     "Local": "convostore.providers.local",
     "Echo": "convostore.providers.echo",
+    "OpenAIProvider": "convostore.providers.openai",
 }
-_BY_NAME = {"playground": "Playground", "local": "Local", "echo": "Echo"}
+_BY_NAME = {
+    "playground": "Playground",
+    "openai": "OpenAIProvider",
+    "local": "Local",
+    "echo": "Echo",
+}
 NAMES = tuple(_BY_NAME)
 
 
@@ -34,24 +41,40 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def is_known(name: str) -> bool:
+    """Tell whether there is a provider of that name: one of `NAMES`, or of an installed package."""
+    if name in _BY_NAME:
+        return True
+    from convostore.providers import plugins
+
+    return name in plugins.names()
+
+
 def make(name: str, **options: Any) -> Provider:
-    """Build a provider by its name: playground, local or echo.
+    """Build a provider by its name: playground, openai, local, echo, or an installed package's.
+
+    A package names its provider by an entry point in the group `convostore.providers`.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or the name of such an entry point.
         options: the keyword arguments of the provider's class.
 
     Raises:
-        ProviderError: there is no provider of that name, or an option cannot work.
+        ProviderError: there is no provider of that name, it cannot be loaded, or an option cannot
+            work.
     """
     class_name = _BY_NAME.get(name)
-    if class_name is None:
-        from convostore.errors import ProviderError
+    if class_name is not None:
+        provider: Provider = __getattr__(class_name)(**options)
+        return provider
+    from convostore.providers import plugins
 
-        raise ProviderError(
-            f"there is no provider called {name!r}",
-            provider=name,
-            hint=f"use one of: {', '.join(NAMES)}",
-        )
-    provider: Provider = __getattr__(class_name)(**options)
-    return provider
+    if (installed := plugins.make(name, options)) is not None:
+        return installed
+    from convostore.errors import ProviderError
+
+    raise ProviderError(
+        f"there is no provider called {name!r}",
+        provider=name,
+        hint=f"use one of: {', '.join((*NAMES, *plugins.names()))}",
+    )

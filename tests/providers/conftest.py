@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,14 @@ def chunked(body: bytes) -> bytes:
 def _no_server_is_known() -> None:
     """Let no test know from another one what the server on a reused port speaks."""
     playground_paths.forget_all()
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let no test see the keys and the configuration of whoever runs it."""
+    for name in [one for one in os.environ if "OPENAI" in one]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
 
 
 @pytest.fixture(scope="session")

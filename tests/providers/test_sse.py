@@ -108,7 +108,20 @@ def test_an_event_beyond_the_limit_is_refused_before_it_ends() -> None:
     assert read(body, limit=LIMIT) == [*data("ok"), f"an event is longer than {LIMIT} bytes"]
 
 
-_WORDS = "data: |data|:|event: e|\r|\n|\r\n| |{}|é🌍|\ufeff|[DONE]".split("|")
+_WORDS = [
+    "data: ",
+    "data",
+    ":",
+    "event: e",
+    "\r",
+    "\n",
+    "\r\n",
+    " ",
+    "{}",
+    "é🌍",
+    "\ufeff",
+    "[DONE]",
+]
 _PIECES = st.sampled_from([word.encode() for word in (*_WORDS, "x" * (LIMIT - 4))])
 
 

@@ -1,0 +1,86 @@
+"""Providers of others: installed packages name theirs by an entry point."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final
+
+from convostore.errors import ProviderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from importlib.metadata import EntryPoint
+
+    from convostore.providers.provider import Provider
+
+GROUP: Final = "convostore.providers"
+_PARTS: Final = ("name", "check", "stream", "recover", "models", "aclose")
+_SHOWN_CHARS: Final = 200  # of what a plugin raised
+
+
+def names() -> tuple[str, ...]:
+    """List the providers that installed packages name, in order."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def make(name: str, options: dict[str, Any]) -> Provider | None:
+    """Make an installed provider; None where no package names one so.
+
+    Args:
+        name: as its entry point names it.
+        options: the keyword arguments of its class.
+
+    Raises:
+        ProviderError: two packages name one so, or what is named cannot be loaded or made, or is
+            no provider.
+    """
+    # A package that is found twice on the path is one package all the same.
+    found = sorted(
+        {
+            (point.value, _package(point)): point for point in entry_points(group=GROUP, name=name)
+        }.items()
+    )
+    if not found:
+        return None
+    if len(found) > 1:
+        rivals = " and ".join(package or value for (value, package), _ in found)
+        raise _unusable(name, f"is named by {rivals}", "uninstall all but one of them")
+    (value, package), point = found[0]
+    hint = f"mend or uninstall the package {package or value}"
+    kind = _guarded(name, f"({value}) cannot be loaded", hint, point.load)
+    if not callable(kind):
+        raise _unusable(name, f"({value}) is no provider: it cannot be called", hint)
+    provider = _guarded(name, f"({value}) cannot be made", hint, lambda: kind(**options))
+    missing = [part for part in _PARTS if not hasattr(provider, part)]
+    if missing:
+        raise _unusable(name, f"({value}) is no provider: it has no {_listed(missing)}", hint)
+    if provider.name != name:
+        why = f"calls itself {str(provider.name)[:80]!r}: its conversations would not find it again"
+        raise _unusable(name, why, hint)
+    return provider  # type: ignore[no-any-return]  # it has all that a provider has
+
+
+def _guarded(name: str, what: str, hint: str, call: Callable[[], Any]) -> Any:
+    """Return what a plugin's code returns; whatever it raises is one clear error.
+
+    A module that ends the process when it is imported (SystemExit) must not end this one.
+    """
+    try:
+        return call()
+    except (ProviderError, KeyboardInterrupt):
+        raise
+    except BaseException as raised:
+        words = " ".join(f"{type(raised).__name__}: {raised}".split())[:_SHOWN_CHARS]
+        raise _unusable(name, f"{what}: {words}", hint) from raised
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else ""
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _unusable(name: str, why: str, hint: str) -> ProviderError:
+    return ProviderError(f"the provider {name} {why}", provider=name, hint=hint)

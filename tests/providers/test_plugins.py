@@ -1,0 +1,72 @@
+"""Providers of installed packages: found by name, or refused with one clear line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostore import providers
+from convostore.errors import ProviderError
+from convostore.providers import Echo
+from tests.providers.plugged import install
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder in which Python looks for packages."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_a_provider_is_made_by_the_name_of_its_entry_point(site: Path) -> None:
+    """With the options that its class takes."""
+    install(site, "parrots", "parrot = parrots:Parrot")
+    assert providers.is_known("parrot")
+    assert providers.make("parrot").name == "parrot"
+    with pytest.raises(ProviderError, match="cannot be made: TypeError"):
+        providers.make("parrot", colour="green")
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ("parrots:Nobody", "cannot be loaded: AttributeError"),
+        ("broken:Parrot", "cannot be loaded: ModuleNotFoundError"),
+        ("parrots:number", "it cannot be called"),
+        ("parrots:fails", "cannot be made: RuntimeError: two lines"),
+        ("parrots:exits", "cannot be made: SystemExit: 3"),
+        ("parrots:Half", "it has no stream, recover, models, aclose"),
+        ("parrots:Other", "calls itself 'other'"),
+    ],
+)
+def test_what_is_no_provider_is_one_clear_line(site: Path, point: str, words: str) -> None:
+    """The hint names the package."""
+    install(site, "parrots", f"parrot = {point}")
+    with pytest.raises(ProviderError) as caught:
+        providers.make("parrot")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "package parrots" in caught.value.hint
+
+
+def test_two_of_one_name_are_refused(site: Path) -> None:
+    """Neither is chosen by chance; a name of our own cannot be taken."""
+    for package in ("parrots", "cuckoos"):
+        install(site, package, "parrot = parrots:Parrot", "echo = parrots:Parrot")
+    with pytest.raises(ProviderError, match="is named by cuckoos and parrots"):
+        providers.make("parrot")
+    assert isinstance(providers.make("echo"), Echo)
+
+
+def test_a_name_of_nobody_is_told_with_all_names(site: Path) -> None:
+    """Those of installed packages too."""
+    install(site, "parrots", "parrot = parrots:Parrot")
+    assert not providers.is_known("canary")
+    with pytest.raises(ProviderError) as caught:
+        providers.make("canary")
+    assert "openai" in caught.value.hint
+    assert "parrot" in caught.value.hint
