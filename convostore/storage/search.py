@@ -13,9 +13,10 @@ from convostore.errors import ConversationNotFoundError, FormatError
 from convostore.query import parse
 from convostore.records import SearchHit, SearchPage
 from convostore.storage import lookup, search_reads
+from convostore.storage.canonical import to_json
 from convostore.storage.matching import OnFile, OnServer
-from convostore.storage.rows import to_json
 from convostore.storage.search_index import (
+    LARGE,
     START,
     CatchUp,
     NextSlice,
@@ -109,7 +110,7 @@ async def index_marked(database: Database) -> AsyncGenerator[int]:
     """
     part = Slice(put_in=0, after=START, more=True)
     while part.more:
-        part = await database.write(next_slices, "", NextSlice(after=part.after))
+        part = await database.write(next_slices, "", NextSlice(after=part.after, most=LARGE))
         yield part.put_in
 
 

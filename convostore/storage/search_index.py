@@ -21,8 +21,8 @@ from sqlalchemy import (
     tuple_,
 )
 
+from convostore.storage.canonical import to_json
 from convostore.storage.portable import Pairs
-from convostore.storage.rows import to_json
 from convostore.storage.search_marks import mark
 from convostore.storage.search_renewal import renew, restart
 from convostore.storage.search_shelf import Written, put_in, reasoning_of
@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
     from convostore.storage.statements import Row, Tx
 
-SLICE = 200  # messages; some 50 ms of the writer
+SLICE = 200  # messages; some 25 ms of the writer
+LARGE = 500  # of somebody who waits for all of them: fewer and larger pieces of the index
 _MARKS = 100  # that a slice looks at
-_CHARACTERS = 500_000  # of a slice, about as long
+_CHARACTERS = 2_500  # of each message of a slice, for all of them together: about as long
 START = ("", "", -1)
 
 _KEY = (search_pending.c.owner_id, search_pending.c.conversation_id, search_pending.c.seq)
@@ -107,7 +108,7 @@ _MISSING = Hot(
     )
     .where(~_is_indexed)
     .order_by(message.c.conversation_id, message.c.seq)
-    .limit(SLICE + 1 + _MARKS)  # a mark that stands for nothing any more has a row without values
+    .limit(bindparam("most"))
 )
 _RUNNING = Hot(
     select(message.c.conversation_id, message.c.seq).select_from(
@@ -246,7 +247,9 @@ def _index(tx: Tx, owner_id: str, places: list[tuple[str, int]], room: int) -> _
             marks.setdefault(id_, []).append(seq)
     lows = [(id_, min(filter(None, seqs))) for id_, seqs in marks.items() if any(seqs)]
     given = to_json(lows)
-    chosen, cut = _choose(_there(tx.rows(_MISSING, owner_id=owner_id, places=given)), room)
+    # A mark that stands for nothing any more has a row without values.
+    found = tx.rows(_MISSING, owner_id=owner_id, places=given, most=room + 1 + len(lows))
+    chosen, cut = _choose(_there(found), room)
     running: dict[str, list[int]] = {}
     for id_, seq in _there(tx.rows(_RUNNING, owner_id=owner_id, places=given)):
         running.setdefault(id_, []).append(seq)
@@ -303,7 +306,7 @@ def _choose(
     characters = 0
     for id_, seq, length in missing:
         characters += length
-        if len(chosen) >= room or (chosen and characters > _CHARACTERS):
+        if len(chosen) >= room or (chosen and characters > room * _CHARACTERS):
             return chosen, (id_, seq)
         chosen.append((id_, seq))
     return chosen, None

@@ -95,7 +95,7 @@ async def test_slices_of_any_size_index_everything_once(
     store: Store, path: Where, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Long conversations and many short ones, of two owners, cut anywhere."""
-    monkeypatch.setattr(search_index, "_CHARACTERS", 30)
+    monkeypatch.setattr(search_index, "_CHARACTERS", 30 / most)
     for owner in ("alice", "bob"):
         for length in (1, 7, 3):
             chat = await store.for_owner(owner).create(title=f"talk {length}")

@@ -95,6 +95,22 @@ def test_pieces_are_what_is_kept(text: str) -> None:
     assert all(0 <= piece.start < piece.end <= len(text) for piece in found)
 
 
+@given(st.text("aB9_ .—“\u00a0🙂é½学\u0301\u00ad\u200dжЙ\x1c", max_size=40))
+def test_pieces_are_what_is_kept_however_a_text_is_cut(text: str) -> None:
+    """ASCII with dashes and emoji is cut in a way of its own, and comes to the same words."""
+    assert [piece.stem for piece in words.pieces(text)] == stems(text)
+
+
+def test_words_that_are_known_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The older half makes room, and comes to the same words when it is met again."""
+    monkeypatch.setattr(words, "_MOST_KEPT", 8)
+    words._kept.clear()
+    many = [f"walking{n} runs" for n in range(30)]
+    first = [words.kept(text) for text in many]
+    assert len(words._kept) <= 8
+    assert [words.kept(text) for text in many] == first
+
+
 @given(st.text(max_size=200))
 def test_words_need_no_quoting(text: str) -> None:
     """No word holds a space, a quote or a sign that a database could take for its own."""
@@ -117,7 +133,7 @@ def test_threads_stem_at_the_same_time() -> None:
     many = [f"relational{n}ly conditioning{chr(97 + n % 26)}s" for n in range(300)]
     alone = [words.kept(text) for text in many]
     words.stem.cache_clear()
-    words._gathered_known.cache_clear()
+    words._kept.clear()
     found: list[list[tuple[list[str], list[str]]]] = []
 
     def work() -> None:
