@@ -97,8 +97,8 @@ async def _import(invocation: Invocation, wish: Wish) -> None:
             done = True
         finally:
             await _tell(work.report, notes, as_json=wish.as_json, done=done)
-            if done and work.report.messages and not work.report.dry_run:
-                await _index(store)
+            if done and not work.report.dry_run:
+                await _index(store, work.report.messages + work.report.added)
             await store.aclose()
     if refused := work.report.refused:
         named = "each is" if refused <= _MOST_REFUSALS else f"the first {_MOST_REFUSALS} are"
@@ -111,15 +111,19 @@ async def _import(invocation: Invocation, wish: Wish) -> None:
         )
 
 
-async def _index(store: Store) -> None:
+async def _index(store: Store, expected: int) -> None:
     """Let it be found by search; whoever has no time for it leaves it to later searches."""
     from convostore.cli.meter import Meter
 
     done = 0
-    with Meter("indexed for search:", alone=True) as meter:
-        async for indexed in store.index():
-            done += indexed
-            meter.show(done, "text")
+    try:
+        with Meter("indexed for search:", alone=True, lines=True) as meter:
+            async for indexed in store.index():
+                done += indexed
+                meter.show_part(done, max(done, expected), "text")
+    except BaseException:
+        say("all of it is stored; what search does not find yet, later searches and writes index")
+        raise
 
 
 @contextmanager

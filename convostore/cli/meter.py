@@ -1,4 +1,4 @@
-"""How far a long run is: one line on stderr that writes itself anew, on a terminal alone."""
+"""How far a long run is: one line on stderr that writes itself anew, on a terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from convostore import clock
-from convostore.cli.terminal import counted, is_terminal, write_stderr
+from convostore.cli.terminal import counted, is_terminal, say, write_stderr
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from convostore.exchange.counted import Count
 
 _EVERY_S: Final = 0.1
+LINE_S: Final = 10.0  # between two plain lines
 _QUIET_S: Final = 0.5  # what is over sooner needs no line
 _ERASE: Final = "\r\x1b[K"  # Source: ECMA-48, "EL - Erase in Line"
 
@@ -25,14 +26,17 @@ class Meter:
     Args:
         done: what is done to them, as in "exported".
         alone: nothing else is written to the terminal meanwhile.
+        lines: where nobody looks, plain lines come instead.
     """
 
-    def __init__(self, done: str, *, alone: bool) -> None:
+    def __init__(self, done: str, *, alone: bool, lines: bool = False) -> None:
         self._done = done
         self._shown = False
-        self._wanted = alone and is_terminal(sys.stderr)
+        self._drawn = is_terminal(sys.stderr)
+        self._wanted = alone if self._drawn else lines
+        self._every_s = _EVERY_S if self._drawn else LINE_S
         self._begun_s = clock.monotonic_s()
-        self._next_s = self._begun_s + _QUIET_S
+        self._next_s = self._begun_s + (_QUIET_S if self._drawn else LINE_S)
 
     def __enter__(self) -> Self:
         """Begin to count the time."""
@@ -54,12 +58,24 @@ class Meter:
 
     def show(self, number: int, thing: str, conversations: int | None = None) -> None:
         """Show how many are done, ten times a second at most; and of how many conversations."""
+        of = "" if conversations is None else f" of {counted(conversations, 'conversation')}"
+        self._tell(number, f"{counted(number, thing)}{of}", thing)
+
+    def show_part(self, number: int, most: int, thing: str) -> None:
+        """Show how many are done of so many, and how long the rest may take."""
+        left_s = round((clock.monotonic_s() - self._begun_s) * (most - number) / max(number, 1))
+        left = f", {left_s // 60}:{left_s % 60:02d} left" if number < most else ""
+        self._tell(number, f"{number:,} of {most:,} {thing}s", thing, left)
+
+    def _tell(self, number: int, what: str, thing: str, more: str = "") -> None:
         now_s = clock.monotonic_s()
         if not self._wanted or now_s < self._next_s:
             return
-        self._next_s = now_s + _EVERY_S
+        self._next_s = now_s + self._every_s
         rate = round(number / (now_s - self._begun_s))
-        of = "" if conversations is None else f" of {counted(conversations, 'conversation')}"
-        told = f"{self._done} {counted(number, thing)}{of}, {rate:,} {thing}s/s"
+        told = f"{self._done} {what}, {rate:,} {thing}s/s{more}"
+        if not self._drawn:
+            say(told)
+            return
         write_stderr(f"{_ERASE}{told}")
         self._shown = True

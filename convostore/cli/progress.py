@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from convostore import clock
+from convostore.cli.meter import LINE_S
 from convostore.cli.terminal import is_terminal, one_line, say
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from convostore import Import
 
 _BAR_S: Final = 0.1  # between two pictures of the bar
-_LINE_S: Final = 10.0  # between two plain lines
 
 
 class Showing(Protocol):
@@ -51,7 +51,7 @@ class _Lines:
 
     def on(self) -> None:
         now_s = clock.monotonic_s()
-        if now_s - self._told_s < _LINE_S:
+        if now_s - self._told_s < LINE_S:
             return
         self._told_s = now_s
         report, part = self._work.report, self._work.part_read

@@ -89,3 +89,20 @@ def test_meter_writes_its_line_anew_and_takes_it_away(monkeypatch: pytest.Monkey
         now_s += 2.0
         meter.show(3_000, "text")
     assert stream.getvalue() == "\r\x1b[Kindexed for search: 3000 texts, 1,500 texts/s\r\x1b[K"
+
+
+def test_meter_tells_what_is_left_and_plain_lines_where_nobody_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A log gets a line every ten seconds, and only where that was asked for."""
+    now_s = 0.0
+    monkeypatch.setattr("convostore.clock.monotonic_s", lambda: now_s)
+    monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+    with Meter("indexed for search:", alone=True, lines=True) as meter:
+        for at_s, done in ((9.0, 900), (10.0, 1_000), (19.0, 1_900), (20.0, 20_000)):
+            now_s = at_s
+            meter.show_part(done, 20_000, "text")
+    assert stream.getvalue().splitlines() == [
+        "indexed for search: 1,000 of 20,000 texts, 100 texts/s, 3:10 left",
+        "indexed for search: 20,000 of 20,000 texts, 1,000 texts/s",
+    ]

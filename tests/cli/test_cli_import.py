@@ -162,6 +162,23 @@ def test_ctrl_c_keeps_what_is_stored_and_says_how_to_go_on(
     assert rows(program.store, "SELECT count(*) FROM conversation") == [(5_000,)]
 
 
+def test_break_while_indexing_says_that_all_is_stored(program: Program, tmp_path: Path) -> None:
+    """What search does not find yet comes by itself; the same import again brings it at once."""
+    name = write(tmp_path, *(chat(number) for number in range(4_000)))
+    with program.start("import", name) as running:
+        assert running.stderr is not None
+        told = [next(line for line in running.stderr if b"messages added" in line)]
+        running.send_signal(signal.SIGINT)
+        told += running.stderr
+    assert running.returncode == 130
+    assert told[1].startswith(b"all of it is stored; ")
+    marked = "SELECT count(*) FROM search_pending"
+    assert rows(program.store, marked) != [(0,)]
+    again = program("import", name)
+    assert (again.code, "4000 unchanged" in again.err.replace(",", "")) == (0, True)
+    assert rows(program.store, marked) == [(0,)]
+
+
 def _send(pipe: IO[bytes], data: bytes) -> None:
     """Write as much as is read."""
     with suppress(BrokenPipeError):
