@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.byhand.shelf import handle
 from convostore.ids import new_id
-from convostore.storage.rows import content_hash
+from convostore.storage.canonical import content_hash
 from convostore.storage.search_marks import add_messages
 from convostore.storage.tables import conversation, message
 

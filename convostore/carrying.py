@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import mimetypes
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from convostore import clock
 from convostore.errors import AttachmentError, ConvostoreError, StoreCorruptError
 from convostore.ids import new_id
+from convostore.media_types import type_of
 from convostore.parts import AttachmentPart
 from convostore.paths import OddPathError, path_of
 from convostore.storage import attachments
@@ -40,11 +40,8 @@ if TYPE_CHECKING:
     from convostore.storage.database import Database
 
 Source: TypeAlias = Path | str | bytes | bytearray | memoryview | AsyncIterable[bytes]
-UNKNOWN: Final = "application/octet-stream"
 GRACE_S: Final = 3600.0  # what was just handed in is about to be referred to
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
-# The types that this Python knows, whatever the machine's own files say.
-_TYPES: Final = mimetypes.MimeTypes()
 
 
 async def take_in(
@@ -158,14 +155,6 @@ def checked(part: AttachmentPart, what: str) -> AttachmentPart:
 def contents_of(parts: Iterable[object]) -> tuple[str, ...]:
     """Return the sha256 of each attachment among *parts*, in order."""
     return tuple(part.sha256 for part in parts if isinstance(part, AttachmentPart))
-
-
-def type_of(name: str) -> str:
-    """Return the media type that a file's name stands for."""
-    found, packed = _TYPES.guess_type(name, strict=False)
-    if packed:
-        return {"gzip": "application/gzip", "bzip2": "application/x-bzip2"}.get(packed, UNKNOWN)
-    return found or UNKNOWN
 
 
 def _path(source: str | os.PathLike[str]) -> Path:

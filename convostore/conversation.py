@@ -12,9 +12,10 @@ from convostore.keeping import Keeping
 from convostore.ordering import Ordering
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
+from convostore.text import fallback_title
 from convostore.turn import Turn
 from convostore.turning.appending import new_messages, stored
-from convostore.turning.asking import Ask, fallback_title, who_answers
+from convostore.turning.asking import Ask, who_answers
 from convostore.turning.opening import Opening
 from convostore.turning.recovery import close_dead_replies
 

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from convostore import clock
 from convostore.ids import new_id
+from convostore.storage.canonical import to_json
 from convostore.storage.conversations import NewConversation
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.ordering import refused_metadata
-from convostore.storage.rows import to_json
 from convostore.text import gate, gate_expiry, gate_key, gate_object
 
 _TEXTS = ("title", "system", "model", "provider", "anonymous_user_id")

@@ -8,8 +8,8 @@ import msgspec
 
 from convostore import clock
 from convostore.arranging import arrange
+from convostore.storage.canonical import to_json
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
-from convostore.storage.rows import to_json
 from convostore.text import gate_expiry, gate_object
 from convostore.titling import TITLE_TIMEOUT_S, Titled, generate_title
 from convostore.turning.asking import who_answers

@@ -12,6 +12,8 @@ from convostore.errors import InvalidTextError
 
 FAR_MS = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
+MOST_TAGS = 64  # of one conversation: each list reads them all
+LONGEST_TITLE = 80  # characters of a first line that becomes the title
 MOST_KEY = 1_000  # characters of a key, which stands in an index; 2,700 bytes fit into PostgreSQL's
 MOST_OWNER = 255  # characters of an owner's name
 MOST_FILE_NAME = 255  # characters of an attachment's name, as of a file's
@@ -211,3 +213,12 @@ def gate_expiry(at_ms: int | None) -> int | None:
     if at_ms is not None and not clock.now_ms() < at_ms <= FAR_MS:
         raise ValueError("expires_at_ms is no time to come")
     return at_ms
+
+
+def fallback_title(text: str) -> str | None:
+    """Return the first line of a question, cut to 80 characters; None when it is blank."""
+    for line in text.splitlines():
+        words = " ".join(line.split())
+        if words:
+            return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1] + "…"
+    return None

@@ -18,8 +18,8 @@ from convostore.events import Finished, TextDelta
 from convostore.providers.provider import ChatMessage, ChatRequest
 from convostore.storage import lookup, reads
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations, is_own
+from convostore.text import LONGEST_TITLE, fallback_title
 from convostore.turning.afterwards import close
-from convostore.turning.asking import LONGEST_TITLE, fallback_title
 from convostore.turning.listening import Listener, start
 from convostore.turning.place import Limits
 

@@ -31,6 +31,14 @@ def test_import_is_light(module: str) -> None:
     assert not HEAVY & loaded_by(f"import {module}")
 
 
+def test_child_that_reads_an_export_loads_no_repository_layer() -> None:
+    """It stores nothing: what it would load for that is a third of its memory."""
+    loaded = loaded_by(
+        "from convostore.exchange.aside import Task; from convostore.exchange import reading"
+    )
+    assert not loaded & (HEAVY - {"ijson", "yaml"})
+
+
 def test_configuration_reads_toml_only_when_there_is_something_to_read() -> None:
     """The TOML reader is loaded by `load`, not by the import."""
     assert "tomllib" not in loaded_by("import convostore.config")

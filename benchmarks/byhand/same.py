@@ -29,6 +29,7 @@ from convostore.storage import (
     search_marks,
     standing,
 )
+from convostore.storage.canonical import content_hash
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -37,7 +38,6 @@ from convostore.storage.conversations import (
 )
 from convostore.storage.leases import new_lease
 from convostore.storage.migrate import ensure_schema
-from convostore.storage.rows import content_hash
 from convostore.storage.sqlite import connect_writer
 from convostore.storage.statements import Tx
 from convostore.storage.tables import message, usage

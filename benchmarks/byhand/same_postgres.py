@@ -26,6 +26,7 @@ from convostore.storage import (
     standing,
 )
 from convostore.storage.address import Server, address_of
+from convostore.storage.canonical import content_hash, to_json
 from convostore.storage.conversations import (
     EnsureOwner,
     NewConversation,
@@ -34,7 +35,6 @@ from convostore.storage.conversations import (
 )
 from convostore.storage.engines import open_database
 from convostore.storage.leases import new_lease
-from convostore.storage.rows import content_hash, to_json
 from convostore.storage.tables import message, usage
 
 if TYPE_CHECKING:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import zlib
 from typing import TYPE_CHECKING, Final
 from zipfile import BadZipFile
 
-from convostore.carrying import type_of
 from convostore.errors import ConvostoreError
+from convostore.media_types import type_of
 from convostore.parts import AttachmentPart
 from convostore.text import gate_file_name, gate_media_type
 
@@ -65,6 +64,8 @@ def _pieces(file: ForeignFile) -> Generator[bytes]:
 
 async def pieces(file: ForeignFile) -> AsyncGenerator[bytes]:
     """Yield the bytes of a file, read in a thread."""
+    import asyncio  # a child that reads has no event loop
+
     found = _pieces(file)
     try:
         while piece := await asyncio.to_thread(next, found, b""):

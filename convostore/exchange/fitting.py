@@ -16,12 +16,10 @@ from convostore.errors import ConvostoreError, FormatError, InvalidTextError
 from convostore.formats.foreign import refused
 from convostore.ids import new_id
 from convostore.parts import AttachmentPart, OpaquePart, Part, TextPart
+from convostore.storage.canonical import content_hash, encode_parts
 from convostore.storage.newcomers import ImportConversation, ImportedMessage
-from convostore.storage.ordering import MOST_TAGS
-from convostore.storage.originals import packed
-from convostore.storage.rows import content_hash, encode_parts
-from convostore.text import FAR_MS, MOST_NAME, gate, gate_tag
-from convostore.turning.asking import fallback_title
+from convostore.storage.packing import packed
+from convostore.text import FAR_MS, MOST_NAME, MOST_TAGS, fallback_title, gate, gate_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,14 +14,15 @@ from convostore.errors import AttachmentError, InvalidTextError
 from convostore.handles import HANDLE_LENGTH, is_handle_like
 from convostore.ids import new_handle
 from convostore.parts import AttachmentPart, OpaquePart, Part
+from convostore.storage.canonical import content_hash, encode_parts, to_json
 from convostore.storage.newcomers import ContentsMissing, Imported
-from convostore.storage.ordering import MOST_TAGS, refused_metadata
-from convostore.storage.originals import packed
+from convostore.storage.ordering import refused_metadata
 from convostore.storage.owner_rows import OwnerGone
+from convostore.storage.packing import packed
 from convostore.storage.rejoining import OwnRows
 from convostore.storage.restoring import restore_conversations
-from convostore.storage.rows import NANO, content_hash, encode_parts, to_json
-from convostore.text import gate, gate_key, gate_name, gate_object, gate_tag
+from convostore.storage.rows import NANO
+from convostore.text import MOST_TAGS, gate, gate_key, gate_name, gate_object, gate_tag
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore.records import RemoteThread
+from convostore.storage.canonical import content_hash
 from convostore.storage.journal import DeadReply, interrupt_replies, keep_remote
 from convostore.storage.replies import STAND, advance, replies, sibling_row
 from convostore.storage.retold import stored_message
-from convostore.storage.rows import content_hash
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import no_conversation
 

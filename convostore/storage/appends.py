@@ -9,8 +9,8 @@ from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.storage.attachments import refer, refuse_missing
+from convostore.storage.canonical import to_json
 from convostore.storage.exchanges import Change, NewMessage
-from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import (
     Adding,

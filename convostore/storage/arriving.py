@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import bindparam, select, update
 
 from convostore.storage.attachments import refer_to_more, references
-from convostore.storage.rows import content_hash
+from convostore.storage.canonical import content_hash
 from convostore.storage.search_marks import mark
 from convostore.storage.search_shelf import take_out
 from convostore.storage.statements import Hot

@@ -12,8 +12,8 @@ import msgspec
 from sqlalchemy import bindparam, delete, exists, select, update
 
 from convostore.errors import AttachmentNotFoundError
+from convostore.storage.canonical import to_json
 from convostore.storage.owner_rows import OWNER_IS_THERE, OwnerGone
-from convostore.storage.rows import to_json
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.statements import Hot, one_of, upsert
 from convostore.storage.tables import attachment, attachment_chunk, message_attachment

@@ -9,8 +9,9 @@ import msgspec
 from sqlalchemy import Double, bindparam, cast, func, literal_column, select
 
 from convostore.records import Usage
+from convostore.storage.canonical import to_json
 from convostore.storage.kept import KEPT
-from convostore.storage.rows import NANO, to_json
+from convostore.storage.rows import NANO
 from convostore.storage.statements import Hot, one_of, upsert
 from convostore.storage.tables import conversation, usage
 from convostore.tally import SPAN_MS, Sums, UsageReport, day_of, in_order

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from convostore import clock
-from convostore.storage.rows import to_json
+from convostore.storage.canonical import to_json
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import bindparam, exists, select
 
 from convostore.records import ConversationDossier, RemoteThreadNote, UsageRecord
+from convostore.storage.canonical import to_json
 from convostore.storage.kept import KEPT
 from convostore.storage.rows import (
     RECORD_COLUMNS,
@@ -15,7 +16,6 @@ from convostore.storage.rows import (
     USAGE_COLUMNS,
     conversation_from,
     remote_from,
-    to_json,
     usage_from,
 )
 from convostore.storage.statements import Hot, json_rows, one_of

@@ -9,12 +9,12 @@ from sqlalchemy import bindparam, func, select, update
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.storage.calls import KEEP_CALL, call_row
+from convostore.storage.canonical import content_hash
 from convostore.storage.exchanges import Ended, EndUnbegun, FinishTurn
 from convostore.storage.journal import clear_journals, count_interrupted, keep_remote
 from convostore.storage.leases import token_of
 from convostore.storage.replies import STAND, Reply, advance, replies, sibling_row
 from convostore.storage.retold import stored_message
-from convostore.storage.rows import content_hash
 from convostore.storage.search_marks import add_messages, mark
 from convostore.storage.search_shelf import take_out
 from convostore.storage.statements import Hot, Tx, greatest

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
+from convostore.storage.canonical import to_json
 from convostore.storage.kept import NOT_BINNED
 from convostore.storage.portable import octets
-from convostore.storage.rows import to_json
 from convostore.storage.statements import Hot
 from convostore.storage.tables import INTERRUPTED, conversation, tag
 

@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.util import greenlet_spawn
 
 from convostore.storage import indexing
+from convostore.storage.canonical import to_json
 from convostore.storage.database import CLOSE_S
 from convostore.storage.postgres_faults import (
     READ_ONLY,
@@ -26,7 +27,6 @@ from convostore.storage.postgres_faults import (
     is_of_all,
     state_of,
 )
-from convostore.storage.rows import to_json
 from convostore.storage.search_index import next_slices
 from convostore.storage.statements import Hot, Tx, one_of
 from convostore.storage.tables import conversation

@@ -14,17 +14,12 @@ from sqlalchemy import bindparam, insert, select
 from convostore.errors import ConvostoreError
 from convostore.ids import new_handle
 from convostore.storage.attachments import missing, refer
+from convostore.storage.canonical import to_json
 from convostore.storage.merging import ADD_TAG, Merged, SameConversation, merge
-from convostore.storage.newcomers import (
-    ContentsMissing,
-    Imported,
-    conversation_row,
-    message_values,
-    original_values,
-)
+from convostore.storage.newcomer_rows import conversation_row, message_values, original_values
+from convostore.storage.newcomers import ContentsMissing, Imported
 from convostore.storage.originals import add_originals
 from convostore.storage.owner_rows import OWNER_HELD, OwnerGone
-from convostore.storage.rows import to_json
 from convostore.storage.search_marks import ADD_MESSAGE, mark
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.statements import Hot, one_of

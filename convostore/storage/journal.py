@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, delete, select, update
 from convostore.errors import ConversationNotFoundError, ConvostoreError
 from convostore.records import RemoteThread
 from convostore.storage.calls import KEEP_CALL, unknown_call
+from convostore.storage.canonical import content_hash, encode_parts, to_json
 from convostore.storage.leases import is_dead, token_of
-from convostore.storage.rows import content_hash, encode_parts, fold_journal, to_json
+from convostore.storage.rows import fold_journal
 from convostore.storage.statements import Hot, pair_of, upsert
 from convostore.storage.tables import conversation, journal, message, remote_thread
 

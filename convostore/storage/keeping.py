@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, insert, select
 
 from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateKeyError
 from convostore.storage.attachments import refer, references, refuse_missing
+from convostore.storage.canonical import to_json
 from convostore.storage.conversations import (
     claim_key,
     free_handle,
@@ -20,7 +21,6 @@ from convostore.storage.conversations import (
 )
 from convostore.storage.kept import KEPT
 from convostore.storage.owner_rows import OWNER_IS_THERE, OwnerGone
-from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of

@@ -20,6 +20,7 @@ from sqlalchemy import bindparam, select, tuple_
 
 from convostore.errors import FormatError
 from convostore.records import ConversationRecord, Filter, Page
+from convostore.storage.canonical import to_json
 from convostore.storage.filters import (
     BIN,
     SHELVES,
@@ -32,7 +33,7 @@ from convostore.storage.filters import (
     values_of,
 )
 from convostore.storage.kept import BINNED, EXPIRED, KEPT
-from convostore.storage.rows import RECORD_COLUMNS, conversation_from, to_json
+from convostore.storage.rows import RECORD_COLUMNS, conversation_from
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation
 

@@ -15,15 +15,16 @@ from sqlalchemy import bindparam, insert, select, update
 from convostore.errors import InvalidTextError
 from convostore.storage.arriving import Arrivals, arrivals, let_arrive
 from convostore.storage.attachments import missing, refer
-from convostore.storage.newcomers import ContentsMissing, message_row
-from convostore.storage.ordering import MOST_TAGS
+from convostore.storage.canonical import content_hash
+from convostore.storage.newcomer_rows import message_row
+from convostore.storage.newcomers import ContentsMissing
 from convostore.storage.originals import CONVERSATION_SEQ, is_same, keep_originals, originals_of
-from convostore.storage.rows import content_hash
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.search_shelf import take_out
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message, tag
+from convostore.text import MOST_TAGS
 
 if TYPE_CHECKING:
     from convostore.storage.newcomers import ImportConversation, ImportedMessage

@@ -13,14 +13,16 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from convostore import clock
 from convostore.errors import ConvostoreError, InvalidTextError
+from convostore.storage.canonical import to_json
 from convostore.storage.kept import KEPT
-from convostore.storage.rows import TAG_ROWS, object_from, tags_from, to_json
+from convostore.storage.rows import TAG_ROWS, object_from, tags_from
 from convostore.storage.search_marks import mark
 from convostore.storage.search_shelf import take_out
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation, tag
+from convostore.text import MOST_TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Tx
 
 TitleSource: TypeAlias = Literal["user", "generated", "fallback"]
-MOST_TAGS: Final = 64  # of one conversation: each list reads them all
-MOST_METADATA_BYTES: Final = 64 * 1024  # of one conversation, as JSON; likewise
+MOST_METADATA_BYTES: Final = 64 * 1024  # of one conversation, as JSON: each list reads all of it
 
 
 class Arrange(msgspec.Struct, frozen=True, kw_only=True):

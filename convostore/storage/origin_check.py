@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from convostore.errors import StoreCorruptError
-from convostore.storage.originals import CONVERSATION_SEQ, unpacked
+from convostore.storage.originals import CONVERSATION_SEQ
+from convostore.storage.packing import unpacked
 from convostore.storage.statements import Hot
 from convostore.storage.tables import message, source_record
 

@@ -1,18 +1,16 @@
 """The JSON of another program, as it was imported: for a way back to it without loss.
 
-Each message's stands under its number, the conversation's own under 0. Longer ones are compressed:
-no JSON text begins as a zlib stream does.
+Each message's stands under its number, the conversation's own under 0. Longer ones are packed.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import bindparam, insert, select
 
-from convostore.errors import StoreCorruptError
+from convostore.storage.packing import unpacked
 from convostore.storage.statements import Hot, upsert
 from convostore.storage.tables import source_record
 
@@ -24,9 +22,6 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Row, Tx
 
 CONVERSATION_SEQ: Final = 0  # messages begin at 1
-_PAYS_FROM: Final = 16_384  # bytes: shorter ones take several times as long to pack as to store
-_LEVEL: Final = 1  # 6 saves a tenth more, and takes thrice as long
-_COMPRESSED: Final = b"\x78"  # Source: RFC 1950, 2.2: deflate with a window of 32 KiB
 
 _ADD = Hot(insert(source_record))
 _store = upsert(source_record)
@@ -51,32 +46,6 @@ _BETWEEN = Hot(
     )
     .order_by(source_record.c.seq)
 )
-
-
-def packed(raw: bytes) -> bytes:
-    """Return *raw*, a JSON text, as it is stored."""
-    if len(raw) < _PAYS_FROM:
-        return raw
-    small = zlib.compress(raw, _LEVEL)
-    return small if len(small) < len(raw) else raw
-
-
-def unpacked(data: bytes) -> bytes:
-    """Return the JSON text that is stored as *data*.
-
-    Raises:
-        StoreCorruptError: it cannot be unpacked.
-    """
-    data = bytes(data)  # of one driver it is a view
-    if not data.startswith(_COMPRESSED):
-        return data
-    try:
-        return zlib.decompress(data)
-    except zlib.error as error:
-        raise StoreCorruptError(
-            f"what is kept of another program's file cannot be read ({error})",
-            hint="look: convostore db check --deep",
-        ) from error
 
 
 def add_originals(tx: Tx, rows: Sequence[Row]) -> None:

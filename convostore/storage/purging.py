@@ -8,10 +8,10 @@ import msgspec
 from sqlalchemy import and_, bindparam, select
 
 from convostore.errors import ConversationBusyError
+from convostore.storage.canonical import to_json
 from convostore.storage.journal import close_dead
 from convostore.storage.leases import is_dead
 from convostore.storage.removal import remove_conversations
-from convostore.storage.rows import to_json
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import IS_RUNNING, conversation, message

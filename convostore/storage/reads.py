@@ -11,13 +11,8 @@ from sqlalchemy import and_, bindparam, case, select
 
 from convostore import clock
 from convostore.errors import MessageNotFoundError, StoreCorruptError
-from convostore.storage.rows import (
-    MESSAGE_COLUMNS,
-    REMOTE_COLUMNS,
-    messages_from,
-    remote_from,
-    to_json,
-)
+from convostore.storage.canonical import to_json
+from convostore.storage.rows import MESSAGE_COLUMNS, REMOTE_COLUMNS, messages_from, remote_from
 from convostore.storage.statements import Hot, json_rows, one_of
 from convostore.storage.tables import (
     IS_RUNNING,

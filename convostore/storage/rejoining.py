@@ -14,10 +14,11 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from convostore.errors import ConvostoreError
 from convostore.storage.attachments import let_go, refer
+from convostore.storage.canonical import content_hash
 from convostore.storage.forgetting import Forget, forget_messages
 from convostore.storage.newcomers import Imported
 from convostore.storage.originals import keep_originals
-from convostore.storage.rows import content_hash, object_from
+from convostore.storage.rows import object_from
 from convostore.storage.search_marks import add_messages, mark, mark_title
 from convostore.storage.search_shelf import take_out
 from convostore.storage.search_tables import TITLE_SEQ

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import and_, bindparam, select, update
 
-from convostore.storage.rows import to_json
+from convostore.storage.canonical import to_json
 from convostore.storage.statements import Hot, Tx, pair_of
 from convostore.storage.tables import conversation, message
 

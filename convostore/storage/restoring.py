@@ -13,12 +13,12 @@ from sqlalchemy import bindparam, insert, select
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.storage.attachments import missing, refer
+from convostore.storage.canonical import to_json
 from convostore.storage.conversations import free_handle
 from convostore.storage.newcomers import ContentsMissing, Imported
 from convostore.storage.originals import add_originals
 from convostore.storage.owner_rows import OWNER_HELD, OwnerGone
 from convostore.storage.rejoining import ADD_CALL, ADD_TAG, OwnRows, rejoin
-from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation, message

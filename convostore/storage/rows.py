@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import select
 
-from convostore.errors import InvalidTextError, StoreCorruptError
+from convostore.errors import StoreCorruptError
 from convostore.parts import (
     AttachmentPart,
     OpaquePart,
@@ -19,17 +18,17 @@ from convostore.parts import (
     ToolResultPart,
 )
 from convostore.records import ConversationRecord, ErrorRecord, Message, RemoteThread, Usage
+from convostore.storage.canonical import to_json
 from convostore.storage.leases import is_dead
 from convostore.storage.statements import json_rows
 from convostore.storage.tables import conversation, message, remote_thread, tag, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from convostore.storage.statements import Row
 
 NANO = 1_000_000_000
-_json = msgspec.json.Encoder(order="sorted")
 _parts = msgspec.json.Decoder(
     list[int | ReasoningPart | ToolCallPart | ToolResultPart | OpaquePart | AttachmentPart]
 )
@@ -71,32 +70,6 @@ USAGE_COLUMNS = (
     usage.c.reasoning_tokens,
     usage.c.cost_nano,
 )
-
-
-def to_json(value: object) -> str:
-    """Write a value as canonical JSON: keys sorted, no spaces.
-
-    Raises:
-        InvalidTextError: a text in it holds half a character.
-    """
-    try:
-        return _json.encode(value).decode()
-    except UnicodeEncodeError as error:
-        raise InvalidTextError(
-            "a value holds half a character (a lone surrogate)",
-            hint="decode the input as UTF-8 before it comes here",
-        ) from error
-
-
-def encode_parts(parts: Sequence[Part]) -> tuple[str, str | None]:
-    """Return the joined text of *parts*, and their shape with each text part as its length.
-
-    The shape is None when the text says it all, which is the common case.
-    """
-    text = "".join(part.text for part in parts if isinstance(part, TextPart))
-    if not parts or (len(parts) == 1 and isinstance(parts[0], TextPart)):
-        return text, None
-    return text, to_json([len(p.text) if isinstance(p, TextPart) else p for p in parts])
 
 
 def decode_parts(text: str, shape: str | None) -> tuple[Part, ...]:
@@ -146,12 +119,6 @@ def fold_journal(rows: Iterable[tuple[int, str, str]]) -> tuple[Part, ...]:
         run_kind = kind
     end_run()
     return tuple(parts)
-
-
-def content_hash(parent_hash: str | None, role: str, text: str, shape: str | None) -> str:
-    """Return the sha256, in hex, over the canonical JSON of a message and its parent's hash."""
-    raw = None if shape is None else msgspec.Raw(shape.encode())
-    return hashlib.sha256(_json.encode([parent_hash, role, text, raw])).hexdigest()
 
 
 def leases_from(running: str | None) -> dict[int, str | None]:

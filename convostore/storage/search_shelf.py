@@ -26,9 +26,10 @@ from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from convostore.parts import ReasoningPart
+from convostore.storage.canonical import to_json
 from convostore.storage.matching import APART, OWNED, THOUGHT
 from convostore.storage.portable import Pairs
-from convostore.storage.rows import decode_parts, to_json
+from convostore.storage.rows import decode_parts
 from convostore.storage.search_renewal import renew
 from convostore.storage.search_tables import full_text, indexed, numbers, vectors
 from convostore.storage.statements import Hot

@@ -15,11 +15,11 @@ from convostore.errors import StoreCorruptError
 from convostore.records import ErrorRecord, Status
 from convostore.storage import scrub_note, search_check
 from convostore.storage.attachment_check import look_at_attachments
+from convostore.storage.canonical import content_hash
 from convostore.storage.origin_check import look_at_originals
 from convostore.storage.rows import (
     RECORD_COLUMNS,
     RECORD_NAMES,
-    content_hash,
     conversation_from,
     decode_parts,
     fold_journal,

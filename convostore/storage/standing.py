@@ -18,11 +18,12 @@ from convostore.errors import (
     ConvostoreError,
     HeadMovedError,
 )
+from convostore.storage.canonical import content_hash, to_json
 from convostore.storage.exchanges import Change, NewMessage
 from convostore.storage.journal import DeadReply, interrupt_replies, parent_hash
 from convostore.storage.kept import KEPT
 from convostore.storage.leases import is_dead
-from convostore.storage.rows import content_hash, leases_from, to_json
+from convostore.storage.rows import leases_from
 from convostore.storage.statements import Hot, Tx, json_rows, one_of
 from convostore.storage.tables import IS_RUNNING, conversation, message
 

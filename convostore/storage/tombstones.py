@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import bindparam, delete, select
 
-from convostore.storage.rows import to_json
+from convostore.storage.canonical import to_json
 from convostore.storage.statements import Hot, one_of, upsert
 from convostore.storage.tables import tombstone
 

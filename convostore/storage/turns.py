@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 
 from convostore.errors import ConvostoreError, MessageNotFoundError
 from convostore.storage.attachments import refer, refuse_missing
+from convostore.storage.canonical import to_json
 from convostore.storage.exchanges import (
     AT_HEAD,
     BeginTurn,
@@ -21,7 +22,6 @@ from convostore.storage.exchanges import (
 )
 from convostore.storage.leases import is_dead
 from convostore.storage.retold import stored_before
-from convostore.storage.rows import to_json
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import (
     Adding,

@@ -19,8 +19,8 @@ from convostore.errors import (
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.parts import TextPart
 from convostore.records import ErrorRecord
+from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.endings import finish_turns
-from convostore.storage.rows import encode_parts, to_json
 from convostore.turning.reply import storable
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from convostore.parts import (
     ToolResultPart,
 )
 from convostore.records import ROLES, ErrorRecord, Message, Status
+from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.exchanges import NewMessage
-from convostore.storage.rows import decode_parts, encode_parts, to_json
+from convostore.storage.rows import decode_parts
 from convostore.text import gate, gate_json
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,8 +21,6 @@ from convostore.views.viewing import view
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.turning.place import Place
-
-LONGEST_TITLE: Final = 80  # characters of the first line that become the title
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,12 +138,3 @@ def who_answers(provider: Provider | None, own: Provider | None) -> Provider:
             "this store has no provider: open(..., provider=...) or name one in the call"
         )
     return asked
-
-
-def fallback_title(text: str) -> str | None:
-    """Return the first line of a question, cut to 80 characters; None when it is blank."""
-    for line in text.splitlines():
-        words = " ".join(line.split())
-        if words:
-            return words if len(words) <= LONGEST_TITLE else words[: LONGEST_TITLE - 1] + "…"
-    return None

@@ -15,6 +15,7 @@ from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
 from convostore.records import Message
 from convostore.storage import leases, lookup, reads
+from convostore.storage.canonical import encode_parts
 from convostore.storage.exchanges import (
     AT_HEAD,
     BeginTurn,
@@ -25,9 +26,8 @@ from convostore.storage.exchanges import (
     Outdated,
 )
 from convostore.storage.leases import new_lease
-from convostore.storage.rows import encode_parts
 from convostore.storage.turns import begin_turns
-from convostore.turning.asking import Ask, fallback_title
+from convostore.text import fallback_title
 from convostore.turning.begun import BegunTurn, OutdatedError, Written
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from convostore.parts import Part
     from convostore.providers.provider import ChatRequest, Provider
     from convostore.records import RemoteThread
+    from convostore.turning.asking import Ask
     from convostore.turning.place import Place
 
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn

@@ -13,9 +13,9 @@ from convostore.ids import new_id
 from convostore.parts import Part, ReasoningPart, TextPart
 from convostore.storage import reads
 from convostore.storage.adopting import Adopt, adopt_replies
+from convostore.storage.canonical import encode_parts
 from convostore.storage.journal import DeadReply, interrupt_replies
 from convostore.storage.leases import is_dead
-from convostore.storage.rows import encode_parts
 from convostore.turning.reply import cleaned, storable
 
 if TYPE_CHECKING:

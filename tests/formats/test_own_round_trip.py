@@ -33,7 +33,7 @@ from convostore.records import (
     Usage,
     UsageRecord,
 )
-from convostore.storage.rows import content_hash, encode_parts
+from convostore.storage.canonical import content_hash, encode_parts
 from convostore.testing import temporary, temporary_store
 
 if TYPE_CHECKING:

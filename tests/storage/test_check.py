@@ -17,8 +17,8 @@ import convostore
 from convostore.errors import StoreCorruptError, StoreError, StoreOpenError
 from convostore.providers.echo import Echo
 from convostore.storage import soundness as check_module
+from convostore.storage.canonical import content_hash
 from convostore.storage.check import check
-from convostore.storage.rows import content_hash
 from convostore.storage.soundness import MOST_PROBLEMS
 from convostore.storage.tables import REVISION
 

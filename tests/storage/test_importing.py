@@ -15,7 +15,7 @@ from convostore.formats.found import Opaque, Refused
 from convostore.parts import AttachmentPart, OpaquePart, TextPart
 from convostore.records import Filter
 from convostore.storage import importing, indexing
-from convostore.storage.newcomers import conversation_row
+from convostore.storage.newcomer_rows import conversation_row
 from convostore.storage.originals import originals
 from tests.canaries import among, word
 from tests.engines import rows

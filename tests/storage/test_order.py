@@ -15,8 +15,9 @@ from convostore.errors import (
 )
 from convostore.formats import jsonl
 from convostore.records import Filter, Message
-from convostore.storage.ordering import MOST_TAGS, Arrange, arrange_conversations
+from convostore.storage.ordering import Arrange, arrange_conversations
 from convostore.testing import ManualClock
+from convostore.text import MOST_TAGS
 from tests.engines import change, place, rows
 
 if TYPE_CHECKING:
