@@ -180,6 +180,7 @@ class ProviderError(ConvostoreError):
         provider: the provider's name.
         status: the HTTP status, where there was one.
         retryable: True when the same request may succeed later.
+        retry_after_s: seconds the far side asked to wait, if it did.
         reply: the stored reply with what had arrived, set once the record is committed;
             None when the error came before a reply existed.
     """
@@ -194,11 +195,13 @@ class ProviderError(ConvostoreError):
         hint: str = "",
         status: int | None = None,
         retryable: bool | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.provider = provider
         self.status = status
         self.retryable = type(self).retryable if retryable is None else retryable
+        self.retry_after_s = retry_after_s
         self.reply: Message | None = None
 
 
@@ -223,26 +226,10 @@ class ProviderAuthError(ProviderError):
 
 
 class RateLimitError(ProviderError):
-    """The far side asks to wait (429).
-
-    Attributes:
-        retry_after_s: seconds the far side asked for, if it did.
-    """
+    """The far side asks to wait (429), in `retry_after_s` for how long, if it says so."""
 
     code = "rate_limit"
     retryable = True
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        provider: str,
-        hint: str = "",
-        status: int | None = None,
-        retry_after_s: float | None = None,
-    ) -> None:
-        super().__init__(message, provider=provider, hint=hint, status=status)
-        self.retry_after_s = retry_after_s
 
 
 class CaptchaRequiredError(ProviderError):

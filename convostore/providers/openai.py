@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from convostore import clock
 from convostore.errors import ProviderError
@@ -77,6 +77,8 @@ class OpenAIProvider:
         idle_timeout_s: for the next event, the first one included.
         total_timeout_s: for the whole reply.
         loading_timeout_s: for a server that is still loading its model.
+        reasoning_as: the field in which a model is told its own earlier thoughts, for those that
+            want them back with the results of tools; None tells none.
 
     Raises:
         ProviderError: the URL, the proxy's URL or a key cannot work.
@@ -84,6 +86,7 @@ class OpenAIProvider:
     """
 
     name = NAME
+    takes_tools = True
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class OpenAIProvider:
         idle_timeout_s: float = 120.0,
         total_timeout_s: float = 1800.0,
         loading_timeout_s: float = 120.0,
+        reasoning_as: Literal["reasoning_content", "reasoning"] | None = None,
     ) -> None:
         self._model = model
         self._address = address(base_url)
@@ -111,6 +115,7 @@ class OpenAIProvider:
         self.idle_timeout_s = idle_timeout_s
         self.total_timeout_s = total_timeout_s
         self._loading_timeout_s = loading_timeout_s
+        self._reasoning_as = reasoning_as
         self._listed: list[ModelInfo] | None = None
 
     def __repr__(self) -> str:
@@ -146,7 +151,7 @@ class OpenAIProvider:
         takes_images = await self._takes_images(request)
         model = await self._model_of(request, limits)
         files = await contents(request, files_of(request, takes_images=takes_images))
-        body = body_of(request, model, files)
+        body = body_of(request, model, files, reasoning_as=self._reasoning_as)
         loading_until_s, pause_s = clock.monotonic_s() + self._loading_timeout_s, _FIRST_PAUSE_S
         while (answer := await self._post(body, limits)) is None:
             if clock.monotonic_s() + pause_s > loading_until_s:

@@ -102,7 +102,9 @@ def http_error(
         )
     if status == 429 or (status == 413 and "rate_limit_exceeded" in told.words):  # noqa: PLR2004 - see above
         return _rate_limit(server, status, told, _wait_s(headers))
-    return _of_status(server, status, told)
+    error = _of_status(server, status, told)
+    error.retry_after_s = _wait_s(headers) if error.retryable else None
+    return error
 
 
 def is_loading(status: int, body: bytes) -> bool:
@@ -267,16 +269,14 @@ def _any_other(server: Server, status: int, told: Said) -> ProviderError:
 def _rate_limit(server: Server, status: int, told: Said, wait_s: float | None) -> RateLimitError:
     spent = any(word in _NO_MONEY for word in told.words)
     later = "later" if wait_s is None else f"in {math.ceil(wait_s)} s"
-    error = RateLimitError(
+    return RateLimitError(
         f"{server.name} asks to wait ({status}): {told.shown(server.key)}",
         provider=server.provider,
         hint="add credit there" if spent else f"the question is kept; ask again {later}",
         status=status,
+        retryable=not spent,
         retry_after_s=wait_s,
     )
-    if spent:
-        error.retryable = False
-    return error
 
 
 def _wait_s(headers: Mapping[str, str]) -> float | None:

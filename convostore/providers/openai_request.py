@@ -37,7 +37,9 @@ def check_request(request: ChatRequest) -> None:
     """
     for name, value in request.settings.items():
         _check_option(name, value)
-    size = sum(len(said.text) for said in request.messages)
+    size = sum(
+        len(said.text) + sum(len(call.args) for call in said.calls) for said in request.messages
+    )
     if size > REQUEST_LIMIT_BYTES:
         raise ContextLengthError(
             f"the conversation has {size:,} characters; no server takes that many",
@@ -122,17 +124,20 @@ async def contents(request: ChatRequest, files: Iterable[AttachmentPart]) -> dic
     return found
 
 
-def body_of(request: ChatRequest, model: str, files: Mapping[str, bytes]) -> bytes:
+def body_of(
+    request: ChatRequest, model: str, files: Mapping[str, bytes], *, reasoning_as: str | None = None
+) -> bytes:
     """Return the request as JSON.
 
     Args:
         request: what is asked.
         model: which model.
         files: the contents of those that go along, by hash.
+        reasoning_as: the field in which the model's own thoughts go back; None is nowhere.
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_message(said, files) for said in request.messages],
+        "messages": [_message(said, files, reasoning_as) for said in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         **request.settings,
@@ -140,8 +145,25 @@ def body_of(request: ChatRequest, model: str, files: Mapping[str, bytes]) -> byt
     return msgspec.json.encode({name: one for name, one in body.items() if one is not None})
 
 
-def _message(said: ChatMessage, files: Mapping[str, bytes]) -> dict[str, Any]:
-    return {"role": said.role, "content": _content(said, files)}
+def _message(
+    said: ChatMessage, files: Mapping[str, bytes], reasoning_as: str | None
+) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": said.role, "content": _content(said, files)}
+    if (result := said.result) is not None:
+        message["tool_call_id"] = result.id
+    if said.calls:
+        message["content"] = message["content"] or None  # as servers themselves send it
+        message["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.args},
+            }
+            for call in said.calls
+        ]
+    if reasoning_as is not None and said.reasoning:
+        message[reasoning_as] = said.reasoning
+    return message
 
 
 def _content(said: ChatMessage, files: Mapping[str, bytes]) -> str | list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convostore import errors
-from convostore.parts import AttachmentPart
+from convostore.parts import AttachmentPart, ReasoningPart, ToolCallPart, ToolResultPart
 from convostore.providers.openai import OpenAIProvider
 from convostore.providers.openai_request import FILES_LIMIT_BYTES
 from convostore.providers.provider import ChatMessage, ChatRequest
@@ -65,6 +65,37 @@ async def test_the_whole_conversation_is_sent_each_time() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+CALLED = (ReasoningPart("Hm."), ToolCallPart("c1", "rain", "{}"), ToolCallPart("c2", "wind", "{}"))
+LOOKED = (
+    ChatMessage("user", "Well?"),
+    ChatMessage("assistant", "", parts=CALLED),
+    ChatMessage("tool", "dry", parts=(ToolResultPart("c1", "rain", "dry"),)),
+    ChatMessage("tool", "", parts=(ToolResultPart("c2", "wind", ""),)),
+)
+
+
+@pytest.mark.parametrize("told", [None, "reasoning_content"])
+@pytest.mark.asyncio
+async def test_calls_and_results_go_in_the_servers_own_form(told: Any) -> None:
+    """Thoughts go back to those alone that want them: others refuse what they do not know."""
+    async with serving() as server:
+        server.answer(*text("Dry."), END)
+        await hear(server, ChatRequest(messages=LOOKED, model="m"), reasoning_as=told)
+        messages = server.sent["messages"]
+    call = {"type": "function", "function": {"name": "rain", "arguments": "{}"}}
+    other = {"type": "function", "function": {"name": "wind", "arguments": "{}"}}
+    assert messages[1:] == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", **call}, {"id": "c2", **other}],
+            **({told: "Hm."} if told else {}),
+        },
+        {"role": "tool", "content": "dry", "tool_call_id": "c1"},
+        {"role": "tool", "content": "", "tool_call_id": "c2"},
+    ]
 
 
 @pytest.mark.asyncio
