@@ -9,6 +9,8 @@ from convostore.making import new_conversation
 from convostore.storage import lookup, reads
 from convostore.storage.conversations import create_conversations
 from convostore.storage.owner_rows import OwnerGone
+from convostore.storage.rooms import RenameKey, rename_keys
+from convostore.text import gate_key
 from convostore.turning.place import Fleeting, Place
 from convostore.upkeep import Upkeep
 
@@ -22,6 +24,26 @@ class Beginning(Upkeep):
     """Makes the live objects of a store's conversations; `Store` does so."""
 
     _fleeting: Owned  # the same owner's part of the store in memory
+
+    async def rename_key(self, old: str, new: str) -> bool:
+        """Give the conversation of one key another one, as where a platform gives a chat another id.
+
+        Nothing else of it changes. Its messages' idempotency keys hold as before, and
+        `get_or_create` of the *old* key leads to it, too, so that what comes late is not told to a
+        new conversation; unless `create` has made one of that key since.
+
+        Returns:
+            Whether a conversation has the *new* key by now; False where none had either of them.
+
+        Raises:
+            DuplicateKeyError: another conversation has the *new* key; nothing was changed.
+            InvalidTextError: a key is empty, longer than 1,000 characters, or cannot be stored.
+            StoreError: the store cannot be opened or written.
+            StoreClosedError: the store is closed.
+        """
+        job = RenameKey(old=gate_key(old), new=gate_key(new))
+        at = await self._owned.for_reading()
+        return at is not None and bool(await at[0].write(rename_keys, at[1], job))
 
     async def _create(self, *, reuse: bool, ephemeral: bool = False, **wish: Any) -> Conversation:
         far = self._opener.provider

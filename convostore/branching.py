@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from convostore import clock
 from convostore.ids import new_id
+from convostore.pacing import PacedTurn
 from convostore.revising import Editing, Regenerating, path_to
 from convostore.storage import lookup, reads
 from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
@@ -16,6 +17,7 @@ from convostore.text import gate
 from convostore.tree import Tree
 from convostore.turn import Turn
 from convostore.turning.asking import Ask, who_answers
+from convostore.turning.naming import number_of
 from convostore.turning.place import Place
 from convostore.turning.recovery import close_dead_replies
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 class Branching:
     """What a conversation can do with its branches; `Conversation` has these verbs.
 
-    A message is named by its id or by its number, `Message.seq`, which `convostore tree` shows.
+    A message is named by its id, by its number, `Message.seq`, which `convostore tree` shows, or by
+    the idempotency key with which it was stored.
     """
 
     def __init__(self, place: Place, provider: Provider | None) -> None:
@@ -78,8 +81,10 @@ class Branching:
         settings: dict[str, Any] | None = None,
         idempotency_key: str | None = None,
         author: str | None = None,
+        author_id: str | None = None,
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
+        every_s: float | None = None,
     ) -> Turn:
         """Ask a question in other words: `async with chat.edit(message, text) as turn`.
 
@@ -87,15 +92,18 @@ class Branching:
         answer is the head.
 
         Args:
-            message: the question to ask in other words.
+            message: the question to ask in other words; by its idempotency key, the newest of its
+                wordings. Then the same words are asked once, and need no key of their own.
             text: those words, up to 16 MiB.
             model: who answers now, and in the turns after it.
             provider: instead of the store's; it stays the caller's to close.
             settings: options for this turn, over the conversation's own.
             idempotency_key: a repeat with the same key asks only once.
             author: who asks, where a room has several people.
+            author_id: who that is, by an id that stays when names change; see `Store.forget`.
             wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
             on_moved: as in `regenerate`.
+            every_s: as in `Conversation.stream`.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
@@ -103,13 +111,17 @@ class Branching:
         ask = Ask(
             text=text,
             author=author,
+            author_id=author_id,
             model=model,
             settings=settings,
             idempotency_key=idempotency_key,
             wait_s=wait_s,
             on_moved=on_moved,
         )
-        return Turn(self._place, Editing(ask, who_answers(provider, self._provider), message))
+        opening = Editing(ask, who_answers(provider, self._provider), message)
+        if every_s is None:
+            return Turn(self._place, opening)
+        return PacedTurn(self._place, opening, every_s)
 
     async def switch(self, message: str | int, *, exactly: bool = False) -> Message:
         """Make a message's branch the active one, here and for whoever resumes, and return its head.
@@ -129,7 +141,7 @@ class Branching:
         place = self._place
         await place.settled()
         where = (place.database, place.owner_id, place.record.id)
-        seq = await reads.number_of(*where, message)
+        seq = await number_of(place, message)
         if not exactly:
             seq = await reads.leaf_below(*where, seq)
         job = MoveHead(conversation_id=place.record.id, head_seq=seq)
@@ -202,11 +214,10 @@ class Branching:
         place = self._place
         await place.settled()
         await close_dead_replies(place.database, place.owner_id)
-        where = (place.database, place.owner_id, place.record.id)
         at = place.head_seq or 0 if message is None else message
         job = Fork(
             conversation_id=place.record.id,
-            message_seq=await reads.number_of(*where, at),
+            message_seq=await number_of(place, at),
             id=new_id(),
             title=None if title is None else gate(title, "the title"),
             anonymous_user_id=str(uuid4()),
@@ -242,7 +253,7 @@ class Branching:
         where = (place.database, place.owner_id, place.record.id)
         job = RemoveBranch(
             conversation_id=place.record.id,
-            message_seq=await reads.number_of(*where, message),
+            message_seq=await number_of(place, message),
             now_ms=clock.now_ms(),
         )
         removed: Removed = await place.database.write(remove_branches, place.owner_id, job)

@@ -10,12 +10,15 @@ from convostore.deleting import Deleting
 from convostore.errors import MessageNotFoundError
 from convostore.keeping import Keeping
 from convostore.ordering import Ordering
+from convostore.pacing import PacedTurn
+from convostore.renewing import Renewing
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
 from convostore.text import fallback_title
 from convostore.turn import Turn
 from convostore.turning.appending import new_messages, stored
 from convostore.turning.asking import Ask, who_answers
+from convostore.turning.naming import message_of
 from convostore.turning.opening import Opening
 from convostore.turning.recovery import close_dead_replies
 
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 ANYWHERE: Final = ""  # no message has an empty id
 
 
-class Conversation(Branching, Ordering, Deleting, Keeping):
+class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
     """A titled tree of messages, and where this caller stands in it.
 
     Every verb that writes has its text on disk when it returns. Two objects of the same
@@ -94,8 +97,10 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
         settings: dict[str, Any] | None = None,
         idempotency_key: str | None = None,
         author: str | None = None,
+        author_id: str | None = None,
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
+        every_s: float | None = None,
     ) -> Turn:
         """Ask, and stream the answer: `async with chat.stream(text) as turn`.
 
@@ -110,8 +115,11 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
             settings: options for this turn, over the conversation's own.
             idempotency_key: a repeat with the same key asks only once.
             author: who asks, where a room has several people.
+            author_id: who that is, by an id that stays when names change; see `Store.forget`.
             wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
             on_moved: when the head has moved elsewhere: "branch" off, "follow" it, or "error".
+            every_s: for replies that are edited in place: each item is a TextDelta with the whole
+                text so far, at most one in so many seconds; the last one is the whole answer.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
@@ -120,13 +128,17 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
             text=text,
             attachments=tuple(attachments),
             author=author,
+            author_id=author_id,
             model=model,
             settings=settings,
             idempotency_key=idempotency_key,
             wait_s=wait_s,
             on_moved=on_moved,
         )
-        return Turn(self._place, Opening(ask, who_answers(provider, self._provider)))
+        opening = Opening(ask, who_answers(provider, self._provider))
+        if every_s is None:
+            return Turn(self._place, opening)
+        return PacedTurn(self._place, opening, every_s)
 
     async def send(
         self,
@@ -138,6 +150,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
         settings: dict[str, Any] | None = None,
         idempotency_key: str | None = None,
         author: str | None = None,
+        author_id: str | None = None,
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
     ) -> Message:
@@ -165,6 +178,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
             settings=settings,
             idempotency_key=idempotency_key,
             author=author,
+            author_id=author_id,
             wait_s=wait_s,
             on_moved=on_moved,
         )
@@ -217,7 +231,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
             place.changed(done.change)
             return tuple(stored(messages, job, done))
         await self._refresh()  # an earlier try had stored them, and more may have come since
-        found = await self._between(done.seqs[0] - 1, done.seqs[-1]) if done.seqs else ()
+        found = await self._between(done) if done.seqs else ()
         return tuple(one for one in found if one.seq in set(done.seqs))
 
     async def history(self, limit: int | None = None) -> tuple[Message, ...]:
@@ -236,6 +250,20 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
         path = await reads.path(place.database, place.owner_id, self.id, place.head_seq)
         return path if limit is None else path[max(0, len(path) - limit) :]
 
+    async def message(self, message: str | int) -> Message:
+        """Read one message of the whole tree; a running reply as far as it is on disk.
+
+        Args:
+            message: its id, its number, or the idempotency key with which it was stored: of what
+                was edited since, the newest wording.
+
+        Raises:
+            MessageNotFoundError: the conversation has no such message.
+            StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
+        """
+        return await message_of(self._place, message)
+
     async def messages(self) -> tuple[Message, ...]:
         """Read the whole tree, in order of storing.
 
@@ -243,13 +271,21 @@ class Conversation(Branching, Ordering, Deleting, Keeping):
             StoreError: the store cannot be read.
             StoreClosedError: the store is closed.
         """
-        return await self._between(0, 2**31 - 1)
-
-    async def _between(self, after: int, last: int) -> tuple[Message, ...]:
         place = self._place
         return await reads.messages_between(
-            place.database, place.owner_id, self.id, after=after, last=last, most=last - after
+            place.database,
+            place.owner_id,
+            self.id,
+            after=0,
+            last=reads.MOST_SEQ,
+            most=reads.MOST_SEQ,
         )
+
+    async def _between(self, done: Appended) -> tuple[Message, ...]:
+        """Read from the first to the last of what was appended before."""
+        at = (self._place.database, self._place.owner_id, done.conversation_id or self.id)
+        after, last = done.seqs[0] - 1, done.seqs[-1]
+        return await reads.messages_between(*at, after=after, last=last, most=last - after)
 
     async def _expected(self, message_id: str | None) -> int | None:
         if message_id == ANYWHERE:

@@ -12,6 +12,7 @@ from convostore.storage.deleting import Binned, MoveBin, move_bins
 from convostore.storage.forgetting import Forget, Forgotten, forget_messages
 from convostore.storage.purging import Purge, Purged, purge_conversations
 from convostore.storage.scrub_note import scrub_after
+from convostore.turning.naming import named
 
 if TYPE_CHECKING:
     from convostore.records import ConversationRecord
@@ -77,7 +78,8 @@ class Deleting:
         made, stays. Copies in forks stay.
 
         Args:
-            message: its id or number.
+            message: its id, its number, or the idempotency key with which it was stored: then all
+                that it was edited to goes as well, also where that was before a `reset`.
             scrub: get it out of the store's files too, as `Store.scrub` does; by default for a
                 file, and not on a server.
 
@@ -95,16 +97,20 @@ class Deleting:
         """
         place = self._place
         await place.settled()
-        where = (place.database, place.owner_id, place.record.id)
-        seq = await reads.number_of(*where, message)
-        job = Forget(conversation_id=place.record.id, message_seq=seq, now_ms=clock.now_ms())
-        forgotten: Forgotten = await place.database.write(forget_messages, place.owner_id, job)
-        stood = place.head_seq
-        place.changed(forgotten.change)
-        place.head_seq, place.said = stood, None
-        place.remote, place.home_url = await reads.far_side(*where, stood)
+        found, changed = await named(place, message), False
+        id_ = found.conversation_id
+        for seq in found.seqs:
+            job = Forget(conversation_id=id_, message_seq=seq, now_ms=clock.now_ms())
+            forgotten: Forgotten = await place.database.write(forget_messages, place.owner_id, job)
+            changed = changed or forgotten.changed
+        if id_ == place.record.id:
+            stood = place.head_seq
+            place.changed(forgotten.change)
+            place.head_seq, place.said = stood, None
+            at = (place.database, place.owner_id, id_)
+            place.remote, place.home_url = await reads.far_side(*at, stood)
         await scrub_after(place.database, scrub)
-        return forgotten.changed
+        return changed
 
     async def _bin(self, deleted_at_ms: int | None) -> ConversationRecord:
         place = self._place

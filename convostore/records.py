@@ -83,6 +83,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         finished_at_ms: when its status became final.
         content_hash: sha256 in hex over parent's hash, role, text and parts; None while streaming.
         source_id: its id where it was imported from.
+        author_id: who wrote it, by an id that stays when the author's name changes; the name
+            itself, where no id was given.
     """
 
     role: Role
@@ -103,22 +105,31 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     finished_at_ms: int | None = None
     content_hash: str | None = None
     source_id: str | None = None
+    author_id: str | None = None
 
     @classmethod
     def user(
-        cls, text: str, *, author: str | None = None, attachments: Iterable[AttachmentPart] = ()
+        cls,
+        text: str,
+        *,
+        author: str | None = None,
+        author_id: str | None = None,
+        attachments: Iterable[AttachmentPart] = (),
     ) -> Message:
         """Make a finished user message, to be stored with `append`.
 
         Args:
             text: what was said.
             author: who said it, where a room has several people.
+            author_id: who that is, by an id that stays; None is the author's name.
             attachments: what `Store.attach` returned; they stand before the text.
         """
         parts: tuple[Part, ...] = tuple(attachments)
         if parts and text:
             parts += (TextPart(text),)
-        return cls(role="user", text=text, id=new_id(), author=author, parts=parts)
+        return cls(
+            role="user", text=text, id=new_id(), author=author, parts=parts, author_id=author_id
+        )
 
     @classmethod
     def assistant(
@@ -193,6 +204,8 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
         updated_at_ms: its newest activity; never goes down.
         source: where it was imported from.
         source_id: its id there.
+        scope: within what its messages' idempotency keys are told apart; None is its key, else
+            its id.
     """
 
     id: str
@@ -219,6 +232,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     updated_at_ms: int = 0
     source: str | None = None
     source_id: str | None = None
+    scope: str | None = None
 
     def __repr__(self) -> str:
         """Show what a list shows, and no secrets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,8 +10,10 @@ import msgspec
 from convostore.errors import MessageNotFoundError
 from convostore.storage import lookup, reads
 from convostore.storage.exchanges import KnownKey
+from convostore.turning.appending import once_key
 from convostore.turning.begun import BegunTurn
 from convostore.turning.handing import attachments_of, checked_request
+from convostore.turning.naming import named, number_here, number_of
 from convostore.turning.opening import Opening
 from convostore.turning.recovery import adopt, is_unsettled
 
@@ -24,16 +27,27 @@ if TYPE_CHECKING:
 class Editing(Opening):
     """The beginning of a turn that asks a question in other words, beside the first ones.
 
-    What is attached to the question stays attached to it.
+    What is attached to the question stays attached to it. Where it is named by its idempotency key,
+    the other words are known by that key as well, and are asked once: an edit that a platform
+    tells twice needs no key of its own.
     """
 
     def __init__(self, ask: Ask, provider: Provider, at: str | int) -> None:
         super().__init__(ask, provider)
         self._at = at
+        self._by_key = False
+
+    def _once_key(self, place: Place) -> str | None:
+        if not self._by_key:
+            return super()._once_key(place)
+        version = self._ask.idempotency_key or hashlib.sha256(self._ask.text.encode()).hexdigest()
+        return once_key(place, str(self._at), version)
 
     async def _try(self, place: Place) -> BegunTurn:
         on_moved, as_of = await self._look(place), await _last_seq(place)
-        *above, question = await path_to(place, self._at)
+        found = await named(place, self._at)
+        self._by_key = found.by_key
+        *above, question = await path_to(place, number_here(place, self._at, found))
         if question.role != "user":
             raise MessageNotFoundError(
                 f"message {question.seq} is no question: its role is {question.role}",
@@ -107,7 +121,7 @@ class Regenerating(Opening):
 
 
 async def path_to(place: Place, at: str | int | None) -> tuple[Message, ...]:
-    """Read the messages from the root to one that is named by its id or number.
+    """Read the messages from the root to one that is named by its id, number or idempotency key.
 
     Args:
         place: the conversation.
@@ -118,9 +132,7 @@ async def path_to(place: Place, at: str | int | None) -> tuple[Message, ...]:
         StoreError: the store cannot be read.
     """
     where = (place.database, place.owner_id, place.record.id)
-    return await reads.path(
-        *where, place.head_seq if at is None else await reads.number_of(*where, at)
-    )
+    return await reads.path(*where, place.head_seq if at is None else await number_of(place, at))
 
 
 async def _last_seq(place: Place) -> int:

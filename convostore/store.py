@@ -10,6 +10,7 @@ from convostore.beginning import Beginning
 from convostore.counting import Counting
 from convostore.errors import StoreError
 from convostore.exporting import Exporting
+from convostore.forgetting import Forgetting
 from convostore.importing import Importing
 from convostore.opener import Opener, where_is
 from convostore.owned import Owned
@@ -108,7 +109,9 @@ async def restore(url: str | Path | None, source: Path | str) -> RestoreReport:
     return await engines.restore(where_is(url), source)
 
 
-class Store(Exporting, Importing, Beginning, Owners, Retaining, Counting, Seeking, Attaching):
+class Store(
+    Exporting, Importing, Beginning, Owners, Retaining, Forgetting, Counting, Seeking, Attaching
+):
     """An opened database, seen as one owner.
 
     What a verb acknowledged by returning is on disk: after kill -9 of any process and after a

@@ -156,7 +156,7 @@ def _conversation(record: ConversationRecord, messages: list[dict[str, Any]]) ->
     del fields["tags"]
     if record.key is not None:
         gate_key(record.key)
-    for name in ("provider", "model", "source", "source_id", "title_source"):
+    for name in ("provider", "model", "source", "source_id", "title_source", "scope"):
         _gate_mark(fields[name], f"the {name} of a conversation")
     for name in ("settings", "metadata"):
         said = gate_object(fields[name], f"the {name} of a conversation")
@@ -190,7 +190,13 @@ def _message(
     if status != "erased" or hash_ is None:
         hash_ = content_hash(hashes[message.parent_seq], message.role, text, shape)
     hashes[message.seq] = hash_
-    said = (message.author, message.provider, message.model, message.finish_reason)
+    said = (
+        message.author,
+        message.author_id,
+        message.provider,
+        message.model,
+        message.finish_reason,
+    )
     for name in (*said, message.idempotency_key, message.source_id):
         _gate_mark(name, "a name in a message")
     row = {
@@ -212,6 +218,7 @@ def _message(
         "finished_at_ms": message.created_at_ms if running else message.finished_at_ms,
         "content_hash": hash_,
         "source_id": message.source_id,
+        "author_id": message.author_id or message.author,
     }
     return row, tuple(part.sha256 for part in parts if isinstance(part, AttachmentPart))
 

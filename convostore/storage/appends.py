@@ -52,13 +52,15 @@ class Appended(msgspec.Struct, frozen=True, kw_only=True):
         hashes: their content hashes, likewise.
         parent_seq: the message that the first one stands below.
         parent_id: its id.
-        change: what became of the conversation; None when an earlier try had stored them all.
+        conversation_id: where an earlier try had stored them all.
+        change: what became of the conversation; None when one had.
     """
 
     seqs: tuple[int, ...]
     hashes: tuple[str | None, ...] = ()
     parent_seq: int | None = None
     parent_id: str | None = None
+    conversation_id: str | None = None
     change: Change | None = None
 
 
@@ -179,11 +181,11 @@ def _repeated(
     )
     first, last = seq - at, seq - at + len(job.messages) - 1
     found = tx.rows(
-        _ROWS, owner_id=owner_id, conversation_id=job.conversation_id, first=first, last=last
+        _ROWS, owner_id=owner_id, conversation_id=conversation_id, first=first, last=last
     )
     wanted = [(first + at, new.role, new.text) for at, new in enumerate(job.messages)]
-    if conversation_id == job.conversation_id and list(map(tuple, found)) == wanted:
-        return Appended(seqs=tuple(range(first, last + 1)))
+    if list(map(tuple, found)) == wanted:
+        return Appended(seqs=tuple(range(first, last + 1)), conversation_id=conversation_id)
     return _other_text()
 
 

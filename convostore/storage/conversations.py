@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import and_, bindparam, insert, null, select, update
+from sqlalchemy import and_, bindparam, func, insert, null, select, update
 
 from convostore.errors import ConvostoreError, DuplicateKeyError
 from convostore.ids import new_handle, new_owner_id
@@ -58,9 +58,17 @@ OWNER_BY_NAME = Hot(select(owner.c.id).where(owner.c.name == bindparam("name")))
 PERSONAL_OWNER = Hot(select(store_meta.c.value).where(store_meta.c.name == PERSONAL))
 _ADD_OWNER = Hot(insert(owner))
 _SET_META = Hot(insert(store_meta))
-_BY_KEY = Hot(
+BY_KEY = Hot(
     select(conversation.c.id, and_(*KEPT)).where(
         conversation.c.owner_id == bindparam("owner_id"), conversation.c.key == bindparam("key")
+    )
+)
+_MOVED_FROM = Hot(
+    select(conversation.c.id).where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        conversation.c.scope == bindparam("key"),
+        conversation.c.key.is_not(None),
+        *KEPT,
     )
 )
 # Only from the bin, or from what has expired: one that was brought back meanwhile keeps it, and the index says so.
@@ -71,7 +79,7 @@ _TAKE_KEY = Hot(
         conversation.c.id == bindparam("of_id"),
         ~and_(*KEPT),
     )
-    .values(key=null())
+    .values(key=null(), scope=func.coalesce(conversation.c.scope, conversation.c.key))
 )
 _HANDLE = Hot(
     select(conversation.c.id).where(
@@ -114,8 +122,14 @@ def create_conversations(
 def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreError:
     if is_made(tx, owner_id, job.id):
         return job.id
-    if job.key is not None and (taken := claim_key(tx, owner_id, job.key)) is not None:
-        return taken if job.reuse else key_taken(job.key)
+    moved = None
+    if job.key is not None:
+        taken = claim_key(tx, owner_id, job.key)
+        moved = None if taken else moved_from(tx, owner_id, job.key)
+        if job.reuse and (taken or moved):
+            return taken or moved or ""
+        if taken is not None:
+            return key_taken(job.key)
     empty = dict.fromkeys(column.name for column in conversation.c)
     tx.run(
         _ADD,
@@ -125,6 +139,7 @@ def _create(tx: Tx, owner_id: str, job: NewConversation) -> str | ConvostoreErro
             "id": job.id,
             "handle": free_handle(tx, owner_id),
             "key": job.key,
+            "scope": job.id if moved else None,  # the first of that key has its own repeats
             "title": job.title,
             "title_source": None if job.title is None else "user",
             "provider": job.provider,
@@ -154,12 +169,18 @@ def claim_key(tx: Tx, owner_id: str, key: str) -> str | None:
 
     A key that only a conversation in the bin has, or one that has expired, is taken from it.
     """
-    taken = tx.rows(_BY_KEY, owner_id=owner_id, key=key)
+    taken = tx.rows(BY_KEY, owner_id=owner_id, key=key)
     if taken and taken[0][1]:
         return str(taken[0][0])
     if taken:
         tx.run(_TAKE_KEY, of_owner_id=owner_id, of_id=taken[0][0])
     return None
+
+
+def moved_from(tx: Tx, owner_id: str, key: str) -> str | None:
+    """Return the conversation that was first called by a key, and is by another one now."""
+    rows = tx.rows(_MOVED_FROM, owner_id=owner_id, key=key)
+    return str(rows[0][0]) if rows else None
 
 
 def key_taken(key: str) -> DuplicateKeyError:

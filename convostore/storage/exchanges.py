@@ -17,6 +17,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         shape: the parts as stored, or None when the text says it all (`rows.encode_parts`).
+        author_id: None is the author's name, where there is one.
         error: as JSON.
         attachments: the sha256 of each attachment among the parts, in order.
     """
@@ -26,6 +27,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     shape: str | None = None
     author: str | None = None
+    author_id: str | None = None
     status: str = "completed"
     provider: str | None = None
     model: str | None = None

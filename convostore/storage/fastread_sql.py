@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
 
-REVISION = "0006"
+REVISION = "0007"
 STORED_REVISION = "SELECT version_num \nFROM convostore_version"
-CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id", "tags",)
-MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "journal",)
+CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id", "scope", "tags",)
+MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "author_id", "journal",)
 PERSONAL_OWNER: Statement = (
     (
         "SELECT store_meta.value \n"
@@ -35,7 +35,7 @@ OWNER_BY_NAME: Statement = (
 )
 PAGE: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, conversation.scope, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
@@ -68,7 +68,7 @@ NTH: Statement = (
 )
 BY_ID: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, conversation.scope, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
@@ -79,7 +79,7 @@ BY_ID: Statement = (
 )
 BY_KEY: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, conversation.scope, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
@@ -90,7 +90,7 @@ BY_KEY: Statement = (
 )
 BY_HANDLE: Statement = (
     (
-        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, conversation.scope, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
         "FROM tag \n"
         "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
         "FROM conversation \n"
@@ -102,7 +102,7 @@ BY_HANDLE: Statement = (
 )
 UP_TO: Statement = (
     (
-        "SELECT message.seq, message.id, message.parent_seq, message.role, message.author, message.status, message.text, message.parts, message.provider, message.model, message.finish_reason, message.error, message.idempotency_key, message.lease, message.created_at_ms, message.finished_at_ms, message.content_hash, message.source_id, CASE WHEN (message.status = ?) THEN (SELECT json_group_array(json_array(journal.seq, journal.kind, journal.text)) AS anon_2 \n"
+        "SELECT message.seq, message.id, message.parent_seq, message.role, message.author, message.status, message.text, message.parts, message.provider, message.model, message.finish_reason, message.error, message.idempotency_key, message.lease, message.created_at_ms, message.finished_at_ms, message.content_hash, message.source_id, message.author_id, CASE WHEN (message.status = ?) THEN (SELECT json_group_array(json_array(journal.seq, journal.kind, journal.text)) AS anon_2 \n"
         "FROM journal \n"
         "WHERE journal.owner_id = message.owner_id AND journal.conversation_id = message.conversation_id AND journal.message_seq = message.seq) END AS anon_1 \n"
         "FROM message \n"

@@ -1,12 +1,12 @@
-"""Emptying one message on request: what it said goes, and it stays where it was in the tree.
+"""Emptying messages on request: what they said goes, and they stay where they were in the tree.
 
-Its id, parent and content hash stay, so that what hangs below it still follows; so does its
-idempotency key, so that a repeat does not ask again.
+Id, parent and content hash stay, so that what hangs below still follows; so does the idempotency
+key, so that a repeat does not ask again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, null, select, update
@@ -20,16 +20,17 @@ from convostore.storage.leases import is_dead
 from convostore.storage.removal import GONE_ORIGINAL, GONE_REMOTE
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.search_shelf import take_out
+from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.standing import keep_standings, no_conversation, standings
 from convostore.storage.statements import Hot
 from convostore.storage.tables import message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from convostore.errors import ConvostoreError
     from convostore.storage.standing import Standing
-    from convostore.storage.statements import Row, Tx
+    from convostore.storage.statements import Tx
 
 
 class Forget(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,14 +57,19 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     changed: bool
 
 
+class Node(NamedTuple):
+    """Where a message stands, whose it is, and whether somebody writes it."""
+
+    seq: int
+    parent_seq: int | None
+    status: str
+    lease: str | None
+    role: str
+    author_id: str | None
+
+
 _FROM = Hot(
-    select(
-        message.c.seq,
-        message.c.parent_seq,
-        message.c.status,
-        message.c.lease,
-        message.c.role,
-    )
+    select(*(message.c[name] for name in Node._fields))
     .where(
         message.c.owner_id == bindparam("owner_id"),
         message.c.conversation_id == bindparam("conversation_id"),
@@ -78,15 +84,25 @@ _TEXT = Hot(
         message.c.seq == bindparam("seq"),
     )
 )
-_EMPTY = Hot(
+_empty = (
     update(message)
     .where(
         message.c.owner_id == bindparam("of_owner_id"),
         message.c.conversation_id == bindparam("of_conversation_id"),
         message.c.seq == bindparam("of_seq"),
     )
-    .values(status="erased", text="", parts=null(), author=null(), error=null(), lease=null())
+    .values(
+        status="erased",
+        text="",
+        parts=null(),
+        author=null(),
+        author_id=null(),
+        error=null(),
+        lease=null(),
+    )
 )
+_EMPTY = Hot(_empty)
+_EMPTY_ALL = Hot(_empty.values(idempotency_key=null()))
 
 
 def forget_messages(
@@ -105,49 +121,100 @@ def _forget(tx: Tx, owner_id: str, job: Forget) -> Forgotten | ConvostoreError:
     stands = standings(tx, owner_id, [id_]).get(id_)
     if stands is None:
         return no_conversation(tx, owner_id, id_)
-    at = {"owner_id": owner_id, "conversation_id": id_}
-    below = tx.rows(_FROM, **at, seq=seq)
-    if not below or below[0][0] != seq:
+    rows = nodes(tx, owner_id, id_, seq)
+    if not rows or rows[0].seq != seq:
         return no_message(seq)
-    _, _, status, _, role = below[0]
-    if status == "erased":
+    if rows[0].status == "erased":
         return Forgotten(change=stands.change(), changed=tx.again)
-    follows = _following(below)
+    refused = empty(tx, owner_id, stands, rows, {seq}, now_ms=job.now_ms)
+    return refused or Forgotten(change=stands.change(), changed=True)
+
+
+def nodes(tx: Tx, owner_id: str, conversation_id: str, first_seq: int) -> list[Node]:
+    """Read where the messages from one on stand, in order."""
+    found = tx.rows(_FROM, **_at(owner_id, conversation_id), seq=first_seq)
+    return [Node(*row) for row in found]
+
+
+def empty(
+    tx: Tx,
+    owner_id: str,
+    stands: Standing,
+    rows: Sequence[Node],
+    seqs: Collection[int],
+    *,
+    now_ms: int,
+    whole: bool = False,
+) -> ConversationBusyError | None:
+    """Empty the messages *seqs* of a conversation, none of which is empty yet, and note it in *stands*.
+
+    Args:
+        tx: the transaction.
+        owner_id: whose.
+        stands: the conversation.
+        rows: its messages from the first of *seqs* on, or all of them, in order.
+        seqs: which; whatever hangs below them is told anew to the far side.
+        now_ms: to tell whether the writer of a running reply is dead.
+        whole: their idempotency keys go, too, and a title that a model made of them.
+    """
+    id_ = stands.conversation_id
+    follows = _following(rows, seqs)
     # Whoever writes below it has told the far side, and notes at the end where that goes on.
-    running = [one for one in below if one[0] in follows and one[2] == "streaming"]
-    if any(not is_dead(lease, job.now_ms) for _, _, _, lease, _ in running):
+    running = [one for one in rows if one.seq in follows and one.status == "streaming"]
+    if any(not is_dead(one.lease, now_ms) for one in running):
         return ConversationBusyError(
             "a reply that has it, or is it, is still being written",
             hint="wait until it has ended, or stop it",
         )
-    close_dead(tx, owner_id, id_, [one for one, *_ in running], job.now_ms)
-    _drop_title(stands, tx.rows(_TEXT, **at, seq=seq)[0][0] if role == "user" else "")
-    _empty(tx, owner_id, id_, seq)
+    close_dead(tx, owner_id, id_, [one.seq for one in running], now_ms)
+    at = _at(owner_id, id_)
+    gone = [one for one in rows if one.seq in seqs]
+    for one in gone:
+        if one.role == "user":
+            _drop_title(stands, tx.rows(_TEXT, **at, seq=one.seq)[0][0])
+    if whole and stands.title_source == "generated" and _begins(rows) in seqs:
+        take_out(tx, owner_id, [(id_, TITLE_SEQ)])
+        stands.title = stands.title_source = None
+    _empty_rows(tx, owner_id, id_, [one.seq for one in gone], _EMPTY_ALL if whole else _EMPTY)
     tx.many(GONE_REMOTE, [{**at, "seq": one} for one in sorted(follows)])
-    if status in {"interrupted", "streaming"}:  # that one has just been closed
-        count_interrupted(tx, owner_id, id_, -1)
+    broken = sum(one.status in {"interrupted", "streaming"} for one in gone)  # just closed, too
+    if broken:
+        count_interrupted(tx, owner_id, id_, -broken)
     stands.last_seq += 1  # by which others see that what they know of it is old
     stands.moved = True
     keep_standings(tx, owner_id, [stands])
     owe_scrub(tx)
-    return Forgotten(change=stands.change(), changed=True)
+    return None
 
 
-def _following(rows: Sequence[Row]) -> set[int]:
-    """Return the numbers of the first message of *rows* and of all that hangs below it."""
-    follows = {rows[0][0]}
-    for one, parent_seq, *_ in rows[1:]:  # parents have the lower number
-        if parent_seq in follows:
-            follows.add(one)
+def _at(owner_id: str, conversation_id: str) -> dict[str, str]:
+    return {"owner_id": owner_id, "conversation_id": conversation_id}
+
+
+def _following(rows: Sequence[Node], seqs: Collection[int]) -> set[int]:
+    """Return the numbers of *seqs* and of all that hangs below them."""
+    follows = set(seqs)
+    for one in rows:  # parents have the lower number
+        if one.parent_seq in follows:
+            follows.add(one.seq)
     return follows
 
 
-def _empty(tx: Tx, owner_id: str, conversation_id: str, seq: int) -> None:
-    take_out(tx, owner_id, [(conversation_id, seq)])
-    clear_journals(tx, owner_id, [(conversation_id, seq)])
-    let_go(tx, owner_id, conversation_id, [seq])
-    tx.run(GONE_ORIGINAL, owner_id=owner_id, conversation_id=conversation_id, seq=seq)
-    tx.run(_EMPTY, of_owner_id=owner_id, of_conversation_id=conversation_id, of_seq=seq)
+def _begins(rows: Sequence[Node]) -> int:
+    """Return the number of the first question, of which a model makes a title."""
+    return next((one.seq for one in rows if one.role == "user"), 0)
+
+
+def _empty_rows(
+    tx: Tx, owner_id: str, conversation_id: str, seqs: Sequence[int], emptied: Hot
+) -> None:
+    places = [(conversation_id, seq) for seq in seqs]
+    take_out(tx, owner_id, places)
+    clear_journals(tx, owner_id, places)
+    let_go(tx, owner_id, conversation_id, seqs)
+    tx.many(GONE_ORIGINAL, [{**_at(owner_id, conversation_id), "seq": seq} for seq in seqs])
+    of = {"of_owner_id": owner_id, "of_conversation_id": conversation_id}
+    tx.many(emptied, [{**of, "of_seq": seq} for seq in seqs])
 
 
 def _drop_title(stands: Standing, text: str) -> None:

@@ -49,6 +49,7 @@ def message_values(at: Row, new: ImportedMessage, seq: int) -> Row:
         *at, seq, new.id, parent_seq, new.role, new.author, new.status, new.text, new.shape,
         None, new.model, new.finish_reason, None, None, None,
         new.created_at_ms, new.created_at_ms, new.content_hash, new.source_id,
+        new.author,
     )
     # fmt: on
 

@@ -72,6 +72,16 @@ _IDS = Hot(
     )
 )
 _SEQ_OF = Hot(select(message.c.seq).where(*_IN_CONVERSATION, message.c.id == bindparam("id")))
+_ONCE = Hot(
+    select(message.c.conversation_id, message.c.seq)
+    .where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.idempotency_key.is_not(None),  # as its index has it
+        message.c.idempotency_key >= bindparam("low"),
+        message.c.idempotency_key < bindparam("high"),
+    )
+    .order_by(message.c.conversation_id, message.c.seq)
+)
 _IS_THERE = Hot(select(message.c.seq).where(*_IN_CONVERSATION, message.c.seq == bindparam("seq")))
 _PARENTS = Hot(
     select(message.c.seq, message.c.parent_seq)
@@ -273,6 +283,29 @@ async def seq_of(
         _SEQ_OF, owner_id=owner_id, conversation_id=conversation_id, id=message_id
     )
     return int(rows[0][0]) if rows else None
+
+
+async def message_at(database: Database, owner_id: str, conversation_id: str, seq: int) -> Message:
+    """Read one message; a running reply as far as it is.
+
+    Raises:
+        MessageNotFoundError: it is gone.
+    """
+    at = (database, owner_id, conversation_id)
+    found = await messages_between(*at, after=seq - 1, last=seq, most=1)
+    if not found:
+        raise MessageNotFoundError(f"message {seq} of this conversation is gone")
+    return found[0]
+
+
+async def versions_of(database: Database, owner_id: str, key: str) -> list[tuple[str, int]]:
+    """Return conversation and seq of what was stored with an idempotency key, oldest first.
+
+    The key is a JSON array; those that begin so, and go on, are of later versions.
+    """
+    within = {"low": key[:-1] + ",", "high": key[:-1] + "^"}  # after a text come `,` and `]` alone
+    rows = await database.read(_ONCE, owner_id=owner_id, **within)
+    return [(str(id_), int(seq)) for id_, seq in rows]
 
 
 async def number_of(database: Database, owner_id: str, conversation_id: str, at: str | int) -> int:

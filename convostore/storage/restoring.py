@@ -109,7 +109,8 @@ def _fitting(tx: Tx, owner_id: str, job: OwnRows, own_key: str | None) -> OwnRow
     """Return the job without the names that somebody else has here."""
     key = job.conversation["key"]
     if key is not None and key != own_key and tx.rows(_KEY, owner_id=owner_id, key=key):
-        row = job.conversation | {"key": own_key}
+        scope = job.conversation["scope"] or key  # its messages' own keys are kept under that
+        row = job.conversation | {"key": own_key, "scope": scope}
         job = msgspec.structs.replace(job, conversation=row)
     keys = sorted({one["idempotency_key"] for one in job.messages if one["idempotency_key"]})
     taken = (

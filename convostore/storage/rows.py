@@ -160,7 +160,7 @@ def messages_from(rows: Iterable[Row], now_ms: int) -> list[Message]:
         # fmt: off
         (
             seq, id_, parent_seq, role, author, status, text, shape, provider, model, reason,
-            error, key, lease, created_ms, finished_ms, hash_, source_id, journal,
+            error, key, lease, created_ms, finished_ms, hash_, source_id, author_id, journal,
         ) = row
         # fmt: on
         if status == "streaming":
@@ -175,7 +175,7 @@ def messages_from(rows: Iterable[Row], now_ms: int) -> list[Message]:
             role, text, id_, None if parent_seq is None else ids.get(parent_seq), seq, parent_seq,
             author, status, parts, provider, model, reason,
             None if error is None else _decode(_error, error, "error"),
-            key, created_ms, finished_ms, hash_, source_id,
+            key, created_ms, finished_ms, hash_, source_id, author_id,
         ))
         # fmt: on
     return messages

@@ -30,6 +30,8 @@ from convostore.storage.tables import IS_RUNNING, conversation, message
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from convostore.storage.statements import Row
+
 
 class Standing(msgspec.Struct, kw_only=True):
     """How a conversation stands while a group of jobs is being decided.
@@ -106,10 +108,11 @@ _standing = (
             ),
         )
     )
-    .where(conversation.c.owner_id == bindparam("owner_id"), *KEPT)
+    .where(conversation.c.owner_id == bindparam("owner_id"))
 )
-_ONE = Hot(_standing.where(conversation.c.id == bindparam("id")))
-_SEVERAL = Hot(_standing.where(one_of(conversation.c.id, "ids")))
+_ONE = Hot(_standing.where(*KEPT, conversation.c.id == bindparam("id")))
+_SEVERAL = Hot(_standing.where(*KEPT, one_of(conversation.c.id, "ids")))
+_ANY = Hot(_standing.where(conversation.c.id == bindparam("id")))
 HANDLE_IN_BIN = Hot(
     select(conversation.c.handle).where(
         conversation.c.owner_id == bindparam("owner_id"),
@@ -137,6 +140,16 @@ def standings(tx: Tx, owner_id: str, ids: list[str]) -> dict[str, Standing]:
         if len(ids) == 1
         else tx.rows(_SEVERAL, owner_id=owner_id, ids=to_json(sorted(set(ids))))
     )
+    return _standings_from(rows)
+
+
+def standing_of(tx: Tx, owner_id: str, conversation_id: str) -> Standing | None:
+    """Read how a conversation stands, be it in the bin; None where there is none."""
+    rows = tx.rows(_ANY, owner_id=owner_id, id=conversation_id)
+    return _standings_from(rows).get(conversation_id)
+
+
+def _standings_from(rows: Iterable[Row]) -> dict[str, Standing]:
     found = {}
     for row in rows:
         id_, head, last, count, updated, title, source, provider, model = row[:9]
@@ -224,6 +237,7 @@ class Adding:
                 "finished_at_ms": self.now_ms if final else None,
                 "content_hash": hash_,
                 "source_id": new.source_id,
+                "author_id": new.author_id or new.author,
             }
         )
         return seq

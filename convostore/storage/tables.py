@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION: Final = "0006"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0007"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
 
@@ -56,6 +56,8 @@ _EXPIRING = text("expires_at_ms IS NOT NULL")
 _KEYED = text("key IS NOT NULL")
 _IN_FOLDER = text("folder IS NOT NULL")
 _ONCE = text("idempotency_key IS NOT NULL")
+_SCOPED = text("scope IS NOT NULL")
+_WRITTEN = text("author_id IS NOT NULL")
 _WHOLE = text("sha256 IS NOT NULL")
 _FROM_ELSEWHERE = text("source_id IS NOT NULL")
 # Written out, for a value given apart from the statement does not find a partial index.
@@ -93,6 +95,7 @@ conversation = Table(
         "changed_at_ms", BigInteger
     ),  # imported, restored or undeleted: no activity, but new here
     Column("listed_at_ms", BigInteger),  # how it is listed, or where it stands, was chosen last
+    Column("scope", _TEXT),
     PrimaryKeyConstraint("owner_id", "id"),
     Index("conversation_handle", "owner_id", "handle", unique=True),
     Index(
@@ -161,6 +164,15 @@ conversation = Table(
         sqlite_where=_FROM_ELSEWHERE,
         postgresql_where=_FROM_ELSEWHERE,
     ),
+    # Of rooms that were named anew or begun anew: no other has a scope.
+    Index(
+        "conversation_scope",
+        "owner_id",
+        "scope",
+        "id",
+        sqlite_where=_SCOPED,
+        postgresql_where=_SCOPED,
+    ),
 )
 
 tag = Table(
@@ -199,6 +211,7 @@ message = Table(
     Column("finished_at_ms", BigInteger),
     Column("content_hash", _TEXT),
     Column("source_id", _TEXT),
+    Column("author_id", _TEXT),
     PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
     ForeignKeyConstraint(
         ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
@@ -219,6 +232,15 @@ message = Table(
         "seq",
         sqlite_where=IS_RUNNING,
         postgresql_where=IS_RUNNING,
+    ),
+    Index(
+        "message_author",
+        "owner_id",
+        "author_id",
+        "conversation_id",
+        "seq",
+        sqlite_where=_WRITTEN,
+        postgresql_where=_WRITTEN,
     ),
 )
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from convostore.storage.appends import Append, Appended
     from convostore.turning.place import Place
 
-_OPTIONAL: Final = ("author", "provider", "model", "finish_reason", "idempotency_key", "source_id")
+_OPTIONAL: Final = (
+    *("author", "author_id", "provider", "model", "finish_reason", "idempotency_key", "source_id"),
+)
 _FINAL: Final = tuple(one for one in get_args(Status) if one != "streaming")
 _TEXTS: Final[dict[type, tuple[str, ...]]] = {
     TextPart: ("text",),
@@ -42,18 +44,20 @@ _TEXTS: Final[dict[type, tuple[str, ...]]] = {
 }
 
 
-def once_key(place: Place, key: str | None) -> str | None:
+def once_key(place: Place, key: str | None, *version: str) -> str | None:
     """Return the key of something that is stored only once, as it is stored.
 
     It holds within its conversation: what is called so elsewhere has nothing to do with it.
 
     Args:
-        place: the conversation; its own key, or its id where it has none, is the scope.
+        place: the conversation; what it was called first, or its id where it has no key, is the scope.
         key: the caller's, already looked at; None is no key.
+        version: which of the things that have this key, where there may be several.
     """
     if key is None:
         return None
-    return to_json([place.record.key or place.record.id, key])
+    record = place.record
+    return to_json([record.scope or record.key or record.id, key, *version])
 
 
 def new_messages(place: Place, messages: Sequence[Message]) -> tuple[NewMessage, ...]:
@@ -79,6 +83,7 @@ def stored(messages: Sequence[Message], job: Append, done: Appended) -> Iterator
             parent_id=above_id,
             parts=tuple(message.parts) or decode_parts(new.text, None),
             idempotency_key=new.idempotency_key,
+            author_id=new.author_id or new.author,
             created_at_ms=job.now_ms,
             finished_at_ms=job.now_ms,
             content_hash=hash_,
@@ -111,6 +116,7 @@ def _new(place: Place, message: Message, what: str) -> NewMessage:
         text=text,
         shape=shape,
         author=message.author,
+        author_id=message.author_id,
         status=message.status,
         provider=message.provider,
         model=message.model,

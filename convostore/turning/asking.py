@@ -13,7 +13,6 @@ from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
-from convostore.turning.appending import once_key
 from convostore.turning.handing import readable, takes_none
 from convostore.views.asked import who_is_asked
 from convostore.views.viewing import view
@@ -30,6 +29,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         text: the question.
         attachments: with it; once the turn begins, as they are stored.
         author: who asks, where a room has several people.
+        author_id: who that is, by an id that stays; None is the author's name.
         model: None is the conversation's.
         settings: over the conversation's own.
         idempotency_key: repeating with the same one asks only once.
@@ -40,6 +40,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     attachments: tuple[Source | AttachmentPart, ...] = ()
     author: str | None = None
+    author_id: str | None = None
     model: str | None = None
     settings: dict[str, Any] | None = None
     idempotency_key: str | None = None
@@ -65,6 +66,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         """
         for value, what in (
             (self.author, "the author"),
+            (self.author_id, "the author's id"),
             (self.model, "the model"),
             (self.idempotency_key, "the idempotency key"),
         ):
@@ -77,10 +79,6 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     def parts(self) -> tuple[AttachmentPart, ...]:
         """The attachments, as they are stored."""
         return tuple(one for one in self.attachments if isinstance(one, AttachmentPart))
-
-    def once_key(self, place: Place) -> str | None:
-        """Return the idempotency key as it is stored: the caller's own, within its conversation."""
-        return once_key(place, self.idempotency_key)
 
     def request(
         self,

@@ -10,7 +10,7 @@ import msgspec
 
 from convostore import clock
 from convostore.carrying import contents_of
-from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateKeyError
+from convostore.errors import ConversationBusyError, ConvostoreError
 from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
 from convostore.records import Message
@@ -28,11 +28,13 @@ from convostore.storage.exchanges import (
 from convostore.storage.leases import new_lease
 from convostore.storage.turns import begin_turns
 from convostore.text import fallback_title
+from convostore.turning.appending import once_key
 from convostore.turning.begun import BegunTurn, OutdatedError, Written
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
 from convostore.turning.handing import checked_request, handed_in
-from convostore.turning.recovery import adopt, close_dead_replies, is_answer, is_unsettled
+from convostore.turning.recovery import adopt, close_dead_replies, is_unsettled
+from convostore.turning.repeating import repeated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from convostore.parts import Part
     from convostore.providers.provider import ChatRequest, Provider
     from convostore.records import RemoteThread
+    from convostore.storage.database import Database
     from convostore.turning.asking import Ask
     from convostore.turning.place import Place
 
@@ -185,8 +188,12 @@ class Opening:
             shape=shape,
             attachments=contents_of(self._ask.parts),
             author=self._ask.author,
-            idempotency_key=self._ask.once_key(place),
+            author_id=self._ask.author_id,
+            idempotency_key=self._once_key(place),
         )
+
+    def _once_key(self, place: Place) -> str | None:
+        return once_key(place, self._ask.idempotency_key)
 
     def _parts(self) -> tuple[Part, ...]:
         return (*self._ask.parts, TextPart(self._ask.text))
@@ -296,6 +303,7 @@ class Opening:
             parent_seq=parent.seq if parent else None,
             seq=written.begun.user_seq,
             author=new.author,
+            author_id=new.author_id or new.author,
             idempotency_key=new.idempotency_key,
             created_at_ms=written.now_ms,
             finished_at_ms=written.now_ms,
@@ -327,26 +335,17 @@ class Opening:
 
     async def _known(self, place: Place, known: KnownKey) -> BegunTurn:
         """Go on with a question that was asked before, with the same key."""
-        if known.conversation_id != place.record.id or known.text != self._ask.text:
-            raise _other_question()
-        at = (place.database, place.owner_id, place.record.id)
-        user = (await reads.path(*at, known.user_seq))[-1]
-        if contents_of(user.parts) != contents_of(self._ask.parts):
-            raise _other_question()
-        replies = await reads.answers(*at, known.user_seq)
-        if replies and is_unsettled(replies[-1]):
-            await adopt(place, replies[-1], self.provider)
-            replies = await reads.answers(*at, known.user_seq)
-        running = [one for one in replies if one.status == "streaming"]
-        found = [one for one in replies if is_answer(one)] or running
-        if not found:
-            return await self._answer_again(place, user, replies)
-        self.reply = found[-1]
-        if place.head_seq is None or place.head_seq < self.reply.seq:
+        again = await repeated(place, known, self._ask, self.provider)
+        if again.reply is None:
+            return await self._answer_again(place, again.user, again.replies)
+        self.reply = again.reply
+        at = (place.database, place.owner_id, known.conversation_id)
+        if again.is_here and (place.head_seq is None or place.head_seq < self.reply.seq):
             place.head_seq = self.reply.seq
             place.remote, place.home_url = await reads.far_side(*at, self.reply.seq)
         self.leave()
-        return BegunTurn(user=user, reply=self.reply, known=self._followed(place, self.reply.seq))
+        followed = self._followed(place.database, place.owner_id, known.conversation_id)
+        return BegunTurn(user=again.user, reply=self.reply, known=followed)
 
     async def _answer_again(
         self, place: Place, user: Message, replies: tuple[Message, ...]
@@ -379,14 +378,10 @@ class Opening:
             lease=outcome.lease,
         )
 
-    async def _followed(self, place: Place, seq: int) -> AsyncGenerator[Delta]:
-        async for reply, deltas in follow(place.database, place.owner_id, place.record.id, seq):
+    async def _followed(
+        self, database: Database, owner_id: str, conversation_id: str
+    ) -> AsyncGenerator[Delta]:
+        async for reply, deltas in follow(database, owner_id, conversation_id, self.reply.seq):
             self.reply = reply
             for delta in deltas:
                 yield delta
-
-
-def _other_question() -> DuplicateKeyError:
-    return DuplicateKeyError(
-        "the idempotency key belongs to another text", hint="make a new key for each question"
-    )

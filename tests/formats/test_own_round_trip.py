@@ -88,6 +88,7 @@ def trees(draw: st.DrawFn) -> list[str]:
             parts = ()
         above = draw(st.sampled_from([None, *[m.seq for m in messages]]))
         role = draw(st.sampled_from(ROLES))
+        author = draw(st.none() | WORD)
         hashes[seq], ids[seq] = content_hash(hashes[above], role, text, shape), new_id()
         messages.append(
             Message(
@@ -97,7 +98,7 @@ def trees(draw: st.DrawFn) -> list[str]:
                 parent_id=ids[above],
                 seq=seq,
                 parent_seq=above,
-                author=draw(st.none() | WORD),
+                author=author,
                 status=status,
                 parts=parts,
                 provider=draw(st.none() | WORD),
@@ -109,12 +110,14 @@ def trees(draw: st.DrawFn) -> list[str]:
                 finished_at_ms=draw(st.none() | TIME),
                 content_hash=hashes[seq],
                 source_id=draw(st.none() | WORD),
+                author_id=author or draw(st.none() | WORD),
             )
         )
     record = ConversationRecord(
         id=new_id(),
         handle=new_handle(),
         key=draw(st.none() | st.just(f"bot:{new_id()}")),
+        scope=draw(st.none() | WORD),
         title=draw(st.none() | WORD),
         title_source=draw(st.sampled_from(["user", "generated", "fallback"])),
         provider=draw(st.none() | WORD),

@@ -23,6 +23,7 @@ REVISIONS = [
     "0004",
     "0005",
     "0006",
+    "0007",
 ]  # released ones are never changed, removed or put in another order
 
 
@@ -60,7 +61,7 @@ def test_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     made = schema(migrated)
     assert "convostore_version" in made.pop(tables.VERSION_TABLE)
     assert made == schema(declared)
-    assert sum("WHERE" in sql for sql in made.values()) == 11
+    assert sum("WHERE" in sql for sql in made.values()) == 13
 
 
 def test_new_store_has_the_page_size_and_the_log_of_the_design(tmp_path: Path) -> None:

@@ -132,6 +132,18 @@ async def test_store_of_every_released_schema_opens_and_is_used(
         assert (await store.check(deep=True)).problems == ()
 
 
+@pytest.mark.asyncio
+async def test_authors_of_an_older_store_are_known_by_their_names(tmp_path: Path) -> None:
+    """What they said before there were ids of authors is forgotten by the name."""
+    path = tmp_path / "chats.db"
+    shutil.copy(ASSETS / "0006.db", path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE message SET author = 'Ann' WHERE text = 'Tell me of Kyoto'")
+    async with convostore.open(path, migrate=True) as store:
+        assert (await store.forget(user="Ann")).messages == 2  # with the answer
+        assert (await store.check(deep=True)).problems == ()
+
+
 def test_every_released_schema_has_its_asset() -> None:
     """For each revision a database that was made by it is kept."""
     assert sorted(path.stem for path in ASSETS.glob("*.db")) == sorted(migrate._history())

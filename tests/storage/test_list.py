@@ -192,7 +192,7 @@ SERVED: dict[str, tuple[Any, str]] = {
         turns._BY_KEY,
         "message_once (owner_id=? AND idempotency_key=?)",
     ),
-    "a list of keys": (conversations._BY_KEY, "conversation_key (owner_id=? AND key=?)"),
+    "a list of keys": (conversations.BY_KEY, "conversation_key (owner_id=? AND key=?)"),
     "a list of replies": (
         replies._REPLIES,
         "autoindex_message_1 (owner_id=? AND conversation_id=? AND seq=?)",
