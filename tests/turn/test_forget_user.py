@@ -73,7 +73,8 @@ async def test_person_is_forgotten_in_all_rooms_and_others_are_not(
     assert (await store.check(deep=True)).problems == ()
     assert await store.forget(user=ANN) == ForgetReport()
     await ask(group, BOB, "and now?")
-    assert asked(provider) == ["pear", "answer", "and now?"]
+    told = asked(provider)
+    assert told == ["name in pear: pear", "answer", "name in and now?: and now?"]
 
 
 @pytest.mark.asyncio
