@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import sys
+from typing import Final
 from uuid import UUID
 
 from convostore.handles import ALPHABET, HANDLE_LENGTH
@@ -13,6 +14,12 @@ if sys.version_info >= (3, 14):
     from uuid import uuid7
 else:
     from uuid_utils import uuid7  # not its `compat`, whose standard type costs eight times as much
+
+_TOKEN_LENGTH: Final = 16
+_TOKENS_AT_ONCE: Final = 128
+_chosen: list[bytes] = []  # for tokens to come
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_chosen.clear)  # or parent and child had the same ones
 
 
 def new_id() -> str:
@@ -32,13 +39,25 @@ def new_owner_id() -> str:
 
 def new_token() -> str:
     """Make a lease token: 16 random characters (80 bits)."""
-    return _random(16)
+    # Each call of the system lets go of the interpreter, and waits to have it back: it is made for
+    # many turns at once.
+    try:
+        chosen = _chosen.pop()
+    except IndexError:
+        random = os.urandom(_TOKENS_AT_ONCE * _TOKEN_LENGTH)
+        cuts = range(_TOKEN_LENGTH, len(random), _TOKEN_LENGTH)
+        _chosen.extend(random[at : at + _TOKEN_LENGTH] for at in cuts)
+        chosen = random[:_TOKEN_LENGTH]
+    return _characters(chosen)
 
 
 def _random(length: int) -> str:
-    """Return random characters; the alphabet has 32, so five bits of a byte choose evenly."""
-    # One call for all of them: each lets go of the interpreter, and waits to have it back.
-    return "".join([ALPHABET[byte & 31] for byte in os.urandom(length)])
+    return _characters(os.urandom(length))
+
+
+def _characters(random: bytes) -> str:
+    """Return a character for each byte; the alphabet has 32, so five bits of it choose evenly."""
+    return "".join([ALPHABET[byte & 31] for byte in random])
 
 
 def identity_at(anonymous_user_id: str, home_url: str | None, server_url: str) -> str:

@@ -136,7 +136,7 @@ class Place:
         self.head_seq = record.head_seq
         self.remote = remote
         self.home_url = home_url
-        self.said: Said | None = None
+        self.said: Said | None = Said((), 0) if record.last_seq == 0 else None
         self.fleeting = fleeting
         self.keeping: asyncio.Task[None] | None = None
         self._forsaken: asyncio.Future[None] | None = None
@@ -158,7 +158,9 @@ class Place:
     def recalled(self) -> Said | None:
         """Return what is known to be said up to the head, if it is."""
         said = self.said
-        return said if said is not None and said.path[-1].seq == self.head_seq else None
+        if said is None or (said.path[-1].seq if said.path else None) != self.head_seq:
+            return None
+        return said
 
     def remember(self, path: tuple[Message, ...], last_seq: int) -> None:
         """Keep what was said up to the head, so that the next turn need not read it again."""

@@ -133,3 +133,13 @@ async def test_operation_costs_no_more_than_it_did(
     await operation(store, chat)
     found = Cost(len(counted.statements), counted.hops)
     assert found == COSTS[name], "\n".join(counted.statements)
+
+
+@pytest.mark.asyncio
+async def test_first_turn_of_a_conversation_reads_nothing(store: Store, counted: Counted) -> None:
+    """Where nothing was said yet, there is nothing to read: the two writes are all it takes."""
+    await _turn(store, await store.create())
+    for chat in (await store.create(), await store.get_or_create(key="room")):
+        counted.reset()
+        await chat.send("How are you?", on_moved="branch")
+        assert counted.hops == COSTS["turn"].hops
