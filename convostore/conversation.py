@@ -12,6 +12,7 @@ from convostore.keeping import Keeping
 from convostore.ordering import Ordering
 from convostore.pacing import PacedTurn
 from convostore.renewing import Renewing
+from convostore.revising import Proceeding
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
 from convostore.text import fallback_title
@@ -184,6 +185,33 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
         )
         async with turn:
             return await turn.drain()
+
+    def proceed(
+        self,
+        *,
+        model: str | None = None,
+        provider: Provider | None = None,
+        settings: dict[str, Any] | None = None,
+        wait_s: float | None = None,
+    ) -> Turn:
+        """Let the model answer what was appended: `async with chat.proceed() as turn`.
+
+        For what a tool answered (`Message.tool`), or a question that came by `append`: no new one
+        is added. `turn.user` is the message that is answered. A message is answered once: where
+        it has its answer, or is being answered, that one is yielded and the model is not asked;
+        an answer that failed or broke off is made anew, beside it.
+
+        Args:
+            model: for this turn and those after it.
+            provider: instead of the store's; it stays the caller's to close.
+            settings: options for this turn, over the conversation's own.
+            wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
+
+        Raises:
+            TurnStateError: neither the store nor the call has a provider.
+        """
+        ask = Ask(text="", model=model, settings=settings, wait_s=wait_s)
+        return Turn(self._place, Proceeding(ask, who_answers(provider, self._provider)))
 
     async def append(
         self, *messages: Message, expected_head: str | None = ANYWHERE

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 import msgspec
 
 from convostore.ids import new_id
-from convostore.parts import AttachmentPart, Part, TextPart
+from convostore.parts import AttachmentPart, Part, TextPart, ToolResultPart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -143,6 +143,18 @@ class Message(msgspec.Struct, frozen=True, gc=False):
             parts: the content in order, when it is more than text.
         """
         return cls(role="assistant", text=text, id=new_id(), model=model, parts=parts)
+
+    @classmethod
+    def tool(cls, call_id: str, content: str, *, name: str = "") -> Message:
+        """Make a tool's result, to be stored with `append`; then `proceed` lets the model go on.
+
+        Args:
+            call_id: the id of the call that it answers (`ToolCallPart.id`).
+            content: what the tool answered, as text.
+            name: the tool's; empty is the one that was called.
+        """
+        part = ToolResultPart(call_id, name, content)
+        return cls(role="tool", text="", id=new_id(), parts=(part,))
 
     @classmethod
     def system(cls, text: str) -> Message:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from convostore.errors import MessageNotFoundError
+from convostore.errors import MessageNotFoundError, ProviderOptionError
+from convostore.providers.provider import takes_tools
 from convostore.storage import lookup, reads
 from convostore.storage.exchanges import KnownKey
 from convostore.turning.appending import once_key
@@ -118,6 +119,42 @@ class Regenerating(Opening):
                 hint=f"ask in other words: convostore edit REF {path[-1].seq}",
             )
         return path
+
+
+class Proceeding(Opening):
+    """The beginning of a turn that answers what was said last, and adds no question to it.
+
+    It is the same as the repeat of a question with its idempotency key: whoever comes second gets
+    the answer that is there, or follows the one that is being made.
+    """
+
+    def _check(self) -> None:
+        self._ask.check_options()
+
+    async def _try(self, place: Place) -> BegunTurn:
+        await self._look(place)
+        path = await self._path(place)
+        while path and path[-1].role == "assistant":
+            path = path[:-1]
+        last = path[-1] if path else None
+        if last is None or last.role == "system" or last.status == "erased":
+            raise MessageNotFoundError(
+                "there is nothing to answer", hint="append a message first, or ask a question"
+            )
+        if last.role == "tool" and not takes_tools(self.provider):
+            raise ProviderOptionError(
+                f"{self.provider.name} takes no results of tools, and the last message is one",
+                provider=self.provider.name,
+                hint="ask a provider that does, or ask a question",
+            )
+        self._ask = msgspec.structs.replace(
+            self._ask,
+            text=last.text,
+            author=last.author,
+            attachments=attachments_of(last),
+            stored=last,
+        )
+        return await self._known(place, _known(place, last))
 
 
 async def path_to(place: Place, at: str | int | None) -> tuple[Message, ...]:

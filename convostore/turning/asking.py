@@ -35,6 +35,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         idempotency_key: repeating with the same one asks only once.
         wait_s: for a running reply of the same conversation; None is 60 with a key, else 0.
         on_moved: what to do when the head has moved; None is "follow" with a key, else "branch".
+        stored: the message to be answered, where it is stored already.
     """
 
     text: str
@@ -46,6 +47,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     wait_s: float | None = None
     on_moved: OnMoved | None = None
+    stored: Message | None = None
 
     def check(self) -> None:
         """Refuse what cannot be stored or asked.
@@ -106,7 +108,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         )
         record = place.record
         other = record.provider not in {None, provider.name}
-        new = Message.user(self.text, author=self.author, attachments=self.parts)
+        new = self.stored or Message.user(self.text, author=self.author, attachments=self.parts)
         model = self.model or (None if other else record.model)
         asked = who_is_asked(provider, model)
         if self.parts and not asked.attachments:
