@@ -52,12 +52,14 @@ def models(invocation: Invocation, provider: str | None, proxy: str | None) -> N
 
 async def _models(invocation: Invocation, name: str, proxy: str | None) -> list[ModelInfo]:
     from convostore.cli import farside
+    from convostore.providers.faults import FaultsOf
 
     provider = farside.make(name, invocation.config, proxy=proxy)
-    try:
-        return await provider.models()
-    finally:
-        await provider.aclose()
+    with FaultsOf(name):
+        try:
+            return await provider.models()
+        finally:
+            await provider.aclose()
 
 
 def _default_id(invocation: Invocation, name: str, found: list[ModelInfo]) -> str | None:

@@ -18,6 +18,7 @@ from convostore.errors import (
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.parts import TextPart
+from convostore.providers.faults import FaultsOf, passes
 from convostore.records import ErrorRecord
 from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.endings import finish_turns
@@ -179,20 +180,24 @@ async def close(events: object) -> None:
     """
     aclose = getattr(events, "aclose", None)
     if aclose is not None:
-        with suppress(Exception):
+        try:
             async with clock.timeout(LAST_WRITE_S):
                 await aclose()
+        except BaseException as raised:
+            if passes(raised):
+                raise
 
 
 async def close_provider(provider: Provider) -> None:
     """Close a provider, within `LAST_WRITE_S`: one that hangs must not keep its store open.
 
     Raises:
-        Exception: whatever the provider raises.
+        ProviderError: whatever the provider raises.
     """
     with suppress(TimeoutError):
         async with clock.timeout(LAST_WRITE_S):
-            await provider.aclose()
+            with FaultsOf(provider.name):
+                await provider.aclose()
 
 
 async def in_spite_of_cancel(

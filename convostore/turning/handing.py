@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from convostore.carrying import checked, give_out, take_in
 from convostore.errors import AttachmentRefusedError, ConversationNotFoundError
 from convostore.parts import AttachmentPart
+from convostore.providers.faults import FaultsOf
 from convostore.providers.provider import takes_attachments
 from convostore.storage.owner_rows import OwnerGone
 
@@ -62,9 +64,13 @@ async def checked_request(provider: Provider, request: ChatRequest) -> None:
     Raises:
         ProviderError: with a hint; permanent.
     """
-    provider.check(request)
-    if any(one.attachments for one in request.messages) and takes_attachments(provider):
-        await provider.check_attachments(request)
+    with FaultsOf(provider.name):
+        checked = provider.check(request)  # type: ignore[func-returns-value]  # a plugin's may
+        if asyncio.iscoroutine(checked):
+            checked.close()
+            raise TypeError("check() is no plain function, but async")
+        if any(one.attachments for one in request.messages) and takes_attachments(provider):
+            await provider.check_attachments(request)
 
 
 def readable(place: Place, request: ChatRequest) -> ChatRequest:

@@ -17,6 +17,7 @@ from convostore.events import (
     ToolCallDelta,
     ToolResultDelta,
 )
+from convostore.providers.faults import FaultsOf, fault, is_cancelled, passes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,12 +36,13 @@ def start(provider: Provider, request: ChatRequest) -> AsyncIterator[Event]:
     Raises:
         ProviderError: any kind.
     """
-    try:
-        return provider.stream(request)
-    except ProviderError:
-        raise
-    except Exception as raised:
-        raise fault(provider.name, raised) from raised
+    with FaultsOf(provider.name):
+        events = provider.stream(request)
+        if not hasattr(events, "__anext__"):
+            if asyncio.iscoroutine(events):
+                events.close()
+            raise TypeError("stream() is no async generator")
+        return events
 
 
 class Listener:
@@ -80,13 +82,13 @@ class Listener:
                 self._unhand()
             return sound(event)
         except ProviderError:
-            if _is_cancelled():
+            if is_cancelled():
                 raise asyncio.CancelledError from None
             raise
         except StopAsyncIteration:
             raise broke_off(self._provider) from None
-        except (Exception, asyncio.CancelledError) as raised:
-            if isinstance(raised, asyncio.CancelledError) and _is_cancelled():
+        except BaseException as raised:
+            if passes(raised):
                 raise
             if not self._late:
                 raise fault(self._provider, raised) from raised
@@ -118,7 +120,7 @@ class Listener:
 
 
 def sound(event: Event) -> Event:
-    """Return *event* if it is one, and its values are of the kinds that can be stored.
+    """Return *event* if it is one, with values of the kinds that can be stored.
 
     Raises:
         TypeError: it is none, or a delta's value is no text; a tool's may be left out (None).
@@ -135,7 +137,7 @@ def sound(event: Event) -> Event:
         for value in (event.id, event.name, event.content):
             _refuse_others(value, str | None)
     elif isinstance(event, RemoteUpdate | Finished):
-        msgspec.convert(msgspec.to_builtins(event), type(event))
+        return msgspec.convert(msgspec.to_builtins(event), type(event))
     else:
         raise TypeError(f"{type(event).__name__} is no event")
     return event
@@ -144,12 +146,6 @@ def sound(event: Event) -> Event:
 def _refuse_others(value: object, kind: type | UnionType) -> None:
     if not isinstance(value, kind):
         raise TypeError(f"{type(value).__name__} stands where text belongs")
-
-
-def _is_cancelled() -> bool:
-    """Tell whether somebody has cancelled the running task, `Turn.stop` or another."""
-    me = asyncio.current_task()
-    return me is not None and me.cancelling() > 0
 
 
 def broke_off(provider: str) -> IncompleteReplyError:
@@ -171,13 +167,4 @@ def too_late(provider: str, limits: Limits, *, whole: bool) -> ProviderTimeoutEr
         provider=provider,
         hint="the question and what arrived are kept; "
         f"ask again, or raise {name} (CONVOSTORE_{name.upper()})",
-    )
-
-
-def fault(provider: str, raised: BaseException) -> ProviderError:
-    """Return the error for an exception that a provider should not have let out."""
-    return ProviderError(
-        f"the provider {provider} failed: {type(raised).__name__}: {raised}",
-        provider=provider,
-        hint="this is a fault in the provider; what arrived is kept",
     )

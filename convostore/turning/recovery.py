@@ -11,6 +11,7 @@ from convostore.errors import ProviderError, ProviderTimeoutError
 from convostore.events import Finished
 from convostore.ids import new_id
 from convostore.parts import Part, ReasoningPart, TextPart
+from convostore.providers.faults import passes
 from convostore.storage import reads
 from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.canonical import encode_parts
@@ -86,8 +87,10 @@ async def ask_for_the_whole(
             hint="try again in a moment",
             retryable=True,
         ) from None
-    except Exception:  # noqa: BLE001 - a fault in a provider must not keep the reply from its end
-        return None
+    except BaseException as raised:
+        if passes(raised):
+            raise
+        return None  # a fault in a provider must not keep the reply from its end
     return storable(whole) if whole is not None and whole.text else None
 
 
