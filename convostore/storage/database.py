@@ -14,7 +14,8 @@ from convostore.errors import StoreBusyError, StoreClosedError
 from convostore.storage.waiting import Deadlines, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
+    from typing import TypeAlias
 
     from convostore.errors import StoreError
     from convostore.storage.scrub_note import ScrubReport
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from convostore.storage.waiting import GroupFunction
 
 ResultT = TypeVar("ResultT")
+if TYPE_CHECKING:
+    Reading: TypeAlias = Generator[tuple[Hot, dict[str, Any]], list[Row], ResultT]
 CLOSE_S: Final = 5.0  # how long closing waits for the writes that are queued
 
 
@@ -107,6 +110,27 @@ class Database(ABC):
             StoreClosedError: the store is closed or was inherited by a fork.
             ConvostoreError: whatever *make* says.
         """
+
+    async def read_through(self, begin: Callable[[], Reading[ResultT]]) -> ResultT:
+        """Run the reading statements that a generator asks for, and return what it returns.
+
+        On a file that is one trip to the thread that reads, however many statements there are. It
+        has to be pure, as in `read_as`: it may be begun anew. Each statement sees one committed
+        state, not all of them the same.
+
+        Raises:
+            StoreError: whatever the database says.
+            StoreClosedError: the store is closed or was inherited by a fork.
+            ConvostoreError: whatever the generator says.
+        """
+        going = begin()
+        try:
+            hot, values = next(going)
+            while True:
+                hot, values = going.send(await self.read(hot, **values))
+        except StopIteration as end:
+            made: ResultT = end.value
+            return made
 
     @abstractmethod
     async def scrub(self, *, patience_s: float | None = None) -> ScrubReport:

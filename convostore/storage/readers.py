@@ -10,7 +10,7 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import aiosqlite
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import PoolProxiedConnection
 
     from convostore.storage.database import ResultT
-    from convostore.storage.statements import Row
 
 READERS = 3  # connections at most; more do not read faster on one disk
 
@@ -33,10 +32,8 @@ class Readers:
         self._open: list[_Reader] = []
         self._opening = asyncio.Lock()
 
-    async def fetch(
-        self, sql: str, values: Sequence[Any], make: Callable[[list[Row]], ResultT]
-    ) -> ResultT:
-        """Run a statement, and *make* something of its rows in the thread that read them.
+    async def run(self, read: Callable[[sqlite3.Cursor], ResultT]) -> ResultT:
+        """Do something with a cursor in the thread that reads, and return what it returns.
 
         Raises:
             sqlite3.Error: whatever the driver says; SQLAlchemy's errors when a connection is made.
@@ -44,7 +41,7 @@ class Readers:
         reader = await self._least_busy()
         reader.reads += 1
         try:
-            made = await reader.driver.execute_fetchall(sql, _Asked(values, make))
+            made = await reader.driver.execute_fetchall("", _Task(read))
         finally:
             reader.reads -= 1
         return cast("ResultT", made)
@@ -98,33 +95,37 @@ def _reads(reader: _Reader) -> int:
     return reader.reads
 
 
-class _Asked(tuple[Any, ...]):  # noqa: SLOT001 - a tuple cannot have slots that hold something
-    """The values of a statement, and what is to be made of its rows."""
+class _Task(tuple[Any, ...]):  # noqa: SLOT001 - a tuple cannot have slots that hold something
+    """What is to be done with a cursor, where aiosqlite's interface wants a statement's values."""
 
-    make: Callable[[list[Row]], Any]
+    read: Callable[[sqlite3.Cursor], Any]
 
-    def __new__(cls, values: Sequence[Any], make: Callable[[list[Row]], Any]) -> Self:
-        asked = super().__new__(cls, values)
-        asked.make = make
-        return asked
+    def __new__(cls, read: Callable[[sqlite3.Cursor], Any]) -> Self:
+        task = super().__new__(cls)
+        task.read = read
+        return task
 
 
 class _Connection(sqlite3.Connection):
-    """Makes something of the rows where it reads them: aiosqlite calls both in its thread."""
+    """Does a task where it reads: aiosqlite calls `execute` and `fetchall` in its thread."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        if not isinstance(parameters, _Asked):
+        if not isinstance(parameters, _Task):
             return super().execute(sql, parameters)
-        cursor = self.cursor(_Cursor)
-        cursor.make = parameters.make
-        return cursor.execute(sql, tuple(parameters))
+        return cast("sqlite3.Cursor", _Later(self, parameters.read))
 
 
-class _Cursor(sqlite3.Cursor):
-    make: Callable[[list[Row]], Any]
+class _Later:
+    """A task that is done when its rows are asked for."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, read: Callable[[sqlite3.Cursor], Any]
+    ) -> None:
+        self._connection, self._read = connection, read
 
     def fetchall(self) -> Any:
-        return self.make(super().fetchall())
+        """Do it."""
+        return self._read(self._connection.cursor())
 
 
 def _set_up(connection: Any, _: object) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from convostore.query import Query
-    from convostore.storage.database import Database
+    from convostore.storage.database import Database, Reading
     from convostore.storage.searching import Found
     from convostore.storage.statements import Hot, Row
 
@@ -70,7 +70,6 @@ async def find_page(database: Database, owner_id: str, asked: Asked) -> SearchPa
     at = None if asked.cursor is None else _decode(asked.cursor, mark, _engine(database).newest)
     if query.is_empty:
         return SearchPage((), remarks=remarks)
-    unindexed = await _catch_up(database, owner_id)
     wish = Wish(
         query,
         _engine(database),
@@ -82,7 +81,10 @@ async def find_page(database: Database, owner_id: str, asked: Asked) -> SearchPa
         reasoning=asked.reasoning,
         at=at,
     )
-    found = await _run(database, wish)
+    unindexed, found = 0, await database.read_through(lambda: _if_all_is_indexed(wish))
+    if found is None:
+        unindexed = await _catch_up(database, owner_id)
+        found = await database.read_through(lambda: _steps(wish))
     hits = tuple(
         SearchHit(**{name: getattr(hit, name) for name in SearchHit.__struct_fields__})
         for hit in found.hits
@@ -134,8 +136,11 @@ async def _catch_up(database: Database, owner_id: str) -> int:
 
 async def _state(database: Database, owner_id: str) -> tuple[bool, int]:
     """Tell whether the index has this program's words, and how many marks are left."""
-    rows = await database.read(search_reads.STATE, owner_id=owner_id, most=_MOST_COUNTED)
-    stored, left = rows[0]
+    return _told(await database.read(search_reads.STATE, owner_id=owner_id, most=_MOST_COUNTED))
+
+
+def _told(state: list[Row]) -> tuple[bool, int]:
+    stored, left = state[0]
     return stored in {None, version()}, int(left)
 
 
@@ -151,15 +156,23 @@ async def _within(database: Database, owner_id: str, query: Query) -> str:
         ) from error
 
 
-async def _run(database: Database, wish: Wish) -> Found:
-    """Run the statements that a search asks for."""
+def _if_all_is_indexed(wish: Wish) -> Reading[Found | None]:
+    """Search where all is indexed, and by this program's words; else find nothing out."""
+    state = yield search_reads.STATE, {"owner_id": wish.owner_id, "most": 1}
+    if _told(state) != (True, 0):
+        return None
+    return (yield from _steps(wish))
+
+
+def _steps(wish: Wish) -> Reading[Found]:
+    """Ask for the statements of a search one after the other."""
     hots = _statements(wish)
     going = search(wish)
     name, values = next(going)
     while True:
         if "places" in values:
             values["places"] = to_json(values["places"])
-        rows: list[Row] = await database.read(hots[name], **values)
+        rows = yield hots[name], values
         try:
             name, values = going.send([tuple(row) for row in rows])
         except StopIteration as end:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects import sqlite
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from convostore.storage.database import Reading
     from convostore.storage.statements import Hot, Row
     from convostore.storage.waiting import Waiting
 
@@ -65,6 +67,10 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return connection
 
 
+class _NoPlaceError(Exception):
+    """SQLite cannot put its own files beside the store."""
+
+
 class SqliteDatabase(Database):
     """One opened SQLite file."""
 
@@ -100,15 +106,45 @@ class SqliteDatabase(Database):
         """
         self._guard()
         sql, pick = hot.on(self._dialect)
+        if not self._apart:
+            with suppress(_NoPlaceError):
+                return await self._in_a_reader(
+                    lambda run: make(run.execute(sql, pick(values)).fetchall())
+                )
+        return make(await self._read_apart(sql, pick(values)))
+
+    async def read_through(self, begin: Callable[[], Reading[ResultT]]) -> ResultT:
+        """Run the reading statements that a generator asks for, in one trip; see `Database`."""
+        self._guard()
+        if not self._apart:
+            with suppress(_NoPlaceError):
+                return await self._in_a_reader(lambda run: self._go_through(begin(), run))
+        return await super().read_through(begin)
+
+    def _go_through(self, going: Reading[ResultT], run: sqlite3.Cursor) -> ResultT:
         try:
-            if not self._apart:
-                return await self._readers.fetch(sql, pick(values), make)
+            hot, values = next(going)
+            while True:
+                sql, pick = hot.on(self._dialect)
+                hot, values = going.send(run.execute(sql, pick(values)).fetchall())
+        except StopIteration as end:
+            made: ResultT = end.value
+            return made
+
+    async def _in_a_reader(self, read: Callable[[sqlite3.Cursor], ResultT]) -> ResultT:
+        """Do something with a reading connection's cursor, in its thread.
+
+        Raises:
+            _NoPlaceError: SQLite's own files have no place beside the store.
+        """
+        try:
+            return await self._readers.run(read)
         except DRIVERS as error:
             if primary_code(error) not in NO_PLACE:
                 raise translate(error, self.path) from error
             self._apart = True
             await self._readers.drop()
-        return make(await self._read_apart(sql, pick(values)))
+            raise _NoPlaceError from error
 
     async def _read_apart(self, sql: str, values: Sequence[Any]) -> list[Row]:
         """Read where SQLite cannot put its own files beside the store."""

@@ -41,6 +41,7 @@ COSTS = {
     "history": Cost(statements=0, hops=1),
     "resume": Cost(statements=0, hops=2),
     "list": Cost(statements=0, hops=1),
+    "search": Cost(statements=0, hops=1),  # of what is indexed
 }
 
 
@@ -68,7 +69,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, index_at_rest: None) -> Counted:
         return connection
 
     monkeypatch.setattr(database_module, "connect_writer", connect)
-    for name in ("read_as", "_put"):
+    for name in ("read_as", "read_through", "_put"):
         monkeypatch.setattr(SqliteDatabase, name, _counting(getattr(SqliteDatabase, name), counts))
     return counts
 
@@ -110,12 +111,17 @@ async def _list(store: Store, _: Conversation) -> object:
     return await store.list()
 
 
+async def _search(store: Store, _: Conversation) -> object:
+    return await store.search("how")
+
+
 OPERATIONS: dict[str, Operation] = {
     "append": _append,
     "turn": _turn,
     "history": _history,
     "resume": _resume,
     "list": _list,
+    "search": _search,
 }
 
 
@@ -129,6 +135,7 @@ async def test_operation_costs_no_more_than_it_did(
     await _turn(store, chat)
     operation = OPERATIONS[name]
     await operation(store, chat)
+    await store.reindex()
     counted.reset()
     await operation(store, chat)
     found = Cost(len(counted.statements), counted.hops)
