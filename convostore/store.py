@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostore.attaching import Attaching
 from convostore.beginning import Beginning
+from convostore.checkpointing import Checkpoints
 from convostore.counting import Counting
 from convostore.errors import StoreError
 from convostore.exporting import Exporting
@@ -272,6 +273,14 @@ class Store(
             anonymous_user_id=anonymous_user_id,
             expires_at_ms=expires_at_ms,
         )
+
+    def checkpoints(self) -> Checkpoints:
+        """Return where graphs keep the states of their steps; adapters are made of it."""
+
+        async def make(key: str) -> str:
+            return (await self.get_or_create(key)).id
+
+        return Checkpoints(self._owned, make)
 
     async def resume(self, ref: str) -> Conversation:
         """Return a conversation to go on with.

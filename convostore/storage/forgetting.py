@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, null, select, update
 from convostore.errors import ConversationBusyError
 from convostore.storage.attachments import let_go
 from convostore.storage.branches import no_message
+from convostore.storage.checkpoint_forgetting import forget_in_checkpoints
 from convostore.storage.exchanges import Change
 from convostore.storage.journal import clear_journals, close_dead, count_interrupted
 from convostore.storage.leases import is_dead
@@ -110,6 +111,8 @@ def forget_messages(
 ) -> list[Forgotten | ConvostoreError]:
     """Empty each message: text, parts, author, error, journal, attachments, search words, original.
 
+    States of a graph that it came from lose it, too.
+
     What the far side knows of it and of all that follows it is not gone on with: its next turn
     tells it the conversation anew, without what was forgotten.
     """
@@ -169,12 +172,14 @@ def empty(
     close_dead(tx, owner_id, id_, [one.seq for one in running], now_ms)
     at = _at(owner_id, id_)
     gone = [one for one in rows if one.seq in seqs]
+    said = {one.seq: tx.rows(_TEXT, **at, seq=one.seq)[0][0] for one in gone}
     for one in gone:
         if one.role == "user":
-            _drop_title(stands, tx.rows(_TEXT, **at, seq=one.seq)[0][0])
+            _drop_title(stands, said[one.seq])
     if whole and stands.title_source == "generated" and _begins(rows) in seqs:
         take_out(tx, owner_id, [(id_, TITLE_SEQ)])
         stands.title = stands.title_source = None
+    forget_in_checkpoints(tx, owner_id, id_, said)
     _empty_rows(tx, owner_id, id_, [one.seq for one in gone], _EMPTY_ALL if whole else _EMPTY)
     tx.many(GONE_REMOTE, [{**at, "seq": one} for one in sorted(follows)])
     broken = sum(one.status in {"interrupted", "streaming"} for one in gone)  # just closed, too

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import bindparam, delete, select
 
 from convostore.storage.attachments import let_go, let_go_of_all
+from convostore.storage.checkpoint_forgetting import forget_in_checkpoints
 from convostore.storage.journal import clear_journals
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.search_shelf import take_out
 from convostore.storage.search_tables import indexed
 from convostore.storage.statements import Hot
 from convostore.storage.tables import (
+    CHECKPOINTS,
     conversation,
     journal,
     message,
@@ -59,7 +61,15 @@ _GONE = _of_message(message, "seq")
 # What hangs on a row goes before it.
 _ALL_GONE = (
     *map(_of_conversation, (journal, remote_thread, search_pending, source_record, tag, message)),
+    *map(_of_conversation, CHECKPOINTS),
     _of_conversation(conversation, "id"),
+)
+_TEXT = Hot(
+    select(message.c.text).where(
+        message.c.owner_id == bindparam("owner_id"),
+        message.c.conversation_id == bindparam("conversation_id"),
+        message.c.seq == bindparam("seq"),
+    )
 )
 _INDEXED = Hot(
     select(indexed.c.seq).where(
@@ -73,6 +83,8 @@ def remove_messages(tx: Tx, owner_id: str, conversation_id: str, seqs: Iterable[
     """Take messages out of a conversation that stays."""
     at = {"owner_id": owner_id, "conversation_id": conversation_id}
     gone = sorted(seqs, reverse=True)
+    said = {seq: text for seq in gone for (text,) in tx.rows(_TEXT, **at, seq=seq)}
+    forget_in_checkpoints(tx, owner_id, conversation_id, said, gone=True)
     take_out(tx, owner_id, [(conversation_id, seq) for seq in gone])
     clear_journals(tx, owner_id, [(conversation_id, seq) for seq in gone])
     let_go(tx, owner_id, conversation_id, gone)

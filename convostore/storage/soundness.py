@@ -16,6 +16,7 @@ from convostore.records import ErrorRecord, Status
 from convostore.storage import scrub_note, search_check
 from convostore.storage.attachment_check import look_at_attachments
 from convostore.storage.canonical import content_hash
+from convostore.storage.checkpoint_check import look_at_checkpoints
 from convostore.storage.origin_check import look_at_originals
 from convostore.storage.rows import (
     RECORD_COLUMNS,
@@ -231,6 +232,8 @@ def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: Finding
     for problem in look_at_attachments(tx, at, findings.attachments, deep=findings.deep):
         findings.add(f"{name}, {problem}")
     for problem in look_at_originals(tx, at, deep=findings.deep):
+        findings.add(f"{name}, {problem}")
+    for problem in look_at_checkpoints(tx, at, deep=findings.deep):
         findings.add(f"{name}, {problem}")
     for seq, rows, status in tx.rows(_JOURNALS, **at):
         findings.journal_rows += rows

@@ -15,27 +15,25 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
     text,
 )
 
-REVISION: Final = "0007"  # the newest migration; a test holds it equal to alembic's head
+from convostore.storage.checkpoint_tables import checkpoint, checkpoint_item, checkpoint_write
+from convostore.storage.schema import METADATA, TEXT
+
+metadata: Final = METADATA
+REVISION: Final = "0008"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
+CHECKPOINTS: Final = (checkpoint, checkpoint_write, checkpoint_item)  # of a conversation
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
-
-# Compared byte by byte, as SQLite does, so that ranges, orders and cursors are the same everywhere.
-_TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
-
-metadata = MetaData()
 
 owner = Table(
     "owner",
     metadata,
-    Column("id", _TEXT, nullable=False),
-    Column("name", _TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("id"),
     Index("owner_name", "name", unique=True),
@@ -44,8 +42,8 @@ owner = Table(
 store_meta = Table(
     "store_meta",
     metadata,
-    Column("name", _TEXT, nullable=False),
-    Column("value", _TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
+    Column("value", TEXT, nullable=False),
     PrimaryKeyConstraint("name"),
 )
 
@@ -67,35 +65,35 @@ INTERRUPTED: Final = text("interrupted_count > 0")
 conversation = Table(
     "conversation",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("id", _TEXT, nullable=False),
-    Column("handle", _TEXT, nullable=False),
-    Column("key", _TEXT),
-    Column("title", _TEXT),
-    Column("title_source", _TEXT),
-    Column("provider", _TEXT),
-    Column("model", _TEXT),
-    Column("anonymous_user_id", _TEXT),
-    Column("settings", _TEXT),
-    Column("metadata", _TEXT),
+    Column("owner_id", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("handle", TEXT, nullable=False),
+    Column("key", TEXT),
+    Column("title", TEXT),
+    Column("title_source", TEXT),
+    Column("provider", TEXT),
+    Column("model", TEXT),
+    Column("anonymous_user_id", TEXT),
+    Column("settings", TEXT),
+    Column("metadata", TEXT),
     Column("head_seq", Integer),
     Column("last_seq", Integer, nullable=False),
     Column("message_count", Integer, nullable=False),
     Column("interrupted_count", Integer, nullable=False),
-    Column("folder", _TEXT),
+    Column("folder", TEXT),
     Column("pinned", Integer, nullable=False),
     Column("archived_at_ms", BigInteger),
     Column("deleted_at_ms", BigInteger),
     Column("expires_at_ms", BigInteger),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("updated_at_ms", BigInteger, nullable=False),
-    Column("source", _TEXT),
-    Column("source_id", _TEXT),
+    Column("source", TEXT),
+    Column("source_id", TEXT),
     Column(
         "changed_at_ms", BigInteger
     ),  # imported, restored or undeleted: no activity, but new here
     Column("listed_at_ms", BigInteger),  # how it is listed, or where it stands, was chosen last
-    Column("scope", _TEXT),
+    Column("scope", TEXT),
     PrimaryKeyConstraint("owner_id", "id"),
     Index("conversation_handle", "owner_id", "handle", unique=True),
     Index(
@@ -178,9 +176,9 @@ conversation = Table(
 tag = Table(
     "tag",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
-    Column("name", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
+    Column("name", TEXT, nullable=False),
     PrimaryKeyConstraint("owner_id", "conversation_id", "name"),
     ForeignKeyConstraint(
         ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
@@ -191,27 +189,27 @@ tag = Table(
 message = Table(
     "message",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("seq", Integer, nullable=False),
-    Column("id", _TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
     Column("parent_seq", Integer),
-    Column("role", _TEXT, nullable=False),
-    Column("author", _TEXT),
-    Column("status", _TEXT, nullable=False),
-    Column("text", _TEXT, nullable=False),
-    Column("parts", _TEXT),
-    Column("provider", _TEXT),
-    Column("model", _TEXT),
-    Column("finish_reason", _TEXT),
-    Column("error", _TEXT),
-    Column("idempotency_key", _TEXT),
-    Column("lease", _TEXT),
+    Column("role", TEXT, nullable=False),
+    Column("author", TEXT),
+    Column("status", TEXT, nullable=False),
+    Column("text", TEXT, nullable=False),
+    Column("parts", TEXT),
+    Column("provider", TEXT),
+    Column("model", TEXT),
+    Column("finish_reason", TEXT),
+    Column("error", TEXT),
+    Column("idempotency_key", TEXT),
+    Column("lease", TEXT),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("finished_at_ms", BigInteger),
-    Column("content_hash", _TEXT),
-    Column("source_id", _TEXT),
-    Column("author_id", _TEXT),
+    Column("content_hash", TEXT),
+    Column("source_id", TEXT),
+    Column("author_id", TEXT),
     PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
     ForeignKeyConstraint(
         ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
@@ -247,12 +245,12 @@ message = Table(
 journal = Table(
     "journal",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("message_seq", Integer, nullable=False),
     Column("seq", Integer, nullable=False),
-    Column("kind", _TEXT, nullable=False),
-    Column("text", _TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False),
+    Column("text", TEXT, nullable=False),
     PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq", "seq"),
     ForeignKeyConstraint(
         ["owner_id", "conversation_id", "message_seq"],
@@ -263,14 +261,14 @@ journal = Table(
 remote_thread = Table(
     "remote_thread",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("message_seq", Integer, nullable=False),
-    Column("server_url", _TEXT, nullable=False),
-    Column("dialect", _TEXT, nullable=False),
-    Column("remote_id", _TEXT, nullable=False),
-    Column("user_remote_id", _TEXT),
-    Column("root_id", _TEXT),
+    Column("server_url", TEXT, nullable=False),
+    Column("dialect", TEXT, nullable=False),
+    Column("remote_id", TEXT, nullable=False),
+    Column("user_remote_id", TEXT),
+    Column("root_id", TEXT),
     Column("same_text", Integer, nullable=False),
     Column("expires_at_ms", BigInteger),
     PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq"),
@@ -283,12 +281,12 @@ remote_thread = Table(
 usage = Table(
     "usage",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("message_seq", Integer, nullable=False),
-    Column("provider", _TEXT),
-    Column("model", _TEXT),
+    Column("provider", TEXT),
+    Column("model", TEXT),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("input_tokens", BigInteger),
     Column("output_tokens", BigInteger),
@@ -302,9 +300,9 @@ usage = Table(
 attachment = Table(
     "attachment",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("id", _TEXT, nullable=False),
-    Column("sha256", _TEXT),  # NULL while it is on its way in
+    Column("owner_id", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("sha256", TEXT),  # NULL while it is on its way in
     Column("size", BigInteger, nullable=False),
     Column("used_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("owner_id", "id"),
@@ -321,8 +319,8 @@ attachment = Table(
 attachment_chunk = Table(
     "attachment_chunk",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("attachment_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("attachment_id", TEXT, nullable=False),
     Column("number", Integer, nullable=False),
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("owner_id", "attachment_id", "number"),
@@ -332,11 +330,11 @@ attachment_chunk = Table(
 message_attachment = Table(
     "message_attachment",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("message_seq", Integer, nullable=False),
     Column("number", Integer, nullable=False),
-    Column("sha256", _TEXT, nullable=False),
+    Column("sha256", TEXT, nullable=False),
     PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq", "number"),
     ForeignKeyConstraint(
         ["owner_id", "conversation_id", "message_seq"],
@@ -348,8 +346,8 @@ message_attachment = Table(
 source_record = Table(
     "source_record",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("seq", Integer, nullable=False),  # of the message; 0 is the conversation itself
     Column("data", LargeBinary, nullable=False),  # the origin's JSON; see `originals`
     PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
@@ -361,16 +359,16 @@ source_record = Table(
 tombstone = Table(
     "tombstone",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("source_hash", _TEXT, nullable=False),  # of what was purged; see `tombstones`
+    Column("owner_id", TEXT, nullable=False),
+    Column("source_hash", TEXT, nullable=False),  # of what was purged; see `tombstones`
     PrimaryKeyConstraint("owner_id", "source_hash"),
 )
 
 search_pending = Table(
     "search_pending",
     metadata,
-    Column("owner_id", _TEXT, nullable=False),
-    Column("conversation_id", _TEXT, nullable=False),
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
     Column("seq", Integer, nullable=False),
     PrimaryKeyConstraint("owner_id", "conversation_id", "seq"),
 )

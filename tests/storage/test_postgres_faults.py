@@ -22,8 +22,12 @@ from convostore.errors import (
     StoreOpenError,
 )
 from convostore.events import Finished
+from convostore.ids import new_id
 from convostore.records import Message
 from convostore.storage import postgres_schema
+from convostore.storage.checkpoint_items import MESSAGES, Piece, hash_of
+from convostore.storage.checkpoints import NewWrite
+from convostore.storage.exchanges import NewMessage
 from convostore.storage.postgres import READERS, PostgresDatabase
 from convostore.storage.statements import Hot
 from convostore.testing import ScriptedProvider
@@ -41,6 +45,7 @@ pytestmark = [
     pytest.mark.usefixtures("index_at_rest"),  # so that a fault meets what it is meant for
 ]
 
+NOWHERE = {"namespace": "", "parent_id": None, "run_id": None, "metadata": "{}"}
 _SLEEP = Hot(select(func.pg_sleep(2)))
 
 
@@ -517,3 +522,31 @@ async def test_connection_that_was_cut_between_two_messages_is_tried_again(
     async with convostore.open(path) as store:
         assert await store.create()
     assert not cut
+
+
+@pytest.mark.asyncio
+async def test_checkpoint_work_whose_answer_was_lost_is_done_once(patient: Store) -> None:
+    """A state, a write, a copy and a removal each leave what one try would."""
+    checkpoints = patient.checkpoints()
+    new = NewMessage(id=new_id(), role="user", text="q", source_id="m")
+    said = Piece(MESSAGES, '{"q":1}', hash_of('{"q":1}'), lambda: new, "m")
+    state = {"channel_values": {"messages": [said]}}
+    await checkpoints.put("graph", path=None, **NOWHERE, id="1", state={})
+    async with answers_lost(patient, 2):
+        await checkpoints.put("graph", path=(said,), **NOWHERE, id="2", state=state)
+    async with answers_lost(patient):
+        beside = {"namespace": "", "checkpoint_id": "2", "task_id": "t", "task_path": ""}
+        write = NewWrite(number=0, channel="messages", value=[said])
+        await checkpoints.put_writes("graph", writes=[write], **beside)
+    await patient.create(key="copy")
+    async with answers_lost(patient):
+        assert await checkpoints.copy("graph", "copy")
+    async with answers_lost(patient):
+        await checkpoints.remove(["graph"], keep_latest=True)
+    for key in ("graph", "copy"):
+        found = await checkpoints.get(key, "")
+        assert found is not None
+        assert (found.checkpoint.id, len(found.writes), len(found.contents)) == ("2", 1, 1)
+        assert [one.text for one in await (await patient.resume(key)).messages()] == ["q"]
+    assert await checkpoints.get("graph", "", "1") is None
+    assert (await patient.check(deep=True)).problems == ()
