@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from completions import served  # type: ignore[import-not-found] # pytest puts this folder on the path
 from screen import ENTER, Screen  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 from tests.canaries import holds
-from tests.providers.completions import DONE, END, KEY, chunk, text
+from tests.providers.completions import DONE, END, KEY, chunk, served, text
 from tests.providers.plugged import install
 
 if TYPE_CHECKING:

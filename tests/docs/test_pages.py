@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,11 @@ import pytest
 
 from convostore.cli.program import program as commands
 from tests.docs.running import run_program
+from tests.providers.completions import END, chunk, served, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.engines import Where
 
 PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
@@ -40,7 +44,23 @@ def test_programs_of_the_pages_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Each runs as it stands, in a new folder and on a server, says something and keeps it."""
-    run_program(program, path, tmp_path, monkeypatch, capsys)
+    with far_side(program, monkeypatch):
+        run_program(program, path, tmp_path, monkeypatch, capsys)
+
+
+@contextmanager
+def far_side(program: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give a program that asks a server of chat completions one that calls a tool, then answers."""
+    if "OpenAIProvider" not in program:
+        yield
+        return
+    function = {"name": "weather", "arguments": '{"place": "Kyoto"}'}
+    with served() as server:
+        monkeypatch.setenv("CONVOSTORE_OPENAI_URL", server.url)
+        server.answer(chunk({"tool_calls": [{"id": "c1", "function": function}]}, "tool_calls"))
+        server.answer(*text("No."), END)
+        yield
+        assert server.sent["messages"][-1]["content"] == "Kyoto: dry, 21 degrees"
 
 
 @pytest.mark.parametrize("line", LINES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -16,7 +17,7 @@ from convostore.providers.openai import OpenAIProvider
 from convostore.providers.provider import ChatMessage, ChatRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from convostore.events import Event, Finished
 
@@ -111,6 +112,23 @@ async def serving() -> AsyncIterator[ChatServer]:
         yield server
     finally:
         await runner.cleanup()
+
+
+@contextlib.contextmanager
+def served() -> Iterator[ChatServer]:
+    """Run a server in a thread; its script is to be given before a program asks."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = serving()
+    try:
+        yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(20)
+    finally:
+        closing = server.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(closing, loop).result(20)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+        loop.close()
 
 
 def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
