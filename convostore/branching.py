@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from convostore import clock
 from convostore.ids import new_id
-from convostore.pacing import PacedTurn
+from convostore.pacing import turn_of
 from convostore.revising import Editing, Regenerating, path_to
 from convostore.storage import lookup, reads
 from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
@@ -15,7 +15,6 @@ from convostore.storage.forks import Fork, fork_conversations
 from convostore.storage.scrub_note import scrub_after
 from convostore.text import gate
 from convostore.tree import Tree
-from convostore.turn import Turn
 from convostore.turning.asking import Ask, who_answers
 from convostore.turning.naming import number_of
 from convostore.turning.place import Place
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from convostore.storage.branches import Removed
     from convostore.storage.exchanges import OnMoved
     from convostore.tree import Branch
+    from convostore.turn import Turn
 
 
 class Branching:
@@ -49,6 +49,7 @@ class Branching:
         settings: dict[str, Any] | None = None,
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
+        every_s: float | None = None,
     ) -> Turn:
         """Ask for another answer: `async with chat.regenerate() as turn`. The first one stays.
 
@@ -64,12 +65,14 @@ class Branching:
             wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
             on_moved: when the head has moved elsewhere: "branch" leaves it there, "follow" takes
                 it to the new answer, "error" asks nothing.
+            every_s: as in `Conversation.stream`.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, on_moved=on_moved)
-        return Turn(self._place, Regenerating(ask, who_answers(provider, self._provider), message))
+        opening = Regenerating(ask, who_answers(provider, self._provider), message)
+        return turn_of(self._place, opening, every_s)
 
     def edit(
         self,
@@ -119,9 +122,7 @@ class Branching:
             on_moved=on_moved,
         )
         opening = Editing(ask, who_answers(provider, self._provider), message)
-        if every_s is None:
-            return Turn(self._place, opening)
-        return PacedTurn(self._place, opening, every_s)
+        return turn_of(self._place, opening, every_s)
 
     async def switch(self, message: str | int, *, exactly: bool = False) -> Message:
         """Make a message's branch the active one, here and for whoever resumes, and return its head.

@@ -10,13 +10,12 @@ from convostore.deleting import Deleting
 from convostore.errors import MessageNotFoundError
 from convostore.keeping import Keeping
 from convostore.ordering import Ordering
-from convostore.pacing import PacedTurn
+from convostore.pacing import turn_of
 from convostore.renewing import Renewing
 from convostore.revising import Proceeding
 from convostore.storage import lookup, reads
 from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messages
 from convostore.text import fallback_title
-from convostore.turn import Turn
 from convostore.turning.appending import new_messages, stored
 from convostore.turning.asking import Ask, who_answers
 from convostore.turning.naming import message_of
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
     from convostore.storage.exchanges import OnMoved
+    from convostore.turn import Turn
 
 ANYWHERE: Final = ""  # no message has an empty id
 
@@ -137,9 +137,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
             on_moved=on_moved,
         )
         opening = Opening(ask, who_answers(provider, self._provider))
-        if every_s is None:
-            return Turn(self._place, opening)
-        return PacedTurn(self._place, opening, every_s)
+        return turn_of(self._place, opening, every_s)
 
     async def send(
         self,

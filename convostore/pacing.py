@@ -132,3 +132,8 @@ class PacedTurn(Turn):
         if len(self._said) > 1:
             self._said = ["".join(self._said)]
         return "".join(self._said)
+
+
+def turn_of(place: Place, opening: Opening, every_s: float | None) -> Turn:
+    """Return a turn that tells each delta, or the whole text so far at most once in *every_s*."""
+    return Turn(place, opening) if every_s is None else PacedTurn(place, opening, every_s)

@@ -41,8 +41,10 @@ class Editing(Opening):
     def _once_key(self, place: Place) -> str | None:
         if not self._by_key:
             return super()._once_key(place)
-        version = self._ask.idempotency_key or hashlib.sha256(self._ask.text.encode()).hexdigest()
-        return once_key(place, str(self._at), version)
+        version = self._ask.idempotency_key
+        if version in {None, self._at}:  # a platform's edit has the id of what was edited
+            version = hashlib.sha256(self._ask.text.encode()).hexdigest()
+        return once_key(place, str(self._at), str(version))
 
     async def _try(self, place: Place) -> BegunTurn:
         on_moved, as_of = await self._look(place), await _last_seq(place)

@@ -253,7 +253,7 @@ async def test_edit_by_the_platforms_own_id(store: Store, provider: ScriptedProv
     await chat.send("on", idempotency_key="6")
     await chat.send("plumm", idempotency_key="7")
     for text in ("plum", "plum", "pear"):
-        async with chat.edit("7", text) as turn:
+        async with chat.edit("7", text, idempotency_key="7") as turn:
             await turn.drain()
         assert (turn.user.text, turn.user.parent_seq) == (text, 2)
     assert await said(chat) == ["on", "answer", "pear", "answer"]

@@ -1,0 +1,164 @@
+"""A Telegram bot with a memory: every room is a conversation, whatever ends the program.
+
+    pip install convostore python-telegram-bot
+    TELEGRAM_TOKEN=... python examples/telegram_bot.py
+
+It answers what is edited anew, goes on with answers that a crash broke off, and follows a group that
+becomes a supergroup. /reset begins anew, /forgetme forgets whoever says it, and /forget, in reply to
+a message, forgets that one: Telegram tells no bot what was deleted.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from telegram.constants import MessageLimit
+from telegram.ext import Application, CommandHandler, MessageHandler, filters
+
+import convostore
+from convostore.errors import ConvostoreError, NotFoundError
+from convostore.integrations import telegram
+from convostore.providers import Playground
+
+if TYPE_CHECKING:
+    from telegram import Message, Update
+
+    from convostore import Conversation, Store
+    from convostore.turn import Turn
+
+SYSTEM = "You are a friendly bot in a Telegram chat. Answer briefly."
+EVERY_S = 1.0  # Telegram permits about one edit a second
+RECENT = 50  # rooms that are looked at for broken-off answers when the bot starts
+
+
+class Bot:
+    """What is done with each kind of message."""
+
+    def __init__(self, memory: Store) -> None:
+        self.memory = memory
+
+    async def on_text(self, update: Update, _: Any) -> None:
+        """Answer, in place, what somebody has said; told twice, it is asked once."""
+        message = cast("Message", update.effective_message)
+        chat = await self.room(message)
+        turn = chat.stream(message.text or "", every_s=EVERY_S, **telegram.said(message))
+        await answer(message, turn)
+
+    async def on_edit(self, update: Update, _: Any) -> None:
+        """Answer the last question anew; an older one stays, as what was said since builds on it."""
+        message = cast("Message", update.edited_message)
+        key, said = telegram.idempotency_key(message), telegram.said(message)
+        with suppress(NotFoundError):  # it was never seen here
+            chat = await self.memory.resume(telegram.conversation_key(message))
+            question = await chat.message(key)
+            if question.id in {one.id for one in await chat.history(limit=2)}:
+                await answer(message, chat.edit(key, message.text or "", every_s=EVERY_S, **said))
+
+    async def on_reset(self, update: Update, _: Any) -> None:
+        """Begin anew; the old conversation is kept."""
+        message = cast("Message", update.effective_message)
+        old = await (await self.room(message)).reset()
+        await message.reply_text(f"A new conversation. The old one is kept as {old.handle}.")
+
+    async def on_forget(self, update: Update, _: Any) -> None:
+        """Forget the message that this one replies to."""
+        message = cast("Message", update.effective_message)
+        forgotten = False
+        if message.reply_to_message is not None:
+            key = telegram.idempotency_key(message.reply_to_message)
+            with suppress(NotFoundError):
+                forgotten = await (await self.room(message)).forget(key)
+        await message.reply_text("Forgotten." if forgotten else "Reply to a question with it.")
+
+    async def on_forget_me(self, update: Update, _: Any) -> None:
+        """Forget whoever says so, in all rooms."""
+        message = cast("Message", update.effective_message)
+        report = await self.memory.forget(user=telegram.author_id(message) or "nobody")
+        await message.reply_text(f"Forgotten: {report.messages} messages.")
+
+    async def on_migration(self, update: Update, _: Any) -> None:
+        """Go on with a group's conversation under its new id."""
+        keys = telegram.migrated(update.effective_message)
+        if keys is not None:
+            await self.memory.rename_key(*keys)
+
+    async def room(self, message: Message) -> Conversation:
+        """Return the conversation of a message's room."""
+        topic = message.message_thread_id if message.is_topic_message else None
+        return await self.memory.get_or_create(
+            telegram.conversation_key(message),
+            system=SYSTEM,
+            metadata={"chat_id": message.chat_id, "message_thread_id": topic},
+        )
+
+    async def close(self, _: Any) -> None:
+        """Close the store when the program ends."""
+        await self.memory.aclose()
+
+    async def finish(self, app: Any) -> None:
+        """Answer anew what a crash broke off."""
+        page = await self.memory.list(key_prefix=f"{telegram.PREFIX}:", limit=RECENT)
+        for record in page.items:
+            chat = await self.memory.resume(record.id)
+            if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
+                async with chat.regenerate() as turn:
+                    text = (await turn.drain()).text
+                await app.bot.send_message(text=text, **record.metadata)
+
+
+async def answer(message: Message, turn: Turn) -> None:
+    """Show an answer as it grows; of one that failed, what had come, and why."""
+    shown: list[tuple[Message, str]] = []
+    try:
+        async with turn:
+            async for delta in turn:
+                await show(message, shown, delta.text)
+    except ConvostoreError as error:
+        await message.reply_text(f"({error.message})")
+
+
+async def show(message: Message, shown: list[tuple[Message, str]], text: str) -> None:
+    """Edit what is shown, and send what does not fit into it as further messages."""
+    limit = MessageLimit.MAX_TEXT_LENGTH
+    pieces = [text[at : at + limit].strip() for at in range(0, len(text), limit)]
+    for at, piece in enumerate(pieces):
+        if at == len(shown) and piece:
+            shown.append((await message.reply_text(piece), piece))
+        elif at < len(shown) and piece and shown[at][1] != piece:
+            await shown[at][0].edit_text(piece)
+            shown[at] = shown[at][0], piece
+
+
+def build(memory: Store, token: str, base_url: str = "https://api.telegram.org/bot") -> Any:
+    """Return the application; rooms are answered side by side, and each in its order."""
+    bot = Bot(memory)
+    text = filters.TEXT & ~filters.COMMAND
+    new, edited = filters.UpdateType.MESSAGE, filters.UpdateType.EDITED_MESSAGE
+    app = (
+        Application.builder()
+        .token(token)
+        .base_url(base_url)
+        .concurrent_updates(True)
+        .post_init(bot.finish)
+        .post_shutdown(bot.close)
+        .build()
+    )
+    app.add_handlers(
+        [
+            CommandHandler("reset", bot.on_reset),
+            CommandHandler("forget", bot.on_forget),
+            CommandHandler("forgetme", bot.on_forget_me),
+            MessageHandler(filters.StatusUpdate.MIGRATE, bot.on_migration),
+            MessageHandler(text & new, bot.on_text),
+            MessageHandler(text & edited, bot.on_edit),
+        ]
+    )
+    return app
+
+
+if __name__ == "__main__":
+    build(
+        convostore.open("bot.db", provider=Playground()), os.environ["TELEGRAM_TOKEN"]
+    ).run_polling()

@@ -1,0 +1,203 @@
+"""The Telegram bot of the examples, run against a Bot API on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import telegram_server  # type: ignore[import-not-found] # pytest puts this folder on the path
+
+import convostore
+from convostore.events import Finished
+from convostore.integrations import telegram
+from examples import telegram_bot
+from tests.engines import rows
+from tests.turn.talking import BROKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+    from typing import Any
+
+    from convostore import Store
+    from convostore.testing import ScriptedProvider
+    from tests.engines import Where
+
+ANN, BOB, GROUP = telegram_server.ANN, telegram_server.BOB, telegram_server.GROUP
+PRIVATE = {"id": 1, "type": "private", "first_name": "Ann"}
+
+
+@asynccontextmanager
+async def running(memory: Store) -> AsyncIterator[Any]:
+    """Run the bot as `run_polling` does; give the server that it polls."""
+    async with telegram_server.telegram_server() as server:
+        app = telegram_bot.build(memory, telegram_server.TOKEN, server.url)
+        async with app:
+            await app.post_init(app)
+            await app.start()
+            await app.updater.start_polling(timeout=0)
+            yield server
+            await app.updater.stop()
+            await app.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no edit wait for its second."""
+    monkeypatch.setattr(telegram_bot, "EVERY_S", 0.0)
+
+
+@pytest.mark.asyncio
+async def test_bot_answers_in_place_and_remembers(path: Where, provider: ScriptedProvider) -> None:
+    """One message that grows; who said what is in the next question; topics are rooms of their own."""
+    async with convostore.open(path, provider=provider) as memory, running(memory) as server:
+        provider.script("half ", provider.gate("rest"), "whole", Finished())
+        server.tell("message", "plums?", id=5)
+        await server.until(lambda: server.shown() == ["half"])
+        provider.gate("rest").open()
+        await server.until(lambda: server.shown() == ["half whole"])
+        server.tell("message", "pears?", id=6, **{"from": BOB})
+        await server.until(lambda: server.shown()[1:] == ["an answer"])
+        assert [one.text for one in provider.requests[-1].messages] == [
+            telegram_bot.SYSTEM,
+            "Ann Lee: plums?",
+            "half whole",
+            "Bob: pears?",
+        ]
+        forum = GROUP | {"type": "supergroup", "is_forum": True}
+        topic = {"chat": forum, "message_thread_id": 7}
+        server.tell("message", "in a topic", id=7, is_topic_message=True, **topic)
+        await server.until(lambda: len(server.shown()) == 3)
+        assert len(provider.requests[-1].messages) == 2
+        assert (await memory.find("telegram:-42:7")).message_count == 3
+
+
+@pytest.mark.asyncio
+async def test_edited_message_is_answered_anew_where_it_was_the_last(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """An older one, and one that was never seen, change nothing; told twice, it is asked once."""
+    async with convostore.open(path, provider=provider) as memory, running(memory) as server:
+        for id_, text in ((5, "plums?"), (6, "pearz?")):
+            server.tell("message", text, id=id_)
+            await server.until(lambda id_=id_: len(server.shown()) == id_ - 4)
+        server.tell("edited_message", "never seen", id=4)
+        server.tell("edited_message", "plums!", id=5)
+        edit = server.tell("edited_message", "pears?", id=6)
+        await server.until(lambda: len(server.shown()) == 3)
+        server.tell_again(edit)
+        await server.until(lambda: len(server.shown()) == 4)
+        assert len(provider.calls) == 3
+        chat = await memory.resume("telegram:-42")
+        texts = [one.text for one in await chat.history() if one.role == "user"]
+        assert texts == ["plums?", "pears?"]
+
+
+@pytest.mark.asyncio
+async def test_commands_begin_anew_and_forget(path: Where, provider: ScriptedProvider) -> None:
+    """/reset keeps the old conversation, /forget one message, /forgetme all that one person said."""
+    async with convostore.open(path, provider=provider) as memory, running(memory) as server:
+
+        async def tell(text: str, **more: Any) -> str:
+            before = len(server.shown(more.get("chat", GROUP)["id"]))
+            server.tell("message", text, **more)
+            shown = more.get("chat", GROUP)["id"]
+            await server.until(lambda: len(server.shown(shown)) > before)
+            return str(server.shown(shown)[-1])
+
+        await tell("plums?", id=5)
+        await tell("pears?", id=6, **{"from": BOB})
+        await tell("secret", id=7, chat=PRIVATE)
+        assert await tell("/forget", id=8) == "Reply to a question with it."
+        replied = server.tell("message", "", id=5)["message"]
+        assert await tell("/forget", id=9, reply_to_message=replied) == "Forgotten."
+        assert "kept as" in await tell("/reset", id=10)
+        await tell("figs?", id=11)
+        assert len(provider.requests[-1].messages) == 2
+        answer = await tell("/forgetme", id=12, chat=PRIVATE)
+        assert answer == "Forgotten: 6 messages."
+        said = [
+            one.text
+            for record in (await memory.list()).items
+            for one in await (await memory.resume(record.id)).messages()
+            if one.role == "user" and one.text
+        ]
+        assert said == ["pears?"]
+
+
+@pytest.mark.asyncio
+async def test_group_that_becomes_a_supergroup_is_gone_on_with(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """Both chats tell of it; what was said before is sent along under the new id."""
+    async with convostore.open(path, provider=provider) as memory, running(memory) as server:
+        server.tell("message", "plums?", id=5)
+        await server.until(lambda: len(server.shown()) == 1)
+        large = {"id": -10042, "type": "supergroup", "title": "Fruit"}
+        server.tell("message", "", id=6, migrate_to_chat_id=-10042)
+        server.tell("message", "", id=1, migrate_from_chat_id=-42, chat=large)
+        server.tell("message", "and?", id=5, chat=large)  # its messages are counted anew
+        await server.until(lambda: len(server.shown(-10042)) == 1)
+        assert [one.text for one in provider.requests[-1].messages][1:] == [
+            "plums?",
+            "an answer",
+            "and?",
+        ]
+
+
+@pytest.mark.asyncio
+async def test_failed_answer_is_shown_as_far_as_it_came(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """What there is of it stays, and the reason is said; the next question is answered."""
+    async with convostore.open(path, provider=provider) as memory, running(memory) as server:
+        provider.script("half", BROKEN)
+        server.tell("message", "plums?", id=5)
+        await server.until(lambda: server.shown() == ["half", "(gone)"])
+        long = "word " * 1000
+        provider.answer(long)
+        server.tell("message", "pears?", id=6)
+        await server.until(lambda: len(server.shown()) == 4)
+        assert "".join(server.shown()[2:]).replace(" ", "") == long.replace(" ", "")
+
+
+@pytest.mark.asyncio
+async def test_killed_bot_goes_on_and_answers_what_is_told_again_without_the_model(
+    path: Where, tmp_path: Path
+) -> None:
+    """Killed in the middle of an answer: it is asked once more by itself, and then never again."""
+    log = tmp_path / "calls"
+    async with telegram_server.telegram_server() as server:
+        arguments = [str(path), server.url, str(log)]
+        command = [sys.executable, "tests/examples/telegram_child.py", *arguments]
+        update = server.tell("message", "plums?", id=5)
+        child = await asyncio.create_subprocess_exec(*command, "hang")
+        await server.until(lambda: server.shown() == ["half"])
+        while not await asyncio.to_thread(rows, path, "SELECT seq FROM journal"):
+            await asyncio.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+        child = await asyncio.create_subprocess_exec(*command, "answer")
+        await server.until(lambda: server.shown() == ["half", "a whole answer"])
+        server.tell_again(update)
+        await server.until(lambda: server.shown()[2:] == ["a whole answer"])
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+        child = await asyncio.create_subprocess_exec(*command, "answer")
+        server.tell_again(update)
+        await server.until(lambda: server.shown()[3:] == ["a whole answer"])
+        child.terminate()
+        assert await child.wait() == 0
+    assert len(telegram_server.calls(log)) == 2
+    async with convostore.open(path) as memory:
+        chat = await memory.resume(telegram.PREFIX + ":-42")
+        ended = [(one.status, one.text) for one in await chat.messages()][1:]
+        assert ended == [
+            ("completed", "plums?"),
+            ("interrupted", "half"),
+            ("completed", "a whole answer"),
+        ]
