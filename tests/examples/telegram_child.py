@@ -21,7 +21,7 @@ from convostore.providers.echo import Echo
 from examples import telegram_bot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from convostore.providers.provider import ChatRequest
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Noting(Echo):
     """Notes each call, and hangs or answers."""
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Event]:
         """Note the call; say half of the answer, or all of it."""
         with Path(sys.argv[3]).open("a") as log:
             log.write(json.dumps({"messages": len(request.messages)}) + "\n")
