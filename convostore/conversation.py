@@ -209,7 +209,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(text="", model=model, settings=settings, wait_s=wait_s)
-        return Turn(self._place, Proceeding(ask, who_answers(provider, self._provider)))
+        return turn_of(self._place, Proceeding(ask, who_answers(provider, self._provider)), None)
 
     async def append(
         self, *messages: Message, expected_head: str | None = ANYWHERE
