@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from convostore.store import Store as Store
     from convostore.store import open as open  # noqa: A004 - the public verb
     from convostore.turn import Turn as Turn
+    from convostore.views.viewing import View as View
+    from convostore.views.window import Window as Window
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,8 @@ _HOME = {
     "Import": "convostore.exchange.importing",
     "ImportReport": "convostore.exchange.outcomes",
     "ImportResult": "convostore.exchange.outcomes",
+    "View": "convostore.views.viewing",
+    "Window": "convostore.views.window",
 }
 
 

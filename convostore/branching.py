@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from convostore.storage.exchanges import OnMoved
     from convostore.tree import Branch
     from convostore.turn import Turn
+    from convostore.views.window import Window
 
 
 class Branching:
@@ -50,6 +51,7 @@ class Branching:
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
         every_s: float | None = None,
+        window: Window | None = None,
     ) -> Turn:
         """Ask for another answer: `async with chat.regenerate() as turn`. The first one stays.
 
@@ -66,11 +68,19 @@ class Branching:
             on_moved: when the head has moved elsewhere: "branch" leaves it there, "follow" takes
                 it to the new answer, "error" asks nothing.
             every_s: as in `Conversation.stream`.
+            window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
         """
-        ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, on_moved=on_moved)
+        ask = Ask(
+            text="",
+            model=model,
+            settings=settings,
+            wait_s=wait_s,
+            on_moved=on_moved,
+            window=window,
+        )
         opening = Regenerating(ask, who_answers(provider, self._provider), message)
         return turn_of(self._place, opening, every_s)
 
@@ -88,6 +98,7 @@ class Branching:
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
         every_s: float | None = None,
+        window: Window | None = None,
     ) -> Turn:
         """Ask a question in other words: `async with chat.edit(message, text) as turn`.
 
@@ -107,6 +118,7 @@ class Branching:
             wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
             on_moved: as in `regenerate`.
             every_s: as in `Conversation.stream`.
+            window: as in `regenerate`.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
@@ -120,6 +132,7 @@ class Branching:
             idempotency_key=idempotency_key,
             wait_s=wait_s,
             on_moved=on_moved,
+            window=window,
         )
         opening = Editing(ask, who_answers(provider, self._provider), message)
         return turn_of(self._place, opening, every_s)

@@ -11,6 +11,7 @@ from convostore.errors import MessageNotFoundError
 from convostore.keeping import Keeping
 from convostore.ordering import Ordering
 from convostore.pacing import turn_of
+from convostore.remembering import Remembering
 from convostore.renewing import Renewing
 from convostore.revising import Proceeding
 from convostore.storage import lookup, reads
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord, Message
     from convostore.storage.exchanges import OnMoved
     from convostore.turn import Turn
+    from convostore.views.window import Window
 
 ANYWHERE: Final = ""  # no message has an empty id
 
 
-class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
+class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering):
     """A titled tree of messages, and where this caller stands in it.
 
     Every verb that writes has its text on disk when it returns. Two objects of the same
@@ -102,6 +104,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
         every_s: float | None = None,
+        window: Window | None = None,
     ) -> Turn:
         """Ask, and stream the answer: `async with chat.stream(text) as turn`.
 
@@ -121,6 +124,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
             on_moved: when the head has moved elsewhere: "branch" off, "follow" it, or "error".
             every_s: for replies that are edited in place: each item is a TextDelta with the whole
                 text so far, at most one in so many seconds; the last one is the whole answer.
+            window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
@@ -135,6 +139,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
             idempotency_key=idempotency_key,
             wait_s=wait_s,
             on_moved=on_moved,
+            window=window,
         )
         opening = Opening(ask, who_answers(provider, self._provider))
         return turn_of(self._place, opening, every_s)
@@ -152,11 +157,13 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
         author_id: str | None = None,
         wait_s: float | None = None,
         on_moved: OnMoved | None = None,
+        window: Window | None = None,
     ) -> Message:
         """Ask, wait for the whole answer, and return it as stored. Arguments as in `stream`.
 
         Raises:
             ProviderError: the far side failed; what arrived is stored and in `.reply`.
+            ContextLengthError: the question alone is larger than the window; nothing is stored.
             ConversationBusyError: another reply runs, and still did after `wait_s`.
             HeadMovedError: the head moved, and `on_moved` is "error".
             DuplicateKeyError: the idempotency key belongs to another text.
@@ -180,6 +187,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing):
             author_id=author_id,
             wait_s=wait_s,
             on_moved=on_moved,
+            window=window,
         )
         async with turn:
             return await turn.drain()

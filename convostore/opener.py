@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from convostore.storage.address import Server
     from convostore.storage.database import Database
     from convostore.storage.memory import MemoryDatabase
+    from convostore.views.tokens import CountTokens
+    from convostore.views.window import Window
 
 
 def where_is(url: str | Path | None) -> Path | Server:
@@ -53,11 +55,14 @@ class Opener:
         busy_timeout_s: float,
         patience: Patience,
         most_attachment_bytes: int,
+        window: Window,
+        count_tokens: CountTokens,
     ) -> None:
         self.where, self.provider = where, provider
         self._migrate, self._create = migrate, create
         self._busy_timeout_s, self._patience = busy_timeout_s, patience
         self.most_attachment_bytes = most_attachment_bytes
+        self._window, self._count_tokens = window, count_tokens
         self._pulse = Pulse()
         self._opened: Opened | None = None
         self._in_memory: Opened | None = None
@@ -104,7 +109,14 @@ class Opener:
         return self._in_memory
 
     def _around(self, database: Database) -> Opened:
-        return Opened(database, self._pulse, self._patience, self.most_attachment_bytes)
+        return Opened(
+            database,
+            self._pulse,
+            self._patience,
+            self.most_attachment_bytes,
+            window=self._window,
+            count_tokens=self._count_tokens,
+        )
 
     async def aclose(self) -> None:
         """Stop what runs, close the database and the provider. Idempotent.

@@ -20,7 +20,7 @@ from convostore.turning.recovery import adopt, is_unsettled
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
-    from convostore.records import Message, RemoteThread
+    from convostore.records import Message
     from convostore.turning.asking import Ask
     from convostore.turning.place import Place
 
@@ -58,8 +58,7 @@ class Editing(Opening):
             )
         self._ask = msgspec.structs.replace(self._ask, attachments=attachments_of(question))
         path = tuple(above)
-        remote = await _remote_of(place, path)
-        self.request = self._ask.request(place, self.provider, path, remote)
+        await self._asks_after(place, path)
         await checked_request(self.provider, self.request)
         user = self._question(place)
         below_seq = path[-1].seq if path else None
@@ -92,9 +91,7 @@ class Regenerating(Opening):
         if replies and is_unsettled(replies[-1]) and await adopt(place, replies[-1], self.provider):
             # The far side had kept another answer than the one that is known: it is the wanted one.
             return await self._known(place, _known(place, question))
-        path = tuple(above)
-        remote = await _remote_of(place, path)
-        self.request = self._ask.request(place, self.provider, path, remote)
+        await self._asks_after(place, tuple(above))
         await checked_request(self.provider, self.request)
         outcome = await self._write(
             place, None, on_moved, below_seq=question.seq, again=True, as_of=as_of
@@ -135,7 +132,7 @@ class Proceeding(Opening):
 
     async def _try(self, place: Place) -> BegunTurn:
         await self._look(place)
-        path = await self._path(place)
+        path = (await self._path(place)).path
         while path and path[-1].role == "assistant":
             path = path[:-1]
         last = path[-1] if path else None
@@ -178,12 +175,6 @@ async def _last_seq(place: Place) -> int:
     """Read up to where the conversation is known, before anything of it is read."""
     record = await lookup.conversation_by_id(place.database, place.owner_id, place.record.id)
     return record.last_seq
-
-
-async def _remote_of(place: Place, path: tuple[Message, ...]) -> RemoteThread | None:
-    if not path:
-        return None
-    return await reads.remote_of(place.database, place.owner_id, place.record.id, path[-1].seq)
 
 
 def _known(place: Place, question: Message) -> KnownKey:

@@ -21,6 +21,8 @@ from convostore.seeking import Seeking
 from convostore.storage import engines
 from convostore.text import gate_owner
 from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience
+from convostore.views.tokens import estimate_tokens
+from convostore.views.window import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.storage.backup import RestoreReport
     from convostore.storage.soundness import CheckReport
+    from convostore.views.tokens import CountTokens
+    from convostore.views.window import Window
 
 
 def open(  # noqa: A001 - the public verb
@@ -44,6 +48,8 @@ def open(  # noqa: A001 - the public verb
     idle_timeout_s: float | None = None,
     total_timeout_s: float | None = None,
     max_attachment_bytes: int = MOST_ATTACHMENT_BYTES,
+    window: Window = WHOLE,
+    count_tokens: CountTokens = estimate_tokens,
 ) -> Store:
     """Return a store; `async with` it, or its first verb, opens it.
 
@@ -60,6 +66,8 @@ def open(  # noqa: A001 - the public verb
             the provider itself waits, 120 where it does not say.
         total_timeout_s: how long a whole reply may take; None likewise, 1800.
         max_attachment_bytes: of one attachment; a larger one is refused.
+        window: how much of a conversation a model is sent; by default all of it.
+        count_tokens: counts the tokens of a text, for such windows as count them.
 
     Raises:
         StoreOpenError: the URL is of a kind that is not known, or a name that no file can have.
@@ -75,6 +83,8 @@ def open(  # noqa: A001 - the public verb
             busy_timeout_s=busy_timeout_s,
             patience=Patience(idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s),
             most_attachment_bytes=max_attachment_bytes,
+            window=window,
+            count_tokens=count_tokens,
         ),
         None if owner is None else gate_owner(owner),
     )

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -29,19 +28,20 @@ from convostore.storage import leases
 from convostore.storage.exchanges import FinishTurn
 from convostore.turning.afterwards import (
     LAST_WRITE_S,
+    as_stored,
     close,
     columns_of,
     ended_reply,
     error_of,
     error_record,
     in_spite_of_cancel,
+    kept_of,
     may_be_whole,
     rest_of,
     write_end,
 )
 from convostore.turning.journaling import Journaling
 from convostore.turning.listening import Listener, start
-from convostore.turning.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.turning.reply import ReplyBuffer, storable, with_final_text
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from convostore.records import ErrorRecord, Message, RemoteThread, Status, Usage
     from convostore.turning.opening import Opening
     from convostore.turning.place import Place
+    from convostore.views.viewing import View
 
 
 class Turn:
@@ -86,13 +87,17 @@ class Turn:
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
         self._listener: Listener
-        self._entered = self._begun = self._known = False
-        self._stopping = self._ended = False
+        self._entered = self._begun = self._known = self._stopping = self._ended = False
         self._done = asyncio.Event()
         self._unwritten: ConvostoreError | None = None
         self.usage: Usage | None = None
         self.branched = self.rehydrated = self.replaced = False
         self.dropped_turns = 0
+
+    @property
+    def view(self) -> View | None:
+        """What the model was sent, and how that differs from the record; None if it was not asked."""
+        return self._opening.seen()
 
     @property
     def finish_reason(self) -> str | None:
@@ -328,11 +333,7 @@ class Turn:
         whole = None
         if self._remote is not None and may_be_whole(error, self._remote):
             await close(self._events)
-            identity = self._place.identity_at(self._remote.server_url)
-            with suppress(ProviderError):  # the one that broke the reply tells more
-                whole = await ask_for_the_whole(
-                    self._opening.provider, self._remote, identity, patience_s=SHORT_PATIENCE_S
-                )
+            whole = await kept_of(self._place, self._opening.provider, self._remote)
         if whole is None:
             await self._fail(error)
         self._events = rest_of(whole, self._buffer.text())
@@ -392,9 +393,7 @@ class Turn:
             self._journal.abandon()
             raise
         leases.let_go(job.token)
-        if ended.sibling:
-            self.reply = msgspec.structs.replace(self.reply, id=job.spare_id, seq=ended.message_seq)
-        self.reply = msgspec.structs.replace(self.reply, content_hash=ended.content_hash)
+        self.reply = as_stored(self.reply, job, ended)
         place.moved_to(self.reply, self._remote)
-        if self._opening.path is not None and not ended.sibling:
-            place.remember((*self._opening.path, self.user, self.reply), self.reply.seq)
+        if self._opening.past is not None and not ended.sibling:
+            place.went_on(self._opening.past, self.user, self.reply, self.usage)

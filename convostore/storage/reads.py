@@ -216,6 +216,24 @@ async def messages_between(
     return tuple(await _with_parents(database, owner_id, conversation_id, messages))
 
 
+async def stretch(
+    database: Database, owner_id: str, conversation_id: str, seqs: Sequence[int]
+) -> tuple[Message, ...]:
+    """Read the messages of a stretch of a path by their numbers, which ascend."""
+    if not seqs:
+        return ()
+    now_ms, wanted = clock.now_ms(), set(seqs)
+    return await database.read_as(
+        lambda rows: tuple(messages_from((row for row in rows if row[0] in wanted), now_ms)),
+        _BETWEEN,
+        owner_id=owner_id,
+        conversation_id=conversation_id,
+        after=seqs[0] - 1,
+        last=seqs[-1],
+        most=seqs[-1] - seqs[0] + 1,
+    )
+
+
 async def messages_of(
     database: Database, owner_id: str, ids: Sequence[str]
 ) -> dict[str, tuple[Message, ...]]:

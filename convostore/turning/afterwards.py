@@ -22,6 +22,7 @@ from convostore.providers.faults import FaultsOf, passes
 from convostore.records import ErrorRecord
 from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.endings import finish_turns
+from convostore.turning.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.turning.reply import storable
 
 if TYPE_CHECKING:
@@ -66,6 +67,14 @@ def may_be_whole(error: ProviderError, remote: RemoteThread | None) -> bool:
     return error.status is None and remote is not None and not remote.same_text
 
 
+async def kept_of(place: Place, provider: Provider, remote: RemoteThread) -> Finished | None:
+    """Return the whole of a reply that broke off, if the far side has kept it."""
+    identity = place.identity_at(remote.server_url)
+    with suppress(ProviderError):  # the one that broke the reply tells more
+        return await ask_for_the_whole(provider, remote, identity, patience_s=SHORT_PATIENCE_S)
+    return None
+
+
 def error_of(reply: Message) -> ConvostoreError | None:
     """Return the error to raise for a reply that somebody else's turn made; None if it is whole."""
     provider, kept = reply.provider or "", reply.error
@@ -106,6 +115,13 @@ def ended_reply(
         error=error,
         finished_at_ms=clock.now_ms(),
     )
+
+
+def as_stored(reply: Message, job: FinishTurn, ended: Ended) -> Message:
+    """Return an ended reply as write 2 has stored it, perhaps as a sibling."""
+    if ended.sibling:
+        reply = msgspec.structs.replace(reply, id=job.spare_id, seq=ended.message_seq)
+    return msgspec.structs.replace(reply, content_hash=ended.content_hash)
 
 
 def columns_of(reply: Message) -> dict[str, Any]:

@@ -15,11 +15,14 @@ from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_object
 from convostore.turning.handing import readable, takes_none
 from convostore.views.asked import who_is_asked
-from convostore.views.viewing import view
+from convostore.views.tokens import Counter
+from convostore.views.viewing import ALL, Sight, View, view
+from convostore.views.window import Window
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
-    from convostore.turning.place import Place
+    from convostore.turning.place import Past, Place
+    from convostore.views.asked import Asked
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +39,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         wait_s: for a running reply of the same conversation; None is 60 with a key, else 0.
         on_moved: what to do when the head has moved; None is "follow" with a key, else "branch".
         stored: the message to be answered, where it is stored already.
+        window: how much of the conversation is sent; None is as the conversation or store has it.
     """
 
     text: str
@@ -48,6 +52,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float | None = None
     on_moved: OnMoved | None = None
     stored: Message | None = None
+    window: Window | None = None
 
     def check(self) -> None:
         """Refuse what cannot be stored or asked.
@@ -82,48 +87,111 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         """The attachments, as they are stored."""
         return tuple(one for one in self.attachments if isinstance(one, AttachmentPart))
 
+    def window_in(self, place: Place) -> Window:
+        """Return how much of the conversation is sent."""
+        return self.window or place.window or place.opened.window
+
     def request(
         self,
         place: Place,
         provider: Provider,
-        path: tuple[Message, ...],
+        past: Past,
         remote: RemoteThread | None,
-    ) -> ChatRequest:
-        """Return the model call that asks this after *path*.
+        *,
+        count: bool = False,
+    ) -> tuple[ChatRequest, View]:
+        """Return the model call that asks this after *past*, and how it came about.
 
         Args:
             place: the conversation.
             provider: who is asked; a conversation's model and settings are its provider's.
-            path: what was said before.
-            remote: what the far side keeps of the last message of *path*.
+            past: what was said before.
+            remote: what the far side keeps of the last message of that.
+            count: count the tokens, also where the window has no limit of them.
 
         Raises:
             AttachmentRefusedError: it has attachments, and the provider takes none.
+            ContextLengthError: the question alone is larger than the window.
         """
-        last = path[-1] if path else None
-        usable = (
-            last is not None
-            and bool(last.text)
-            and (last.status == "completed" or (remote is not None and remote.same_text))
-        )
         record = place.record
         other = record.provider not in {None, provider.name}
-        new = self.stored or Message.user(self.text, author=self.author, attachments=self.parts)
         model = self.model or (None if other else record.model)
         asked = who_is_asked(provider, model)
         if self.parts and not asked.attachments:
             raise takes_none(provider)
-        seen = view((*path, new), asked)
+        settings = {**({} if other else record.settings), **(self.settings or {})}
+        window = self.window_in(place)
+        sight = sight_of(place, window, past, asked, settings.get("tools"), count=count)
+        path = past.path
+        if self.stored is not None:
+            path = (*path, self.stored)
+        elif self.text or self.parts:
+            path = (*path, Message.user(self.text, author=self.author, attachments=self.parts))
+        seen = view(path, asked, sight)
         request = ChatRequest(
             messages=seen.messages,
             model=model,
-            settings={**({} if other else record.settings), **(self.settings or {})},
-            remote=remote if usable else None,
+            settings=settings,
+            remote=remote if _goes_on(past, remote) else None,
             anonymous_user_id=record.anonymous_user_id or "",
             home_url=place.home_url,
             question=seen.question,
         )
-        return readable(place, request)
+        return readable(place, request), seen
+
+
+def _goes_on(past: Past, remote: RemoteThread | None) -> bool:
+    """Tell whether the far side knows the last message as it is here, so that it can go on itself."""
+    last = past.path[-1] if past.path else None
+    return (
+        last is not None
+        and bool(last.text)
+        and (last.status == "completed" or (remote is not None and remote.same_text))
+    )
+
+
+def sight_of(
+    place: Place,
+    window: Window,
+    past: Past,
+    asked: Asked,
+    tools: object = None,
+    *,
+    count: bool = False,
+) -> Sight:
+    """Return how a past is looked at through a window.
+
+    Args:
+        place: the conversation.
+        window: how much of it is told.
+        past: as it was read for that.
+        asked: who is asked.
+        tools: descriptions that go along, which have tokens, too.
+        count: count the tokens though the window has no limit of them.
+    """
+    counter, beside_tokens = None, 0
+    if count or window.counts:
+        counter = counter_of(place, past, asked)
+        beside_tokens = counter.json(tools) if tools else 0
+    elif past.summary is None and window.turns is None:
+        return ALL
+    return Sight(
+        window=window,
+        counter=counter,
+        beside_tokens=beside_tokens,
+        summary=past.summary if window.summaries else None,
+        skipped_turns=past.skipped_turns,
+    )
+
+
+def counter_of(place: Place, past: Past, asked: Asked) -> Counter:
+    """Return what counts tokens: replies of whoever is asked as they have counted them."""
+    known = {
+        one.text: past.counted[one.seq]
+        for one in past.path
+        if one.seq in past.counted and asked.made(one)
+    }
+    return Counter(place.opened.count_tokens, known)
 
 
 def who_answers(provider: Provider | None, own: Provider | None) -> Provider:

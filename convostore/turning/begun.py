@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from convostore.events import Delta
 from convostore.records import Message
 from convostore.storage.exchanges import Begun, NewMessage
+
+if TYPE_CHECKING:
+    from convostore.parts import Part
 
 
 class BegunTurn(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +36,39 @@ class Written(msgspec.Struct, frozen=True):
     reply: NewMessage
     lease: str
     now_ms: int
+
+    def question(self, new: NewMessage, parts: tuple[Part, ...], parent: Message | None) -> Message:
+        """Return the question, as it is stored."""
+        return Message(
+            role="user",
+            id=new.id,
+            text=new.text,
+            parts=parts,
+            parent_id=parent.id if parent else None,
+            parent_seq=parent.seq if parent else None,
+            seq=self.begun.user_seq,
+            author=new.author,
+            author_id=new.author_id or new.author,
+            idempotency_key=new.idempotency_key,
+            created_at_ms=self.now_ms,
+            finished_at_ms=self.now_ms,
+            content_hash=self.begun.user_hash,
+        )
+
+    def running(self, user: Message) -> Message:
+        """Return the reply to *user*, as it is stored: of it there is nothing yet."""
+        return Message(
+            role="assistant",
+            id=self.reply.id,
+            text="",
+            status="streaming",
+            parent_id=user.id,
+            parent_seq=user.seq,
+            seq=self.begun.reply_seq,
+            provider=self.reply.provider,
+            model=self.reply.model,
+            created_at_ms=self.now_ms,
+        )
 
 
 class OutdatedError(Exception):

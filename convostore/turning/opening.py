@@ -13,7 +13,6 @@ from convostore.carrying import contents_of
 from convostore.errors import ConversationBusyError, ConvostoreError
 from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
-from convostore.records import Message
 from convostore.storage import leases, lookup, reads
 from convostore.storage.canonical import encode_parts
 from convostore.storage.exchanges import (
@@ -33,6 +32,7 @@ from convostore.turning.begun import BegunTurn, OutdatedError, Written
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
 from convostore.turning.handing import checked_request, handed_in
+from convostore.turning.looking import past_of, past_with
 from convostore.turning.recovery import adopt, close_dead_replies, is_unsettled
 from convostore.turning.repeating import repeated
 
@@ -42,10 +42,11 @@ if TYPE_CHECKING:
     from convostore.events import Delta
     from convostore.parts import Part
     from convostore.providers.provider import ChatRequest, Provider
-    from convostore.records import RemoteThread
+    from convostore.records import Message, RemoteThread
     from convostore.storage.database import Database
     from convostore.turning.asking import Ask
-    from convostore.turning.place import Place
+    from convostore.turning.place import Past, Place
+    from convostore.views.viewing import View
 
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
 FIRST_PAUSE_S: Final = 0.02
@@ -58,9 +59,10 @@ class Opening:
     Attributes:
         provider: who is asked.
         request: what is asked; set by `begin`.
+        view: how that came about; None where nothing is asked.
         token: fences every write of this turn.
         reply: the reply as last seen, where it is followed and not made.
-        path: what was said before the question, where the store is sure to say the same; else None.
+        past: what was said before the question, where the store is sure to say the same; else None.
     """
 
     request: ChatRequest
@@ -69,7 +71,8 @@ class Opening:
     def __init__(self, ask: Ask, provider: Provider) -> None:
         self.provider = provider
         self.token = new_token()
-        self.path: tuple[Message, ...] | None = None
+        self.view: View | None = None
+        self.past: Past | None = None
         self._ask = ask
         self._inside: Callable[[], None] | None = None
 
@@ -148,20 +151,39 @@ class Opening:
             OutdatedError: nothing was written: the conversation was changed since it was read.
         """
         on_moved = await self._look(place)
-        said = place.recalled()
-        path = await self._path(place) if said is None else said.path
-        self.request = self._ask.request(place, self.provider, path, place.remote)
+        said = place.recalled(self._ask.window_in(place))
+        past = await self._path(place) if said is None else said.past
+        self._asks(place, past, place.remote)
         await checked_request(self.provider, self.request)
         user = self._question(place)
         outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         try:
-            path = await self._path_again(place, path, outcome.begun)
+            past = await self._path_again(place, past, outcome.begun)
         except BaseException:
             place.forsake(forsaken(place, outcome.begun, self.token, outcome.reply.id))
             raise
-        return self._begun(place, path, user, outcome)
+        return self._begun(place, past.path, user, outcome)
+
+    def _asks(self, place: Place, past: Past, remote: RemoteThread | None) -> None:
+        """Decide what is asked after *past*."""
+        self.request, self.view = self._ask.request(place, self.provider, past, remote)
+
+    def seen(self) -> View | None:
+        """Return what the model was sent, as it turned out; None if it was not asked."""
+        if self.view is None or self.request.remote is None:
+            return self.view
+        return msgspec.structs.replace(self.view, goes_on=True)
+
+    async def _asks_after(self, place: Place, path: tuple[Message, ...]) -> None:
+        """Decide what is asked after a whole path."""
+        at = (place.database, place.owner_id, place.record.id, path[-1].seq if path else None)
+        past = await past_with(place, self._ask.window_in(place), path)
+        self._asks(place, past, await reads.remote_of(*at))
+
+    async def _past(self, place: Place, seq: int | None) -> Past:
+        return await past_of(place, self._ask.window_in(place), seq)
 
     async def _look(self, place: Place) -> OnMoved:
         """Return what to do where the head has moved; for "follow", go there first."""
@@ -198,40 +220,38 @@ class Opening:
     def _parts(self) -> tuple[Part, ...]:
         return (*self._ask.parts, TextPart(self._ask.text))
 
-    async def _path_again(
-        self, place: Place, path: tuple[Message, ...], begun: Begun
-    ) -> tuple[Message, ...]:
+    async def _path_again(self, place: Place, past: Past, begun: Begun) -> Past:
         """Read the path once more, where anybody wrote between the reading and write 1.
 
         It may have moved or ended, or something of it was forgotten.
         """
-        last = path[-1] if path else None
+        last = past.path[-1] if past.path else None
         if (
             begun.user_seq == place.record.last_seq + 1  # nobody else has written meanwhile
             and begun.parent_seq == (last.seq if last else None)
             and (last is None or last.status != "streaming")
         ):
-            self.path = path
-            return path
+            self.past = past
+            return past
         at = (place.database, place.owner_id, place.record.id, begun.parent_seq)
-        path, place.remote = await reads.path(*at), await reads.remote_of(*at)
-        self.request = self._ask.request(place, self.provider, path, place.remote)
-        return path
+        past, place.remote = await self._past(place, at[-1]), await reads.remote_of(*at)
+        self._asks(place, past, place.remote)
+        return past
 
-    async def _path(self, place: Place) -> tuple[Message, ...]:
+    async def _path(self, place: Place) -> Past:
         """Read what was said so far; of a broken reply, first what the far side kept of it."""
-        path = await reads.path(place.database, place.owner_id, place.record.id, place.head_seq)
-        if any(one.status == "erased" for one in path):  # what the far side keeps may be outdated
+        past = await self._past(place, place.head_seq)
+        if past.has_erased:  # what the far side keeps may be outdated
             place.remote = await self._remote(place)
-        if path and is_unsettled(path[-1]):
-            seq = await adopt(place, path[-1], self.provider)
+        if past.path and is_unsettled(past.path[-1]):
+            seq = await adopt(place, past.path[-1], self.provider)
             if seq is not None:
                 place.head_seq = seq
                 place.remote = await reads.remote_of(
                     place.database, place.owner_id, place.record.id, seq
                 )
-                path = await reads.path(place.database, place.owner_id, place.record.id, seq)
-        return path
+                past = await self._past(place, seq)
+        return past
 
     async def _write(
         self,
@@ -294,21 +314,7 @@ class Opening:
         self, place: Place, path: tuple[Message, ...], new: NewMessage, written: Written
     ) -> BegunTurn:
         parent = path[-1] if path else None
-        user = Message(
-            role="user",
-            id=new.id,
-            text=new.text,
-            parts=self._parts(),
-            parent_id=parent.id if parent else None,
-            parent_seq=parent.seq if parent else None,
-            seq=written.begun.user_seq,
-            author=new.author,
-            author_id=new.author_id or new.author,
-            idempotency_key=new.idempotency_key,
-            created_at_ms=written.now_ms,
-            finished_at_ms=written.now_ms,
-            content_hash=written.begun.user_hash,
-        )
+        user = written.question(new, self._parts(), parent)
         return BegunTurn(
             user=user,
             reply=self._running(place, user, written),
@@ -320,25 +326,14 @@ class Opening:
         """Return the running reply, and stand at it."""
         place.changed(written.begun.change)
         place.head_seq = written.begun.reply_seq  # on a branch, the record's own head is elsewhere
-        return Message(
-            role="assistant",
-            id=written.reply.id,
-            text="",
-            status="streaming",
-            parent_id=user.id,
-            parent_seq=user.seq,
-            seq=written.begun.reply_seq,
-            provider=written.reply.provider,
-            model=written.reply.model,
-            created_at_ms=written.now_ms,
-        )
+        return written.running(user)
 
     async def _known(self, place: Place, known: KnownKey) -> BegunTurn:
         """Go on with a question that was asked before, with the same key."""
         again = await repeated(place, known, self._ask, self.provider)
         if again.reply is None:
             return await self._answer_again(place, again.user, again.replies)
-        self.reply = again.reply
+        self.reply, self.view = again.reply, None
         at = (place.database, place.owner_id, known.conversation_id)
         if again.is_here and (place.head_seq is None or place.head_seq < self.reply.seq):
             place.head_seq = self.reply.seq
@@ -357,9 +352,9 @@ class Opening:
         at = (place.database, place.owner_id, place.record.id)
         record = await lookup.conversation_by_id(*at)
         gone_on = record.head_seq not in {user.seq, *(one.seq for one in replies)}
-        *path, _ = await reads.path(*at, user.seq)
-        remote = await reads.remote_of(*at, path[-1].seq) if path else None
-        self.request = self._ask.request(place, self.provider, tuple(path), remote)
+        past = await self._past(place, user.parent_seq)
+        remote = await reads.remote_of(*at, user.parent_seq)
+        self._asks(place, past, remote)
         await checked_request(self.provider, self.request)
         outcome = await self._write(
             place,

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from convostore.ids import identity_at
+from convostore.views.tokens import estimate_tokens
+from convostore.views.window import WHOLE, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
+    from convostore.overlay import Summary
     from convostore.providers.provider import Provider
-    from convostore.records import ConversationRecord, Message, RemoteThread
+    from convostore.records import ConversationRecord, Message, RemoteThread, Usage
     from convostore.storage.database import Database
     from convostore.storage.exchanges import Change
     from convostore.storage.memory import MemoryDatabase
     from convostore.turning.pulse import Pulse
+    from convostore.views.tokens import CountTokens
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,17 +53,57 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Past(NamedTuple):
+    """What was said before a question, as far as its window wants to know.
+
+    Attributes:
+        path: the messages from the root on; where not all are wanted, the system text at the
+            beginning and the newest ones.
+        skipped_turns: turns that lie between those.
+        summary: of the messages up to one of the path, or before those that were read.
+        counted: the tokens of replies by their numbers, as whoever made them has reported.
+        has_erased: something of it was forgotten.
+        window: what it was read for; None is all of it.
+    """
+
+    path: tuple[Message, ...]
+    skipped_turns: int = 0
+    summary: Summary | None = None
+    counted: Mapping[int, int] = {}
+    has_erased: bool = False
+    window: Window | None = None
+
+    @property
+    def head_seq(self) -> int | None:
+        """The number of the message at its end; None where nothing was said."""
+        return self.path[-1].seq if self.path else None
+
+    def and_then(self, question: Message, reply: Message, usage: Usage | None) -> Past:
+        """Return what is the past of the next question."""
+        counted = self.counted
+        if (tokens := told_tokens(usage)) is not None:
+            counted = {**counted, reply.seq: tokens}
+        return self._replace(path=(*self.path, question, reply), counted=counted)
+
+
+def told_tokens(usage: Usage | None) -> int | None:
+    """Return how many tokens a reply has that is told again: its reasoning is not."""
+    if usage is None or usage.output_tokens is None:
+        return None
+    return usage.output_tokens - (usage.reasoning_tokens or 0)
+
+
 class Said(NamedTuple):
     """What was said up to where a caller stands.
 
     Attributes:
-        path: the messages from the root on; none of them may still change by itself.
+        past: of which no message may still change by itself.
         last_seq: the highest seq of the conversation at that time. Whatever is added to a
             conversation, or changed in it or taken out of it, takes a new one: as long as this
-            is the highest, the store says the same as *path*.
+            is the highest, the store says the same as *past*.
     """
 
-    path: tuple[Message, ...]
+    past: Past
     last_seq: int
 
 
@@ -72,6 +116,8 @@ class Opened:
 
     Attributes:
         most_attachment_bytes: of one; a larger one is refused.
+        window: what turns are sent, where neither they nor their conversation say.
+        count_tokens: counts a text's tokens.
         swept: the owners whose dead replies were looked for already.
     """
 
@@ -81,7 +127,11 @@ class Opened:
         pulse: Pulse,
         patience: Patience,
         most_attachment_bytes: int = MOST_ATTACHMENT_BYTES,
+        *,
+        window: Window = WHOLE,
+        count_tokens: CountTokens = estimate_tokens,
     ) -> None:
+        self.window, self.count_tokens = window, count_tokens
         self.database = database
         self.pulse = pulse
         self.patience = patience
@@ -114,6 +164,8 @@ class Place:
         remote: what the far side keeps of the message at the head.
         home_url: the server that knows the conversation's anonymous user id, which goes to no
             other one; None while no server does.
+        window: what its turns are sent, where they do not say; None is as the store has it.
+        compacted: it has summaries, as far as is known.
         said: what was said up to the head, where that is known and not too long to be kept.
         fleeting: of an ephemeral conversation, until it is kept; None of any other.
         keeping: keeps it, as long as that takes.
@@ -127,6 +179,7 @@ class Place:
         remote: RemoteThread | None,
         home_url: str | None,
         *,
+        compacted: bool = False,
         fleeting: Fleeting | None = None,
     ) -> None:
         self.opened = opened
@@ -136,7 +189,9 @@ class Place:
         self.head_seq = record.head_seq
         self.remote = remote
         self.home_url = home_url
-        self.said: Said | None = Said((), 0) if record.last_seq == 0 else None
+        self.window: Window | None = None
+        self.compacted = compacted
+        self.said: Said | None = Said(Past(()), 0) if record.last_seq == 0 else None
         self.fleeting = fleeting
         self.keeping: asyncio.Task[None] | None = None
         self._forsaken: asyncio.Future[None] | None = None
@@ -155,18 +210,19 @@ class Place:
         while self._forsaken is not None and not self._forsaken.done():
             await asyncio.wait({self._forsaken})
 
-    def recalled(self) -> Said | None:
-        """Return what is known to be said up to the head, if it is."""
+    def recalled(self, window: Window) -> Said | None:
+        """Return what is known to be said up to the head, if it is, and is enough for *window*."""
         said = self.said
-        if said is None or (said.path[-1].seq if said.path else None) != self.head_seq:
+        if said is None or said.past.head_seq != self.head_seq:
             return None
-        return said
+        return said if said.past.window is None or said.past.window == window else None
 
-    def remember(self, path: tuple[Message, ...], last_seq: int) -> None:
+    def went_on(self, past: Past, question: Message, reply: Message, usage: Usage | None) -> None:
         """Keep what was said up to the head, so that the next turn need not read it again."""
-        settled = all(one.status in _SETTLED for one in path)
-        short = sum(len(one.text) for one in path) <= KEPT_CHARS
-        self.said = Said(path, last_seq) if settled and short else None
+        past = past.and_then(question, reply, usage)
+        settled = all(one.status in _SETTLED for one in past.path)
+        short = sum(len(one.text) for one in past.path) <= KEPT_CHARS
+        self.said = Said(past, reply.seq) if settled and short else None
 
     def changed(self, change: Change) -> None:
         """Stand where a write has left the conversation's own head."""
