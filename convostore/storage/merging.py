@@ -205,9 +205,12 @@ class _Merging:
         """Tell whether the job was exported before what is stored, and so says nothing newer of it.
 
         Where somebody has gone on here, the stored time is theirs, and where none was told it may be
-        that of the import: then new messages tell.
+        that of the import: then messages tell. Who has none that is new, and lacks the one that came
+        last, had it not yet.
         """
         job, same = self.job, self.same
+        if not (job.dated or self.rows or max(self._imported, default=0) in {0, *self._seqs}):
+            return True
         if job.updated_at_ms >= same.updated_at_ms:
             return False
         if not job.dated:

@@ -126,6 +126,77 @@ async def test_without_a_time_of_the_conversation_its_messages_tell_which_export
     assert (named.title, named.updated_at_ms) == ("Named since", before.updated_at_ms)
 
 
+async def test_exports_without_any_times_come_to_the_same_however_often(
+    store: Store, path: Where
+) -> None:
+    """Who brings nothing, and lacks the message that came last, has no say against who has it."""
+    shorter, longer = foreign("c1", 2, title="Shorter"), foreign("c1", 4, title="Longer")
+    assert (await take(store, shorter, longer))[1].updated == 1
+    before = everything(path)
+    assert (await take(store, shorter, longer, shorter))[1].unchanged == 3
+    assert everything(path) == before
+    assert (await store.resume("@")).title == "Longer"
+    await (await store.resume("@")).append(Message.user("mine"))
+    assert (await take(store, foreign("c1", 4, title="Renamed")))[1].updated == 1
+    assert (await store.resume("@")).title == "Renamed"
+
+
+async def test_title_from_there_follows_where_messages_have_times_and_the_conversation_none(
+    store: Store,
+) -> None:
+    """Somebody has gone on here, so the time here is later than any there; the title is theirs."""
+    timed = [said("u0", None, created_at_ms=1_000), said("a1", "u0", created_at_ms=8_000)]
+    await take(store, foreign("c1", timed))
+    await (await store.resume("@")).append(Message.user("mine"))
+    assert (await take(store, foreign("c1", timed, title="Renamed")))[1].updated == 1
+    assert (await store.resume("@")).title == "Renamed"
+
+
+async def test_title_that_was_told_anew_is_found_and_the_old_one_is_not(store: Store) -> None:
+    """What was indexed is taken out before the title changes."""
+    await take(store, foreign("c1", title="Zebra"))
+    assert [count async for count in store.index()]
+    assert len((await store.search("zebra")).items) == 1
+    await take(store, foreign("c1", title="Giraffe"))
+    assert (await store.search("zebra")).items == ()
+    assert len((await store.search("giraffe")).items) == 1
+
+
+async def test_older_branch_has_no_say_where_somebody_has_gone_on_here(store: Store) -> None:
+    """Its messages are new here, but older than those that came before them."""
+    at = {"created_at_ms": 1_000}
+    first = said("u0", None, created_at_ms=1_000)
+    last = said("a1", "u0", created_at_ms=8_000)
+    await take(store, foreign("c1", [first, last], title="New", updated_at_ms=9_000, **at))
+    await (await store.resume("@")).append(Message.user("mine"))
+    branch = said("a1b", "u0", created_at_ms=2_000)
+    old = foreign("c1", [first, branch], title="Old", updated_at_ms=3_000, **at)
+    assert (await take(store, old))[1].messages == 1
+    assert (await store.resume("@")).title == "New"
+
+
+async def test_origins_json_is_told_anew_where_it_says_otherwise(store: Store, path: Where) -> None:
+    """Which messages follow one is said by its own JSON: the way back needs it as it is now."""
+    await take(store, foreign("c1", 2))
+    first, *others = foreign("c1", 4).messages
+    first = msgspec.structs.replace(first, raw=b'{"id": "u0", "followed by": "a3"}')
+    newer = foreign("c1", (first, *others))
+    await take(store, newer)
+    assert rows(path, ORIGINAL)[:2] == [(0, newer.raw), (1, first.raw)]
+
+
+async def test_tag_of_the_caller_comes_to_what_is_there_already(store: Store) -> None:
+    """Once, and beside those that it has; a conversation that has too many is refused."""
+    await take(store, foreign("c1", tags=("theirs",)), tags=["first"])
+    for updated in (1, 0):
+        _, report = await take(store, foreign("c1"), tags=["first", "second"])
+        assert (report.updated, report.unchanged) == (updated, 1 - updated)
+    assert (await store.resume("@")).record.tags == ("first", "second", "theirs")
+    _, report = await take(store, foreign("c1"), tags=[f"tag {number}" for number in range(62)])
+    assert report.refused == 1
+    assert (await store.resume("@")).record.tags == ("first", "second", "theirs")
+
+
 async def test_forgotten_message_takes_no_place_of_what_it_was_changed_to(store: Store) -> None:
     """Of two of one id the one that says the same is known again, though the other was forgotten."""
     edited = [said("u0", None, "edited"), said("a1", "u0", "answer")]
