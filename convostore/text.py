@@ -15,6 +15,7 @@ MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them i
 MOST_TAGS = 64  # of one conversation: each list reads them all
 LONGEST_TITLE = 80  # characters of a first line that becomes the title
 MOST_KEY = 1_000  # characters of a key, which stands in an index; 2,700 bytes fit into PostgreSQL's
+MOST_MARK = 1_000  # characters of an id or a key of one message: they stand in indexes
 MOST_OWNER = 255  # characters of an owner's name
 MOST_FILE_NAME = 255  # characters of an attachment's name, as of a file's
 MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
@@ -89,6 +90,20 @@ def gate_key(key: str) -> str:
             hint="shorten it",
         )
     return key
+
+
+def gate_mark(text: str, what: str) -> str:
+    """Return *text* if it can be the name by which programs know something, and is found.
+
+    Raises:
+        InvalidTextError: it is longer than 1,000 characters, or cannot be stored.
+    """
+    if len(gate(text, what)) > MOST_MARK:
+        raise InvalidTextError(
+            f"{what} has {len(text):,} characters, more than the {MOST_MARK:,} that it may have",
+            hint="shorten it",
+        )
+    return text
 
 
 def gate_tag(text: str) -> str:

@@ -22,10 +22,18 @@ from convostore.storage.packing import packed
 from convostore.storage.rejoining import OwnRows
 from convostore.storage.restoring import restore_conversations
 from convostore.storage.rows import NANO
-from convostore.text import MOST_TAGS, gate, gate_key, gate_name, gate_object, gate_tag
+from convostore.text import (
+    MOST_TAGS,
+    gate,
+    gate_key,
+    gate_mark,
+    gate_name,
+    gate_object,
+    gate_tag,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
     from typing import BinaryIO
 
     from convostore.exchange.fitting import Wish
@@ -34,7 +42,10 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord, Message, UsageRecord
 
 _PIECE_BYTES: Final = 256 * 1024
-_MOST_MARK: Final = 1_000  # characters of a model, an author, an id there, and the like
+_NAMES: Final = (
+    *("id", "author", "author_id", "provider", "model"),
+    *("finish_reason", "idempotency_key", "source_id"),
+)
 _COUNTS: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
@@ -142,13 +153,11 @@ def _tags(one: OwnConversation, wish: Wish) -> tuple[str, ...]:
     return tuple(sorted(tags))
 
 
-def _gate_mark(text: str | None, what: str) -> None:
-    """See that a name by which programs know something can be stored, and is no text for itself."""
-    if text and len(gate(text, what)) > _MOST_MARK:
-        raise InvalidTextError(
-            f"{what} has {len(text):,} characters, more than the {_MOST_MARK:,} that it may have",
-            hint="shorten it",
-        )
+def _gate(texts: Mapping[str, str | None], whose: str, *, found_by: Collection[str]) -> None:
+    """See that texts beside the words can be stored; those in *found_by* stand in an index."""
+    for name, text in texts.items():
+        if text:
+            (gate_mark if name in found_by else gate)(text, f"the {name} of {whose}")
 
 
 def _conversation(record: ConversationRecord, messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,8 +165,9 @@ def _conversation(record: ConversationRecord, messages: list[dict[str, Any]]) ->
     del fields["tags"]
     if record.key is not None:
         gate_key(record.key)
-    for name in ("provider", "model", "source", "source_id", "title_source", "scope"):
-        _gate_mark(fields[name], f"the {name} of a conversation")
+    names = ("provider", "model", "source", "source_id", "title_source", "scope")
+    texts = {name: fields[name] for name in names}
+    _gate(texts, "a conversation", found_by={"source", "source_id", "scope"})
     for name in ("settings", "metadata"):
         said = gate_object(fields[name], f"the {name} of a conversation")
         fields[name] = to_json(said) if said else None
@@ -190,15 +200,8 @@ def _message(
     if status != "erased" or hash_ is None:
         hash_ = content_hash(hashes[message.parent_seq], message.role, text, shape)
     hashes[message.seq] = hash_
-    said = (
-        message.author,
-        message.author_id,
-        message.provider,
-        message.model,
-        message.finish_reason,
-    )
-    for name in (*said, message.idempotency_key, message.source_id):
-        _gate_mark(name, "a name in a message")
+    texts = {name: getattr(message, name) for name in _NAMES}
+    _gate(texts, "a message", found_by={"id", "source_id"})
     row = {
         "seq": message.seq,
         "id": message.id,
@@ -231,8 +234,8 @@ def _kept(part: Part, nowhere: Collection[str]) -> Part:
 
 def _call(call: UsageRecord) -> dict[str, Any]:
     spent = call.usage
-    for name in (call.id, call.provider, call.model):
-        _gate_mark(name, "a name in what was paid")
+    texts = {"id": call.id, "provider": call.provider, "model": call.model}
+    _gate(texts, "what was paid", found_by={"id"})
     return {
         "id": call.id,
         "message_seq": call.message_seq or 0,

@@ -83,7 +83,7 @@ def _flaw_of_tree(messages: Iterable[Message]) -> str | None:
     last = 0
     for message in messages:
         seq = message.seq
-        if not last < seq <= _MOST_SEQ or not _ID.fullmatch(message.id) or message.id in ids:
+        if not last < seq <= _MOST_SEQ or not message.id or message.id in ids:
             return f"message {seq} has no number or id of its own"
         if message.parent_seq is not None and message.parent_seq not in seqs:
             return f"message {seq} stands below one that is not there before it"

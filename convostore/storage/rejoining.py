@@ -61,9 +61,13 @@ class OwnRows(msgspec.Struct, frozen=True, kw_only=True):
 
     def back(self, row: Named) -> Named:
         """Return the times of a conversation's *row* that would hide it, as they are once it is back."""
-        expires_at_ms = row["expires_at_ms"]
-        past = expires_at_ms is not None and expires_at_ms <= self.now_ms
-        return {"deleted_at_ms": None, "expires_at_ms": None if past else expires_at_ms}
+        expires_at_ms = None if self.is_over(row) else row["expires_at_ms"]
+        return {"deleted_at_ms": None, "expires_at_ms": expires_at_ms}
+
+    def is_over(self, row: Named | None = None) -> bool:
+        """Tell whether the time has passed at which *row*, or what the file tells, goes by itself."""
+        expires_at_ms = (row or self.conversation)["expires_at_ms"]
+        return expires_at_ms is not None and expires_at_ms <= self.now_ms
 
     def contents(self) -> set[str]:
         """Return what its messages refer to."""

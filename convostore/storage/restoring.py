@@ -66,7 +66,7 @@ def _restore(tx: Tx, owner_id: str, job: OwnRows) -> Outcome:
     row = job.conversation
     stored = tx.rows(_STORED, owner_id=owner_id, id=row["id"])
     purged = () if stored else purged_before(tx, owner_id, _tombstones(owner_id, row))
-    if purged and not job.restore:
+    if (purged or (not stored and job.is_over())) and not job.restore:
         return Imported(kept="deleted", title=row["title"])
     if (refused := _refuse(tx, owner_id, job, new=not stored)) is not None:
         return refused

@@ -21,7 +21,7 @@ from convostore.records import ROLES, ErrorRecord, Message, Status
 from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.rows import decode_parts
-from convostore.text import gate, gate_json
+from convostore.text import gate, gate_json, gate_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _OPTIONAL: Final = (
     *("author", "author_id", "provider", "model", "finish_reason", "idempotency_key", "source_id"),
 )
+_FOUND_BY: Final = frozenset({"id", "idempotency_key", "source_id"})
 _FINAL: Final = tuple(one for one in get_args(Status) if one != "streaming")
 _TEXTS: Final[dict[type, tuple[str, ...]]] = {
     TextPart: ("text",),
@@ -97,11 +98,9 @@ def _new(place: Place, message: Message, what: str) -> NewMessage:
             f"{what} is no Message but {type(message).__name__}",
             hint="make it with Message.user(...) or Message.assistant(...)",
         )
-    for name in ("id", "text"):
-        gate(getattr(message, name), f"the {name} of {what}")
-    for name in _OPTIONAL:
-        if getattr(message, name) is not None:
-            gate(getattr(message, name), f"the {name} of {what}")
+    for name in ("id", "text", *_OPTIONAL):
+        if (said := getattr(message, name)) is not None or name in {"id", "text"}:
+            (gate_mark if name in _FOUND_BY else gate)(said, f"the {name} of {what}")
     _one_of(message.role, ROLES, f"the role of {what}")
     if message.status == "streaming":
         raise InvalidTextError(

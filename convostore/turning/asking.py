@@ -12,7 +12,7 @@ from convostore.parts import AttachmentPart
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
-from convostore.text import gate, gate_object
+from convostore.text import gate, gate_mark, gate_object
 from convostore.turning.handing import readable, takes_none
 from convostore.views.asked import who_is_asked
 from convostore.views.tokens import Counter
@@ -75,10 +75,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             (self.author, "the author"),
             (self.author_id, "the author's id"),
             (self.model, "the model"),
-            (self.idempotency_key, "the idempotency key"),
         ):
             if value is not None:
                 gate(value, what)
+        if self.idempotency_key is not None:
+            gate_mark(self.idempotency_key, "the idempotency key")
         if self.settings is not None:
             gate_object(self.settings, "the settings")
 

@@ -54,7 +54,7 @@ def storable(struct: StructT) -> StructT:
 
 def _fits(number: float) -> bool:
     if isinstance(number, int):
-        return -(2**63) <= number < 2**63
+        return 0 <= number < 2**63  # counts and times; a count below 0 is none
     return math.isfinite(number) and abs(number) < _MOST_COST
 
 

@@ -82,9 +82,9 @@ async def test_purged_stays_away_and_comes_back_with_restore() -> None:
 
         past = await file_from(alice, telling("conversation", expires_at_ms=5))
         for restore, outcome, shown in (
-            (False, "added", 0),
             (False, "deleted", 0),
-            (True, "updated", 1),
+            (False, "deleted", 0),
+            (True, "added", 1),
         ):
             past.seek(0)
             (result,) = await imported(bob, past, restore=restore)

@@ -7,12 +7,15 @@ from contextlib import nullcontext
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from convostore.errors import InvalidTextError
+from convostore.events import Finished
 from convostore.formats import jsonl
 from convostore.ids import new_id
 from convostore.records import Message, Usage, UsageRecord
-from convostore.testing import temporary, temporary_store
+from convostore.testing import ScriptedProvider, temporary, temporary_store
 from tests.formats.test_own_round_trip import file_from, imported
 
 if TYPE_CHECKING:
@@ -61,8 +64,9 @@ async def test_what_no_store_would_hold_is_refused_in_our_words() -> None:
             ("conversation", {"tags": many}, "it would have 65 tags, more than the 64"),
             ("conversation", {"key": "k" * 100_000}, "the key has 100,000 characters"),
             ("conversation", {"source": "s" * 100_000}, "the source of a conversation has 100,000"),
-            ("conversation", {"model": "m" * 100_000}, "the model of a conversation has 100,000"),
-            ("message", {"author": "a" * 100_000}, "a name in a message has 100,000"),
+            ("message", {"id": ""}, "has no number or id of its own"),
+            ("message", {"source_id": "s" * 100_000}, "the source_id of a message has 100,000"),
+            ("usage", {"id": "u" * 100_000}, "the id of what was paid has 100,000"),
             ("conversation", {"metadata": {"n": 10**100}}, "the metadata of a conversation"),
             ("conversation", {"metadata": {"n": "x" * 70_000}}, "the metadata has 70,"),
         ]
@@ -74,3 +78,61 @@ async def test_what_no_store_would_hold_is_refused_in_our_words() -> None:
             (refused,) = [one for one in await imported(bob, file) if one.outcome != "opaque"]
             assert (refused.outcome, reason in refused.reason) == ("refused", True), refused.reason
         assert [one.title for one in (await bob.list()).items] == ["Mine"]
+
+
+@pytest.mark.asyncio
+async def test_whatever_a_store_takes_in_comes_back() -> None:
+    """Ids of a caller's own, names of any length, the longest keys, and what a far side reports."""
+    async with temporary_store() as store:
+        long = "ж" * 5_000
+        chat = await store.create(key="k" * 1_000, title="One", provider=long, model=long)
+        said = Message(
+            role="user", text="q", id="m1", author=long, source_id="s" * 1_000, provider=long
+        )
+        answer = Message(role="assistant", text="a", id="é" * 1_000, model=long, finish_reason=long)
+        await chat.append(said, answer)
+        far = ScriptedProvider()
+        far.script("Hi", Finished(model=long, finish_reason=long, usage=Usage(input_tokens=-4)))
+        reply = await chat.send("more", provider=far, idempotency_key="o" * 1_000)
+        assert (reply.model, reply.finish_reason) == (long, long)
+        bob = store.for_owner("bob")
+        (one,) = [one for one in await imported(bob, await file_from(store)) if one.id]
+        assert (one.outcome, one.messages, one.reason) == ("added", 4, "")
+        here, there = await chat.history(), await (await bob.resume(chat.id)).history()
+        assert [(m.id, m.author, m.model, m.finish_reason) for m in there] == [
+            (m.id, m.author, m.model, m.finish_reason) for m in here
+        ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", ["id", "source_id", "idempotency_key"])
+async def test_what_stands_in_an_index_is_refused_where_it_is_too_long(name: str) -> None:
+    """On either engine, before anything is stored."""
+    async with temporary_store() as store:
+        chat = await store.create(title="One")
+        with pytest.raises(InvalidTextError, match="1,001 characters, more than the 1,000"):
+            await chat.append(msgspec.structs.replace(Message.user("q"), **{name: "x" * 1_001}))
+        assert await chat.history() == ()
+
+
+@pytest.mark.asyncio
+async def test_what_had_its_time_stays_gone_unless_it_is_wanted_back() -> None:
+    """An export may be older than the end of a conversation; nobody is told that it was added."""
+    async with temporary_store() as store:
+        chat = await store.create(title="One")
+        await chat.append(Message.user("q"))
+        lines = [json.loads(line) for line in (await file_from(store)).getvalue().splitlines()]
+        over = [
+            one | ({"expires_at_ms": 5_000} if one["type"] == "conversation" else {})
+            for one in lines
+        ]
+        file = "".join(json.dumps(one) + "\n" for one in over).encode()
+        bob = store.for_owner("bob")
+        await bob.create(title="Mine")
+        for _ in range(2):
+            (one,) = [one for one in await imported(bob, BytesIO(file)) if one.outcome != "opaque"]
+            assert (one.outcome, one.messages, one.title) == ("deleted", 0, "One")
+        results = [one async for one in bob.import_(BytesIO(file), restore=True)]
+        assert [one.outcome for one in results if one.outcome != "opaque"] == ["added"]
+        assert [one.title for one in (await bob.list()).items] == ["Mine", "One"]
+        assert (await bob.resume(chat.id)).record.expires_at_ms is None

@@ -257,6 +257,7 @@ async def test_files_that_come_later_are_attached_to_what_is_there(store: Store)
     await take(store, with_files())
     chat = await store.resume("@")
     await chat.append(Message.user("mine"))
+    assert [count async for count in store.index()]
     for one, messages in (
         *((with_files("cat"), 0), (with_files("dog", "cat"), 0)),
         (with_files("cat", "dog", more=[said("a3", "u2")]), 1),
@@ -267,6 +268,7 @@ async def test_files_that_come_later_are_attached_to_what_is_there(store: Store)
         assert (report.updated, report.messages) == (1, messages)
     for one in (with_files(), with_files("dog"), with_files("cat", "dog")):
         assert (await take(store, one))[1].messages == 0
+    assert await store.remove_forsaken_attachments(older_than_s=0) == 0
     (first, *_), (last, *_) = (await chat.history())[:1], (await chat.messages())[-1:]
     parts = [one for one in first.parts if isinstance(one, AttachmentPart)]
     assert [(one.name, one.media_type) for one in parts] == [
