@@ -343,7 +343,7 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: UUIDv7.
-        message_seq: the reply it paid for; None once that is unknown.
+        message_seq: the reply it paid for; None for a title, and once it is unknown.
         provider: who was paid.
         model: as answered.
         created_at_ms: when it was stored.

@@ -1,7 +1,8 @@
 """A title made by the conversation's own provider, apart from the conversation itself.
 
 The exchange is no turn: nothing of it is stored as a message, it takes no lease and moves no head,
-and the far side is asked in a remote thread of its own. A turn may begin or run meanwhile.
+and the far side is asked in a remote thread of its own. A turn may begin or run meanwhile. It is
+counted as a model call of the conversation, however it ends.
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ import msgspec
 from convostore import clock
 from convostore.errors import IncompleteReplyError, ProviderError, ProviderTimeoutError
 from convostore.events import Finished, TextDelta
+from convostore.ids import new_id
 from convostore.providers.provider import ChatMessage, ChatRequest
 from convostore.storage import lookup, reads
+from convostore.storage.calls import CountCall, count_calls
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations, is_own
 from convostore.text import LONGEST_TITLE, fallback_title
 from convostore.turning.afterwards import close
 from convostore.turning.listening import Listener, start
 from convostore.turning.place import Limits
+from convostore.turning.reply import storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +91,7 @@ async def generate_title(
     try:
         request = _request(place, provider.name, path, model)
         provider.check(request)
-        words = title_in(await _said(provider, request, timeout_s))
+        words = title_in(await _said(place, provider, request, timeout_s))
     except ProviderError as raised:
         error = raised
         if isinstance(raised, ProviderTimeoutError | IncompleteReplyError):
@@ -129,29 +133,54 @@ def _request(
     )
 
 
-async def _said(provider: Provider, request: ChatRequest, timeout_s: float) -> str:
-    """Listen until there is a whole line that is a title, or the answer ends.
+async def _said(place: Place, provider: Provider, request: ChatRequest, timeout_s: float) -> str:
+    """Listen until there is a whole line that is a title, or the answer ends; count the call.
 
     Raises:
         ProviderError: any kind, also after *timeout_s*.
+        StoreError: the call could not be counted.
     """
     limits = Limits(idle_timeout_s=timeout_s, total_timeout_s=timeout_s)
     listener = Listener(provider.name, limits)
     events = start(provider, request)
-    said = ""
+    said, end = "", None
     try:
-        while len(said) < _MOST_SAID:
+        while len(said) < _MOST_SAID and end is None:
             event = await listener.next(events, asyncio.current_task())
             if isinstance(event, Finished):
-                return said if event.text is None else event.text
-            if isinstance(event, TextDelta):
+                end = event
+                said = said if end.text is None else end.text
+            elif isinstance(event, TextDelta):
                 said += event.text
                 if "\n" in event.text and title_in(said.rpartition("\n")[0]) is not None:
                     break
     finally:
         listener.close()
         await close(events)
+        await _count(place, provider.name, request.model, end)
     return said
+
+
+async def _count(place: Place, provider: str, model: str | None, end: Finished | None) -> None:
+    """Keep what the call cost, as far as it was told; who is cancelled does not wait for it.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    told = storable(end or Finished())
+    call = CountCall(
+        id=new_id(),
+        conversation_id=place.record.id,
+        provider=provider,
+        model=told.model or model,
+        used=told.usage,
+        now_ms=clock.now_ms(),
+    )
+    write = asyncio.ensure_future(place.database.write(count_calls, place.owner_id, call))
+    place.pulse.see_through(write)
+    task = asyncio.current_task()
+    if task is None or not task.cancelling():
+        await asyncio.shield(write)
 
 
 def title_in(said: str) -> str | None:

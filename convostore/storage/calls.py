@@ -11,14 +11,19 @@ from sqlalchemy import Double, bindparam, cast, func, literal_column, select
 from convostore.records import Usage
 from convostore.storage.canonical import to_json
 from convostore.storage.kept import KEPT
+from convostore.storage.owner_rows import OWNER_IS_THERE
 from convostore.storage.rows import NANO
+from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.statements import Hot, one_of, upsert
 from convostore.storage.tables import conversation, usage
 from convostore.tally import SPAN_MS, Sums, UsageReport, day_of, in_order
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convostore.storage.database import Database
     from convostore.storage.exchanges import Ended, FinishTurn
+    from convostore.storage.statements import Tx
     from convostore.tally import By, Tally
 
 _NUMBERS: Final = (
@@ -64,6 +69,22 @@ _TITLES: Final = Hot(
 )
 
 
+class CountCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A model call that is no reply's: it was asked for a title.
+
+    Attributes:
+        id: of the call, new.
+        used: None is not reported.
+    """
+
+    id: str
+    conversation_id: str
+    provider: str
+    model: str | None
+    used: Usage | None
+    now_ms: int
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which calls are meant: those of which all holds that is named here."""
 
@@ -76,7 +97,6 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 def call_row(owner_id: str, job: FinishTurn, end: Ended) -> dict[str, Any]:
     """Return the row of a call that has ended; what was not reported is NULL."""
-    used = job.usage or Usage()
     return {
         "owner_id": owner_id,
         "id": job.call_id,
@@ -85,6 +105,32 @@ def call_row(owner_id: str, job: FinishTurn, end: Ended) -> dict[str, Any]:
         "provider": job.provider,
         "model": job.model,
         "created_at_ms": job.now_ms,
+        **_numbers(job.usage or Usage()),
+    }
+
+
+def count_calls(tx: Tx, owner_id: str, jobs: Sequence[CountCall]) -> list[None]:
+    """Count calls that belong to no message; none of an owner who was erased meanwhile."""
+    if tx.rows(OWNER_IS_THERE, owner_id=owner_id):
+        tx.many(KEEP_CALL, [_title_row(owner_id, job) for job in jobs])
+    return [None] * len(jobs)
+
+
+def _title_row(owner_id: str, job: CountCall) -> dict[str, Any]:
+    return {
+        "owner_id": owner_id,
+        "id": job.id,
+        "conversation_id": job.conversation_id,
+        "message_seq": TITLE_SEQ,
+        "provider": job.provider,
+        "model": job.model,
+        "created_at_ms": job.now_ms,
+        **_numbers(job.used or Usage()),
+    }
+
+
+def _numbers(used: Usage) -> dict[str, Any]:
+    return {
         "input_tokens": used.input_tokens,
         "output_tokens": used.output_tokens,
         "cached_tokens": used.cached_tokens,

@@ -115,7 +115,7 @@ def _rows(text: str | None) -> list[Row]:
 def _usage_record(row: Row) -> UsageRecord:
     return UsageRecord(
         id=row[9],
-        message_seq=row[0],
+        message_seq=row[0] or None,
         provider=row[1],
         model=row[2],
         created_at_ms=row[3],

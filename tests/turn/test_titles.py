@@ -15,7 +15,7 @@ from convostore.errors import (
     TurnStateError,
 )
 from convostore.events import Finished, ReasoningDelta, RemoteUpdate
-from convostore.records import RemoteThread
+from convostore.records import RemoteThread, Usage
 from convostore.testing import Endless, Fail, ScriptedProvider, Silence
 from convostore.titling import title_in
 from tests.engines import change, rows
@@ -31,7 +31,7 @@ QUESTION = "Plan three days in Kyoto,\nwith children"
 async def test_generated_title_is_kept_and_leaves_no_trace_in_the_conversation(
     path: Where, chat: Conversation, provider: ScriptedProvider
 ) -> None:
-    """The title alone changes: no message, no head, no remote thread, no usage, no activity."""
+    """The title alone changes: no message, no head, no remote thread, no activity."""
     provider.answer("Of course")
     await chat.send(QUESTION)
     assert chat.record.title_source == "fallback"
@@ -57,6 +57,36 @@ async def test_generated_title_is_kept_and_leaves_no_trace_in_the_conversation(
     provider.answer("Better")
     assert (await chat.generate_title(model="other")).title == "Better"
     assert provider.requests[-1].model == "other"
+
+
+@pytest.mark.asyncio
+async def test_what_a_title_cost_is_counted_however_it_ends(
+    store: Store, chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """Told by the far side, or unknown: left early, failed, cancelled; a refused request is none."""
+    await chat.append(Message.user(QUESTION))
+    used = Usage(input_tokens=30, output_tokens=2**70, cost=0.25)  # what no column holds is unknown
+    provider.script("Kyoto", Finished(model="small", usage=used))
+    provider.script("Kyoto\n", Endless("and on\n"))
+    provider.script(Fail(ProviderConnectError("no way there", provider="scripted")))
+    for _ in range(3):
+        await chat.generate_title()
+    gate = provider.gate("thinking")
+    provider.script(gate, "Made", Finished())
+    making = asyncio.create_task(chat.generate_title())
+    await gate.reached.wait()
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    await asyncio.gather(*chat._place.pulse._writes)
+    provider.refusal = ProviderConnectError("too long", provider="scripted")
+    await chat.generate_title()
+    report = await store.stats(by="model", conversation=chat.handle)
+    assert [(row.name, row.calls) for row in report.rows] == [("small", 1), ("scripted-1", 3)]
+    assert report.total.usage == Usage(input_tokens=30, cost=0.25)
+    assert report.total.unknown.input_tokens == 3
+    text = "".join([piece async for piece in await store.export(chat.id)])  # type: ignore[union-attr] # without `to` it yields text
+    assert text.count('"type":"usage"') == text.count('"message_seq":null') == 4
 
 
 @pytest.mark.asyncio
