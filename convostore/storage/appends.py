@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import bindparam, select
 
-from convostore.errors import ConvostoreError, DuplicateKeyError
+from convostore.errors import ConvostoreError, DuplicateKeyError, MessageNotFoundError
 from convostore.storage.attachments import refer, refuse_missing
 from convostore.storage.canonical import to_json
 from convostore.storage.exchanges import Change, NewMessage
@@ -77,7 +77,7 @@ _BY_KEY = Hot(
     )
 )
 _ROWS = Hot(
-    select(message.c.seq, message.c.role, message.c.text)
+    select(message.c.seq, message.c.role, message.c.text, message.c.status)
     .where(
         message.c.owner_id == bindparam("owner_id"),
         message.c.conversation_id == bindparam("conversation_id"),
@@ -184,7 +184,12 @@ def _repeated(
         _ROWS, owner_id=owner_id, conversation_id=conversation_id, first=first, last=last
     )
     wanted = [(first + at, new.role, new.text) for at, new in enumerate(job.messages)]
-    if list(map(tuple, found)) == wanted:
+    if forgotten := [row[0] for row in found if row[3] == "erased"]:
+        return MessageNotFoundError(
+            f"message {forgotten[0]}, stored with this key, was erased on request",
+            hint="to store it again, make a new key",
+        )
+    if [tuple(row[:3]) for row in found] == wanted:
         return Appended(seqs=tuple(range(first, last + 1)), conversation_id=conversation_id)
     return _other_text()
 

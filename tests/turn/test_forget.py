@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from convostore import Message, revising
@@ -223,6 +224,19 @@ async def test_forgotten_question_is_not_asked_again(
     async with chat.edit(1, "pear?") as turn:
         await turn.drain()
     assert told(provider) == [("user", "pear?")]
+
+
+@pytest.mark.asyncio
+async def test_append_with_the_key_of_what_was_forgotten_says_so(chat: Conversation) -> None:
+    """Whatever the repeat says: nothing is stored."""
+    noted = msgspec.structs.replace(Message.user("pear"), idempotency_key="2")
+    await chat.append(noted, Message.assistant("noted"))
+    await chat.forget(1)
+    for text in ("pear", "another"):
+        again = msgspec.structs.replace(Message.user(text), idempotency_key="2")
+        with pytest.raises(MessageNotFoundError, match="message 1, stored with this key, was"):
+            await chat.append(again, Message.assistant("noted"))
+    assert len(await chat.messages()) == 2
 
 
 @pytest.mark.asyncio
