@@ -171,14 +171,15 @@ class Upkeep(Lists):
         return not isinstance(self._opener.where, Path)
 
     async def remove_copies(self, copies: Iterable[Path]) -> None:
-        """Remove copies that `copies` has named.
+        """Remove copies that `copies` has named; one that is gone already is no error.
 
         Raises:
-            ValueError: it has not named one of them.
+            ValueError: it does not name one of them.
+            StoreBusyError: others held the store all the time; nothing was removed.
             StoreError: one cannot be removed; those before it are.
         """
         chosen, where = tuple(copies), self._opener.where
-        if not set(chosen) <= set(self.copies()):
+        if not {one for one in chosen if one.exists()} <= set(self.copies()):
             raise ValueError("only what copies() names can be removed")
         if chosen and isinstance(where, Path):
             await asyncio.to_thread(remove_copies, where.resolve(), chosen)

@@ -23,6 +23,7 @@ LOCKED_ROLE, LOCKED_PASSWORD = "locked", "s3cret-p@ss"
 _SETTINGS = (  # no promise against power cuts, which no test here makes; a kill loses nothing
     *("fsync=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0"),
     *("max_connections=200", "shared_buffers=64MB", "autovacuum=off", "io_method=sync"),
+    "max_prepared_transactions=2",
 )
 _LIMIT_S = 40  # for what makes and removes databases: below the limit of a test
 _HBA = f"local all {LOCKED_ROLE} scram-sha-256\nlocal all all trust\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 import sqlite3
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 # disk too full for the shared memory that a store in WAL mode needs even to be read.
 _NO_ROOM = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 BESIDE = ("-wal", "-shm", "-journal")  # what SQLite puts beside a database
+_IN_USE = "-lock"  # what we put beside a file that is being filled
 
 
 @contextlib.contextmanager
 def unfinished(target: Path) -> Iterator[Path]:
     """Make an empty file of mode 0600 beside *target*, to be filled and then named.
 
-    SQLite would make it readable for all. Whatever is left of it at the end is removed.
+    SQLite would make it readable for all. Whatever is left of it at the end is removed. Until then
+    `is_in_use` says so, of nothing that a killed program has left.
 
     Raises:
         FileExistsError: as it came from inside.
@@ -37,8 +40,9 @@ def unfinished(target: Path) -> Iterator[Path]:
     """
     part = target.with_name(f".{target.name}.{ids.new_token()}.part")
     try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        yield part
+        with _in_use(part):
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            yield part
     except FileExistsError:
         raise  # the final name is taken: whose fault that is, the caller knows
     except (sqlite3.Error, OSError) as error:
@@ -54,6 +58,37 @@ def unfinished(target: Path) -> Iterator[Path]:
     finally:
         for name in (part, *(beside(part, ending) for ending in BESIDE)):
             name.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _in_use(part: Path) -> Iterator[None]:
+    """Hold a lock beside a file that is being filled; the system lets go of it with the process.
+
+    Not on the file itself: to close that by hand drops SQLite's own locks on it.
+    """
+    name = beside(part, _IN_USE)
+    lock = os.open(name, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        name.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def is_in_use(part: Path) -> bool:
+    """Tell whether anybody is filling a file that `unfinished` has made."""
+    try:
+        lock = os.open(beside(part, _IN_USE), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def beside(path: Path, ending: str) -> Path:

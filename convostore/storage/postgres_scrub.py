@@ -2,9 +2,11 @@
 
 Each table is written anew with its indexes, and so is the planner's own table of samples, which
 holds titles and short texts. What an older transaction may still see would be written along, so
-those have to end first. The old files go with the next checkpoint. What the server keeps
-elsewhere, its write-ahead log, archives and replicas, is its operator's.
-Source: PostgreSQL, "VACUUM", FULL; "pg_locks", virtualxid; "pg_statistic"; "CHECKPOINT".
+those have to end first, the prepared ones too. The old files go with the next checkpoint. What the
+server keeps elsewhere, its write-ahead log, archives and replicas, is its operator's, and so is
+what a replication slot keeps for its reader; those are named.
+Source: PostgreSQL, "VACUUM", FULL; "pg_locks", virtualxid; "PREPARE TRANSACTION";
+"pg_replication_slots", xmin; "pg_statistic"; "CHECKPOINT".
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from convostore.storage.search_tables import on_postgresql
 from convostore.storage.tables import metadata
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import Select, Table
 
     from convostore.storage.address import Server
     from convostore.storage.drivers import Driver
@@ -38,6 +40,12 @@ _role = table("pg_roles", column("rolname"), column("rolsuper"), schema="pg_cata
 _locks = table(
     "pg_locks",
     *map(column, ("pid", "locktype", "virtualtransaction", "granted")),
+    schema="pg_catalog",
+)
+_prepared = table("pg_prepared_xacts", column("gid"), column("database"), schema="pg_catalog")
+_slots = table(
+    "pg_replication_slots",
+    *map(column, ("slot_name", "database", "xmin", "catalog_xmin")),
     schema="pg_catalog",
 )
 _sessions = table(
@@ -55,6 +63,15 @@ _RUNNING: Final = (
         _sessions.c.datname == func.current_database(),
         _sessions.c.usesysid.is_not(None),
     )
+)
+_PREPARED: Final = select(_prepared.c.gid).where(_prepared.c.database == func.current_database())
+_HELD_BACK: Final = (
+    select(_slots.c.slot_name)
+    .where(
+        or_(_slots.c.xmin.is_not(None), _slots.c.catalog_xmin.is_not(None)),
+        func.coalesce(_slots.c.database, func.current_database()) == func.current_database(),
+    )
+    .order_by(_slots.c.slot_name)
 )
 _MAY_REWRITE_SAMPLES: Final = select(
     or_(
@@ -94,10 +111,12 @@ async def rewrite(server: Server, *, busy_timeout_s: float) -> tuple[str, ...]:
         await _run(server, partial(_outlast, patience_s=busy_timeout_s), busy_timeout_s)
         remarks: tuple[str, ...] = await _run(server, _rewrite, busy_timeout_s)
     except StoreBusyError as error:
+        named = isinstance(error, _PreparedError)
+        why = error.message if named else "others held a table, or a transaction, all the time"
         raise StoreBusyError(
             f"what was removed is out of reach, but traces of it may still be in the files of {server}:"
-            " others held a table, or a transaction, all the time",
-            hint="try again when fewer use it: convostore db scrub",
+            f" {why}",
+            hint=error.hint if named else "try again when fewer use it: convostore db scrub",
         ) from error
     return remarks
 
@@ -122,22 +141,38 @@ async def _owed(driver: Driver, connection: Any) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
+class _PreparedError(StoreBusyError):
+    """A prepared transaction stands in the way; nobody but its operator can end it."""
+
+
 async def _outlast(driver: Driver, connection: Any, *, patience_s: float) -> None:
-    """Wait until every transaction that runs now has ended.
+    """Wait until every transaction that runs now has ended, or is prepared and waits for its word.
 
     Raises:
         StoreBusyError: one has not within *patience_s* seconds.
     """
-    older, deadline_s = await _running(driver, connection), clock.monotonic_s() + patience_s
-    while older:
+    deadline_s = clock.monotonic_s() + patience_s
+    running = await _names(driver, connection, _RUNNING)
+    prepared = await _names(driver, connection, _PREPARED)
+    while running or prepared:
         if clock.monotonic_s() > deadline_s:
-            raise StoreBusyError("a transaction that began before is still running")
+            raise _still_there(prepared)
         await clock.sleep(_LOOK_S)
-        older &= await _running(driver, connection)
+        running &= await _names(driver, connection, _RUNNING)
+        prepared &= await _names(driver, connection, _PREPARED)
 
 
-async def _running(driver: Driver, connection: Any) -> set[str]:
-    compiled = _RUNNING.compile(dialect=driver.dialect, compile_kwargs={"literal_binds": True})
+def _still_there(prepared: set[str]) -> StoreBusyError:
+    if not prepared:
+        return StoreBusyError("a transaction that began before is still running")
+    return _PreparedError(
+        f"the prepared transaction {min(prepared)!r} has not ended",
+        hint="end it with COMMIT PREPARED or ROLLBACK PREPARED, then: convostore db scrub",
+    )
+
+
+async def _names(driver: Driver, connection: Any, wanted: Select[Any]) -> set[str]:
+    compiled = wanted.compile(dialect=driver.dialect, compile_kwargs={"literal_binds": True})
     return {str(name) for (name,) in await driver.fetch(connection, str(compiled), ())}
 
 
@@ -166,6 +201,11 @@ async def _rewrite(driver: Driver, connection: Any) -> tuple[str, ...]:
         if state_of(error) != _NOT_ALLOWED:
             raise
         remarks.append("the old files go with the server's next checkpoint, within minutes")
+    if slots := sorted(await _names(driver, connection, _HELD_BACK)):
+        remarks.append(
+            "replication slots may keep old rows until their readers have caught up, and the tables"
+            f" are written anew once more: {', '.join(slots)}"
+        )
     return tuple(remarks)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+import asyncio
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,17 @@ def read_without_end(where: Where) -> Iterator[None]:
         connection.execute("SELECT count(*) FROM conversation").fetchall()
         yield
         connection.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def held_aside(where: Where) -> AsyncIterator[None]:
+    """Hold the store from a thread: what this loop is just indexing has to end first."""
+    holding = held(where)
+    await asyncio.to_thread(holding.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(holding.__exit__, None, None, None)
 
 
 def is_owed(where: Where) -> bool:
@@ -185,13 +197,34 @@ async def test_transaction_that_may_still_see_what_went_stands_in_the_way(where:
     assert canaries.found(where) == set()
 
 
+@pytest.mark.only("postgres", reason="a file has no transactions that outlive their program")
+@pytest.mark.asyncio
+async def test_prepared_transaction_in_the_way_is_named(where: Where) -> None:
+    """It has no session, holds no table, and still sees what went."""
+    async with convostore.open(where, busy_timeout_s=0.3) as store:
+        chat = await store.create(title=canaries.word("title"))
+        with connect(where) as connection:
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM pg_class").fetchall()
+            connection.execute("PREPARE TRANSACTION 'left over'")
+        await chat.purge()
+        with pytest.raises(StoreBusyError, match="prepared transaction 'left over' has") as caught:
+            await store.scrub()
+        assert "ROLLBACK PREPARED" in caught.value.hint
+        assert is_owed(where)
+        change(where, "ROLLBACK PREPARED 'left over'")
+        assert (await store.scrub()).was_owed
+    assert canaries.found(where) == set()
+
+
 @pytest.mark.asyncio
 async def test_writer_in_the_way_is_told_of_as_well(store: Store, where: Where) -> None:
     """A program that holds the store is named as the reason, and nothing is half done."""
     await (await store.create(title=canaries.word("title"))).purge(scrub=False)
     async with convostore.open(where, busy_timeout_s=0.3) as hasty:
-        with held(where), pytest.raises(StoreBusyError, match="out of reach, but traces") as caught:
-            await hasty.scrub()
+        async with held_aside(where):
+            with pytest.raises(StoreBusyError, match="out of reach, but traces") as caught:
+                await hasty.scrub()
         assert caught.value.hint.endswith("convostore db scrub")
         assert is_owed(where)
         assert (await hasty.scrub()).was_owed

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convostore import Message
-from convostore.errors import ConversationBusyError, ConversationNotFoundError, NotFoundError
+from convostore.errors import (
+    ConversationBusyError,
+    ConversationNotFoundError,
+    NotFoundError,
+    StoreBusyError,
+)
 from convostore.events import Finished
 from convostore.records import Filter, Usage
+from convostore.storage import own_copies
+from convostore.storage.copies import beside, unfinished
+from convostore.storage.files import FileLock
 from convostore.storage.purging import Purge, purge_conversations
 from convostore.storage.statements import Tx
 from tests.engines import change
@@ -157,6 +165,7 @@ async def test_copies_that_we_left_beside_the_store_are_named_and_removed(
         *("chats.db.before-upgrade-0001", "chats.db.before-upgrade-0003-2"),
         *("chats.db.before-restore", "chats.db.before-restore-2-wal", "chats.db.lost-wal"),
         *(".chats.db.tok123.part", ".chats.db.before-upgrade-0002.tok.part-journal"),
+        ".chats.db.tok123.part-lock",  # whose holder is dead
     }
     others = {"chats.db.bak", "my-chats.db.before-restore", "chats.db.txt", ".chats.dbx.part"}
     for name in ours | others:
@@ -168,6 +177,29 @@ async def test_copies_that_we_left_beside_the_store_are_named_and_removed(
     await store.remove_copies(found)
     left = {one.name for one in path.parent.iterdir()}
     assert left == others | {"chats.db", "chats.db-wal", "chats.db-shm", "chats.db-lock"}
+
+
+@pytest.mark.only("sqlite", reason="a server's copies are its operator's")
+@pytest.mark.asyncio
+async def test_copy_that_is_just_being_made_is_left_to_whoever_makes_it(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not named, and not removed; while a restore takes the place nothing is."""
+    await store.create(title="one")
+    with unfinished(path) as part:
+        beside(part, "-journal").write_bytes(b"x")
+        assert store.copies() == ()
+        with pytest.raises(ValueError, match="only what"):
+            await store.remove_copies([part])
+    kept = path.with_name("chats.db.before-restore")
+    kept.write_bytes(b"x")
+    monkeypatch.setattr(own_copies, "BUSY_TIMEOUT_S", 0.05)
+    lock = FileLock(path)
+    with lock, pytest.raises(StoreBusyError):
+        await store.remove_copies([kept])
+    lock.close()
+    await store.remove_copies([kept, part])  # somebody has removed one of them meanwhile
+    assert not kept.exists()
 
 
 @pytest.mark.asyncio
