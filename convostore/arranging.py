@@ -45,7 +45,7 @@ def meant(filter: Filter | None, words: FilterWords) -> Filter:
     """
     given: dict[str, Any] = dict(words)
     tags = given.pop("tag", ())
-    if tags:
+    if tags or isinstance(tags, str):  # a blank one is refused: it would mean the whole list
         given["tags"] = (tags,) if isinstance(tags, str) else tuple(tags)
     found = msgspec.structs.replace(filter or Filter(), **given)
     for name in ("title", "provider", "model", "key_prefix"):

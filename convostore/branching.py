@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from convostore import clock
+from convostore.errors import MessageNotFoundError
 from convostore.ids import new_id
 from convostore.pacing import turn_of
 from convostore.revising import Editing, Regenerating, path_to
@@ -13,7 +14,7 @@ from convostore.storage import lookup, reads
 from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
 from convostore.storage.forks import Fork, fork_conversations
 from convostore.storage.scrub_note import scrub_after
-from convostore.text import gate
+from convostore.text import gate_name
 from convostore.tree import Tree
 from convostore.turning.asking import Ask, who_answers
 from convostore.turning.naming import number_of
@@ -221,19 +222,23 @@ class Branching:
         Raises:
             MessageNotFoundError: the conversation has no such message, or is empty.
             ConversationBusyError: the message is a reply that is still running.
-            InvalidTextError: the title cannot be stored.
+            InvalidTextError: the title is blank, longer than 200 characters, or cannot be stored.
             StoreError: the store cannot be read or written.
             StoreClosedError: the store is closed.
         """
         place = self._place
         await place.settled()
         await close_dead_replies(place.database, place.owner_id)
-        at = place.head_seq or 0 if message is None else message
+        at = place.head_seq if message is None else message
+        if at is None:
+            raise MessageNotFoundError(
+                "there is no message to copy yet", hint="ask a question first"
+            )
         job = Fork(
             conversation_id=place.record.id,
             message_seq=await number_of(place, at),
             id=new_id(),
-            title=None if title is None else gate(title, "the title"),
+            title=None if title is None else gate_name(title, "the title"),
             anonymous_user_id=str(uuid4()),
             now_ms=clock.now_ms(),
         )

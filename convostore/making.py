@@ -11,9 +11,9 @@ from convostore.storage.canonical import to_json
 from convostore.storage.conversations import NewConversation
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.ordering import refused_metadata
-from convostore.text import gate, gate_expiry, gate_key, gate_object
+from convostore.text import gate, gate_expiry, gate_key, gate_name, gate_object
 
-_TEXTS = ("title", "system", "model", "provider", "anonymous_user_id")
+_TEXTS = ("system", "model", "provider", "anonymous_user_id")
 
 
 def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any]) -> NewConversation:
@@ -25,8 +25,8 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
         wish: the arguments of `Store.create`.
 
     Raises:
-        InvalidTextError: a text cannot be stored, the key is empty or too long, settings or metadata are no JSON
-            object, or the metadata has more than 64 KiB.
+        InvalidTextError: a text cannot be stored, the title or key is too long, the key is empty,
+            settings or metadata are no JSON object, or the metadata has more than 64 KiB.
         ValueError: it would have expired already.
     """
     for name in _TEXTS:
@@ -44,7 +44,7 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
         id=new_id(),
         key=wish["key"],
         reuse=reuse,
-        title=wish["title"],
+        title=_title(wish["title"]),
         provider=wish["provider"] or provider,
         model=wish["model"],
         anonymous_user_id=wish["anonymous_user_id"] or str(uuid4()),
@@ -54,3 +54,10 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
         now_ms=clock.now_ms(),
         expires_at_ms=gate_expiry(wish["expires_at_ms"]),
     )
+
+
+def _title(title: str | None) -> str | None:
+    """Return a title in one line; a blank one is none."""
+    if title is None or (isinstance(title, str) and not title.strip()):
+        return None
+    return gate_name(title, "the title")

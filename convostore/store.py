@@ -216,7 +216,8 @@ class Store(
         """Make a conversation.
 
         Args:
-            title: without one, the first question's first line becomes it.
+            title: in one line, up to 200 characters; without one, the first question's first
+                line becomes it.
             provider: who will answer, by name; by default the store's provider.
             model: by default the provider's first.
             key: a name of the caller's own, unique for this owner: `telegram:42`. One that

@@ -225,9 +225,11 @@ def gate_expiry(at_ms: int | None) -> int | None:
     Raises:
         ValueError: it is no time to come: it would be gone at once.
     """
-    if at_ms is not None and not clock.now_ms() < at_ms <= FAR_MS:
+    if at_ms is None:
+        return None
+    if not clock.now_ms() < at_ms <= FAR_MS:
         raise ValueError("expires_at_ms is no time to come")
-    return at_ms
+    return int(at_ms)  # time.time() * 1000 is a float
 
 
 def fallback_title(text: str) -> str | None:

@@ -210,7 +210,7 @@ def _path(
     owner_id = owner_of(store, owner)
     if owner_id is None:
         raise DoubtError
-    found = find(store, owner_id, ref.strip())
+    found = find(store, owner_id, ref)
     if found.head_seq is None:
         return found, [], None
     at = {"owner_id": owner_id, "conversation_id": found.id}
@@ -221,17 +221,19 @@ def _path(
 
 def find(store: sqlite3.Connection, owner_id: str, ref: str) -> Conversation:
     """Look up what was typed, in the order of `lookup.find`."""
-    if ref.startswith("@"):
-        number = ref[1:] or "1"
+    bare = ref.strip()
+    if bare.startswith("@"):
+        number = bare[1:] or "1"
         if not (number.isascii() and number.isdigit() and len(number) < _MOST_DIGITS):
             raise DoubtError
         nth = int(number)
-        ((ref,),) = rows_of(store, sql.NTH, owner_id=owner_id, nth=nth, skip=nth - 1)
-        rows = rows_of(store, sql.BY_ID, owner_id=owner_id, id=ref)
+        ((id_,),) = rows_of(store, sql.NTH, owner_id=owner_id, nth=nth, skip=nth - 1)
+        rows = rows_of(store, sql.BY_ID, owner_id=owner_id, id=id_)
     else:
         rows = (
-            rows_of(store, sql.BY_ID, owner_id=owner_id, id=fold_id(ref))
+            rows_of(store, sql.BY_ID, owner_id=owner_id, id=fold_id(bare))
             or rows_of(store, sql.BY_KEY, owner_id=owner_id, key=ref)
+            or rows_of(store, sql.BY_KEY, owner_id=owner_id, key=bare)
             or _by_handle(store, owner_id, fold_handle(ref))
         )
     if len(rows) != 1:

@@ -107,8 +107,7 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
     """
     if not isinstance(ref, str):
         raise _gone(repr(ref))
-    ref = ref.strip()
-    if (number := _number(ref)) is not None:
+    if (number := _number(ref.strip())) is not None:
         rows = await database.read(_NTH, owner_id=owner_id, nth=number, skip=number - 1)
         if rows:
             return await conversation_by_id(database, owner_id, rows[0][0])
@@ -127,8 +126,7 @@ async def find_in_bin(database: Database, owner_id: str, ref: str) -> Conversati
     """
     if not isinstance(ref, str):
         raise not_in_bin(repr(ref))
-    ref = ref.strip()
-    if (number := _number(ref)) is not None:
+    if (number := _number(ref.strip())) is not None:
         rows = await database.read(_NTH_BINNED, owner_id=owner_id, skip=number - 1)
         if rows:
             return conversation_from(rows[0])
@@ -150,14 +148,18 @@ async def _named(
 ) -> ConversationRecord | None:
     """Return the conversation of that id, key, handle or handle's beginning, if there is one.
 
+    A key may have blanks around it, which belong to it; to all else they do not.
+
     Raises:
         AmbiguousHandleError: the beginning fits several.
     """
     if not _is_storable(ref):
         return None
     by_id, by_key, by_handle = where
-    tried = [(by_id, "id", fold_id(ref))] if len(ref) == ID_LENGTH else []
-    for hot, name, value in (*tried, (by_key, "key", ref)):
+    bare = ref.strip()
+    tried = [(by_id, "id", fold_id(bare))] if len(bare) == ID_LENGTH else []
+    tried += [(by_key, "key", key) for key in dict.fromkeys((ref, bare))]
+    for hot, name, value in tried:
         rows = await database.read(hot, owner_id=owner_id, **{name: value})
         if rows:
             return conversation_from(rows[0])

@@ -153,7 +153,19 @@ def test_references_mean_what_they_mean_in_the_full_way(varied: Path) -> None:
     """Every way to name a conversation finds the same one; what finds none or several is left."""
     records = asyncio.run(_full(varied, None, 1000))
     refs = ["@", "@1", "@2", "@230", "@9999", "@0", "@00002", "@x", "@٢", "@-1", "@1 ", "", " "]
-    refs += ["room:7", "ROOM:7", "an old one", "bin", "\ud800", "u" * 9, "%", "' or 1=1"]
+    refs += [
+        "room:7",
+        " room:7",
+        "ROOM:7",
+        " blank ",
+        "blank",
+        "an old one",
+        "bin",
+        "\ud800",
+        "u" * 9,
+        "%",
+        "' or 1=1",
+    ]
     for record in records[:40]:
         handle = record.handle
         refs += [record.id, record.id.upper(), handle, handle.upper(), f" {handle} "]

@@ -91,7 +91,25 @@ async def test_name_that_no_list_can_show_is_refused(store: Store, name: str) ->
     if name:
         with pytest.raises(InvalidTextError):
             await chat.move(name)
-    assert await store.find(chat.id) == before
+    if name.strip():  # without one, the first question gives it
+        with pytest.raises(InvalidTextError):
+            await store.create(title=name)
+    await chat.append(Message.user("q"))
+    with pytest.raises(InvalidTextError):
+        await chat.fork(title=name)
+    assert [one.title for one in (await store.list()).items] == [before.title]
+
+
+@pytest.mark.asyncio
+async def test_title_is_one_line_wherever_it_is_given(store: Store) -> None:
+    """Given to a new conversation or a fork as to one that is there; a blank one gives way."""
+    chat = await store.create(title=" three\n days ")
+    assert chat.title == "three days"
+    await chat.append(Message.user("q"))
+    assert (await chat.fork(title="plan\tB")).title == "plan B"
+    blank = await store.create(title="  ")
+    await blank.append(Message.user("the first line\nand more"))
+    assert (blank.title, blank.record.title_source) == ("the first line", "fallback")
 
 
 @pytest.mark.asyncio
@@ -231,6 +249,7 @@ async def test_cursor_goes_on_with_its_own_list_only(store: Store) -> None:
         {"provider": "\ud800"},
         {"key_prefix": "\ud800"},
         {"tag": " "},
+        {"tag": ""},
         {"folder": " "},
         {"tag": [f"t{number}" for number in range(17)]},
     ],

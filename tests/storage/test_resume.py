@@ -134,6 +134,24 @@ async def test_what_fits_nothing_is_not_found(store: Store, ref: str) -> None:
 
 
 @pytest.mark.asyncio
+async def test_blanks_around_a_key_belong_to_it_and_around_all_else_do_not(store: Store) -> None:
+    """A key is found exactly as it was given first; what was copied with blanks is found too."""
+    bare = await store.create(key="room")
+    blank = await store.create(key=" room ")
+    for ref, meant in (
+        ("room", bare),
+        (" room ", blank),
+        ("room ", bare),
+        (f" {blank.id}\n", blank),
+        (f" {blank.handle} ", blank),
+        (" @ ", blank),
+    ):
+        assert (await store.find(ref)).id == meant.id
+    await store.delete(" room ")
+    assert (await store.undelete(" room ")).changed == 1
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("ref", [5, None, b"@"])
 async def test_what_is_no_text_names_no_conversation(store: Store, ref: Any) -> None:
     """It is not found, as any other name that nobody has."""

@@ -72,6 +72,7 @@ async def _talks(store: convostore.Store) -> None:
     question = Message.user("q", attachments=files)
     await talk.append(question, Message.assistant(text, model="m", parts=PARTS))
     await store.create(title="archived", key="an old one")
+    await store.create(title="blanks", key=" blank ")
     await store.create(title="pinned")
     await store.create(title="in the bin", key="bin")
     await store.create()

@@ -263,6 +263,8 @@ async def test_what_is_not_there_is_refused_by_name(
     with pytest.raises(MessageNotFoundError, match="no question"):
         async with chat.regenerate():
             pass
+    with pytest.raises(MessageNotFoundError, match="no message to copy yet"):
+        await chat.fork()
     await talk(chat, provider, "q1", "a1")
     for nothing in (99, 0, -1, 2**40, "no-such-id", ""):
         for act in (chat.switch, chat.delete_branch, chat.fork, chat.siblings):

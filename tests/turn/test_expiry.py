@@ -97,6 +97,8 @@ async def test_expiry_can_be_moved_and_taken_back(store: Store, manual: ManualCl
     record = await chat.expire(manual.now_ms() + 9000)
     assert record.expires_at_ms == manual.now_ms() + 9000
     assert (await chat.expire(None)).expires_at_ms is None
+    await chat.expire(manual.now_ms() + 8.5)  # type: ignore[arg-type] # as time.time() * 1000 gives it
+    assert repr((await store.find(chat.id)).expires_at_ms) == repr(manual.now_ms() + 8)
     at_ms = manual.now_ms() + 7
     report = await store.update_all(Filter(), expires_at_ms=at_ms)
     assert (report.found, report.changed) == (1, 1)
