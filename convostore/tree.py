@@ -84,6 +84,14 @@ class Tree:
             deeper = depth + (len(below) > 1)
             ahead += [(one, deeper) for one in reversed(below)]
 
+    def below(self, message: Message) -> int:
+        """Return how many messages stand below this one."""
+        ahead, found = [message], -1
+        while ahead:
+            ahead += self._below.get(ahead.pop().id, ())
+            found += 1
+        return found
+
     def leaf_of(self, message: Message) -> Message:
         """Return the newest message at or below this one that nothing follows."""
         ahead, leaves = [message], []

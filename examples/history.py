@@ -32,6 +32,7 @@ def main() -> None:
     counted()
     passed()
     deleted(handle)
+    completed()
 
 
 def talked() -> str:
@@ -58,8 +59,13 @@ def ordered(handle: str) -> None:
     run("tag", "travel", handle)
     run("move", handle, "--to", "Japan")
     run("pin", handle)
+    run("metadata", handle, "ticket=42")
     run("archive", "@4")
     run("list")
+    run("unarchive", "@4")
+    run("tag", "later", "@2", "@3")
+    run("untag", "later", "--tag", "later", "--yes")
+    run("unpin", handle)
     run("list", "--tag", "travel", "--since", "7d")
 
 
@@ -68,6 +74,7 @@ def found() -> None:
     say("\nEverything that was said is found, in every branch.")
     run("search", "rail pass", "--all-branches")
     run("search", "role:title kyoto")
+    run("db", "reindex")
 
 
 def attached() -> None:
@@ -106,11 +113,18 @@ def deleted(handle: str) -> None:
     run("delete-branch", handle, "3", "--yes")
     run("delete", "@")
     run("purge", "--all", "--yes")
+    run("db", "scrub")
     run("chat", "A question of another person", "-p", "echo", "--owner", "alice")
     run("owner", "list")
     run("owner", "export", "alice", "-o", str(FOLDER / "alice.jsonl"))
     run("owner", "erase", "alice", "--yes")
     run("tree", handle)
+
+
+def completed() -> None:
+    """Print what lets a shell complete."""
+    say("\nAnd the shell completes commands, options and handles, with their titles.")
+    run("completion", "fish")
 
 
 if __name__ == "__main__":

@@ -107,8 +107,8 @@ def edit(
     """
     from convostore.cli import typed
 
-    wish = wish_of(needed_ref(ref, "edit"), **who)
-    at = needed_message(message, "edit")
+    named, at = needed_message(invocation, ref, message, "edit")
+    wish = wish_of(named, **who)
     words = typed.text_to_send(text, f"convostore edit {wish.ref} {at}")
     if words is None:
         words = _edited(run(_text_of(invocation, wish.ref or "", at)))
@@ -160,13 +160,13 @@ def switch(invocation: Invocation, ref: str | None, message: str | None, exactly
 
     MESSAGE is the number or id of any message of that branch.
     """
-    at = needed_message(message, "switch")
+    named, at = needed_message(invocation, ref, message, "switch")
 
     async def go(conversation: Conversation) -> None:
         head = await conversation.switch(at, exactly=exactly)
         _say_where(invocation, conversation.record, head)
 
-    run(_with(invocation, needed_ref(ref, "switch"), go))
+    run(_with(invocation, named, go))
 
 
 @click.command(
@@ -213,11 +213,8 @@ def delete_branch(
 
     There is no way back. MESSAGE is the number or id of the uppermost message to go.
     """
-    at = needed_message(message, "delete-branch")
-    run(
-        _delete_branch(invocation, needed_ref(ref, "delete-branch"), at, (yes, copies)),
-        patient=True,
-    )
+    named, at = needed_message(invocation, ref, message, "delete-branch")
+    run(_delete_branch(invocation, named, at, (yes, copies)), patient=True)
 
 
 async def _delete_branch(
@@ -244,10 +241,9 @@ def _confirm(tree: Tree, top: Message) -> None:
     Raises:
         UsageError: there is nobody to ask, or the answer is no.
     """
-    below = sum(top in tree.path(one) for one in tree.messages)
     what = f'message {top.seq} ("{first_line(top)}")'
-    if below > 1:
-        what += f" and {below - 1} below it"
+    if below := tree.below(top):
+        what += f" and {below} below it"
     if not is_terminal(sys.stdin):
         raise UsageError(f"this would remove {what} for good", hint="add --yes to do it")
     if not click.confirm(f"Remove {what} for good?", err=True):
@@ -270,18 +266,29 @@ def _named(word: str) -> str | int:
     return int(word) if word.isascii() and word.isdigit() and len(word) < 10 else word.lower()  # noqa: PLR2004 - more digits are no number of a message
 
 
-def needed_message(word: str | None, command: str) -> str | int:
-    """Return the number or id that was typed.
+def needed_message(
+    invocation: Invocation, ref: str | None, word: str | None, command: str
+) -> tuple[str, str | int]:
+    """Return the conversation and the message in it, by number or id; a person is asked for them.
 
     Raises:
-        UsageError: none was.
+        UsageError: one was left out, and nobody can be asked.
+        EndedError: the person left.
+        StoreError: the store cannot be opened or read.
     """
-    if not word:
+    if word:
+        return needed_ref(ref, command), _named(word)
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
         raise UsageError(
             f"{command} needs a message: its number or id",
             hint="convostore tree REF shows the numbers",
         )
-    return _named(word)
+    from convostore.cli import drawn_tree
+
+    record, tree = run(_tree(invocation, needed_ref(ref, command, picking=invocation)))
+    drawn_tree.print_tree(record, tree)
+    sys.stdout.flush()
+    return record.handle, _named(click.prompt(f"{command} which message, by its number", err=True))
 
 
 async def _with(

@@ -12,7 +12,6 @@ from convostore.cli.completion import conversations
 from convostore.cli.invocation import (
     Invocation,
     examples,
-    needed_ref,
     pass_invocation,
     run,
     store_options,
@@ -22,7 +21,7 @@ from convostore.cli.terminal import is_terminal, say
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
-    from convostore.conversation import Conversation
+    from convostore.records import Message
 
 
 @click.command(
@@ -43,11 +42,8 @@ def forget(
     Text, attachments and search terms go, and no model is told it again. MESSAGE is its number or
     id. There is no way back. Copies in forks, and a title that somebody chose, stay.
     """
-    at = needed_message(message, "forget")
-    run(
-        _forget(invocation, needed_ref(ref, "forget", picking=invocation), at, (yes, copies)),
-        patient=True,
-    )
+    named, at = needed_message(invocation, ref, message, "forget")
+    run(_forget(invocation, named, at, (yes, copies)), patient=True)
 
 
 async def _forget(
@@ -56,8 +52,9 @@ async def _forget(
     yes, copies = typed
     async with invocation.open() as store:
         conversation = await store.resume(ref)
-        if not yes:
-            await _confirm(conversation, at)
+        found = [one for one in await conversation.messages() if at in {one.seq, one.id}]
+        if found and not yes:
+            _confirm(found[0])
         done = await conversation.forget(at, scrub=False)
         say("the message is empty now" if done else "the message was empty already")
         if conversation.record.title_source == "generated":
@@ -65,14 +62,13 @@ async def _forget(
         await finish(invocation, store, copies=copies)
 
 
-async def _confirm(conversation: Conversation, at: str | int) -> None:
+def _confirm(message: Message) -> None:
     """Ask whether a message is to go.
 
     Raises:
         UsageError: there is nobody to ask, or the answer is no.
     """
-    found = [one for one in await conversation.messages() if at in {one.seq, one.id}]
-    what = f'message {found[0].seq} ("{first_line(found[0])}")' if found else f"message {at}"
+    what = f'message {message.seq} ("{first_line(message)}")'
     if not is_terminal(sys.stdin):
         raise UsageError(f"this would empty {what} for good", hint="add --yes to do it")
     if not click.confirm(f"Empty {what} for good?", err=True):

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 _INDENT = "  "
 
 
-def print_page(page: Page, *, as_json: bool, count: int, command: Callable[..., str]) -> None:
+def print_page(
+    page: Page, *, as_json: bool, count: int, all_branches: bool, command: Callable[..., str]
+) -> None:
     """Print a page of hits; what else there is to say goes to stderr.
 
     Args:
         page: of at most *count* hits.
         as_json: one JSON document.
         count: how many were asked for.
+        all_branches: it was looked everywhere.
         command: makes the command line that runs words on the same store.
     """
     if as_json:
@@ -51,7 +54,8 @@ def print_page(page: Page, *, as_json: bool, count: int, command: Callable[..., 
         )
     if not as_json and is_terminal(sys.stdout):
         if not page.items:
-            say("nothing found")
+            elsewhere = "" if all_branches else "; --all-branches looks in other branches, too"
+            say(f"nothing found{elsewhere}")
         if page.next_cursor is not None:
             say(f"there is more: add -n {count * 2}")
 

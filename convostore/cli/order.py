@@ -72,7 +72,7 @@ def tag(invocation: Invocation, name: str, wish: many.Which) -> None:
     question, with their number.
     """
     many.check("tag", wish, invocation)
-    run(many.change(invocation, f"tagged {name}", wish, tag=name))
+    run(many.change(invocation, f"tagged {_kept(name)}", wish, tag=name))
 
 
 @click.command(epilog=examples("convostore untag travel @", "convostore untag old --tag old"))
@@ -86,7 +86,14 @@ def untag(invocation: Invocation, name: str, wish: many.Which) -> None:
     Named conversations at once; all that fit a filter after a question, with their number.
     """
     many.check("untag", wish, invocation)
-    run(many.change(invocation, f"freed of the tag {name}", wish, untag=name))
+    run(many.change(invocation, f"freed of the tag {_kept(name)}", wish, untag=name))
+
+
+def _kept(name: str) -> str:
+    """Return a tag as it is kept, and so found."""
+    from convostore.text import gate_tag
+
+    return one_line(gate_tag(name))
 
 
 @click.command(

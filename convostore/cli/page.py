@@ -91,6 +91,9 @@ def print_shown(
         print_text(_last_answer(record, path, command))
     else:
         print_conversation(record, path, hidden)
+        if len(path) < record.message_count and is_terminal(sys.stdout):
+            sys.stdout.flush()
+            say(f"there are other branches: {command('tree', record.handle)}")
 
 
 def _last_answer(record: Record, path: Sequence[Message], command: Callable[..., str]) -> Message:
@@ -186,7 +189,10 @@ def print_conversation(
     write = sys.stdout.write
     title = one_line(record.title or "(no title)")
     write(f"{styled(record.handle, sys.stdout, BOLD)}  {title}\n")
-    facts = [record.provider, record.model, counted(record.message_count, "message"), record.key]
+    messages = counted(record.message_count, "message")
+    if len(path) < record.message_count:
+        messages = f"{len(path)} of {messages}"
+    facts = [record.provider, record.model, messages, record.key]
     facts += ["pinned"] * record.pinned + ["archived"] * (record.archived_at_ms is not None)
     if record.expires_at_ms is not None:
         facts.append(f"goes by itself {_local(record.expires_at_ms):%Y-%m-%d %H:%M}")

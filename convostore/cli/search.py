@@ -8,19 +8,41 @@ import click
 
 from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
 from convostore.cli.quick import DEFAULT_COUNT, MOST_HITS
+from convostore.errors import UsageError
 
 if TYPE_CHECKING:
     from convostore.cli.found import Page
     from convostore.records import SearchPage
 
 
+class _Searching(click.Command):
+    """Tells whoever begins a query with a -word how to."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what was typed apart, as click does.
+
+        Raises:
+            UsageError: it begins like an option, and is none.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name.startswith("--"):
+                raise
+            raise UsageError(
+                f"there is no option {error.option_name}",
+                hint="a query may begin with - after --: convostore search -- '-bus rail'",
+            ) from error
+
+
 @click.command(
+    cls=_Searching,
     epilog=examples(
         "convostore search rail pass                 both words, the best first",
         "convostore search '\"rail pass\" -bus kyo*'   a phrase, not this, a beginning",
         "convostore search 'kyoto role:assistant after:7d'",
         "convostore search 'in:@ train'              in the newest conversation",
-    )
+    ),
 )
 @click.argument("query", nargs=-1)
 @click.option(
@@ -59,7 +81,6 @@ def search(  # click hands over its options by name
     message, role, time, title and excerpt; the number 0 is the title itself.
     """
     from convostore.cli import found, quick
-    from convostore.errors import UsageError
 
     typed = " ".join(query)
     if not typed.strip():
@@ -72,7 +93,13 @@ def search(  # click hands over its options by name
         page = quick.search(invocation.db, invocation.owner, typed, count, wish)
     if page is None:
         page = run(_search(invocation, typed, count, cursor, wish))
-    found.print_page(page, as_json=as_json, count=count, command=invocation.command)
+    found.print_page(
+        page,
+        as_json=as_json,
+        count=count,
+        all_branches=all_branches,
+        command=invocation.command,
+    )
 
 
 async def _search(

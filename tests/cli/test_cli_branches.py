@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from screen import CTRL_D, ENTER, Screen  # type: ignore[import-not-found] # pytest puts this folder on the path
+from screen import CTRL_C, CTRL_D, ENTER, Screen  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,9 @@ def test_switch_leads_show_and_chat_to_the_other_branch(program: Program, branch
     switched = program("switch", branched, "2")
     assert switched.code == 0
     assert 'stands at message 5: assistant, "You said: And the budget?' in switched.err
+    with Screen(program, "show", "@") as screen:
+        screen.expect("echo, echo, 4 of 7 messages")
+        screen.expect(f"there are other branches: convostore tree {branched}")
     texts = [one["text"] for one in program("show", "@", "--json").json["messages"]]
     assert texts[0] == "Plan three days"
     assert len(texts) == 4
@@ -137,6 +140,22 @@ def test_edit_opens_the_editor_with_the_question(
     assert "was not changed" in screen.text
 
 
+def test_person_is_asked_for_the_message_below_the_tree(program: Program, branched: str) -> None:
+    """Left out on a terminal: the conversation is picked, the tree drawn, the number asked for."""
+    with Screen(program, "switch") as screen:
+        screen.expect("Enter takes it")
+        screen.type(branched[:5] + ENTER)
+        screen.expect("[2 of 2]")
+        screen.expect("switch which message, by its number: ")
+        screen.type("4" + ENTER)
+        assert screen.end() == 0
+    assert "stands at message" in screen.text
+    with Screen(program, "forget", branched) as screen:
+        screen.expect("forget which message, by its number: ")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+
+
 @pytest.mark.parametrize(
     ("line", "code", "words"),
     [
@@ -155,6 +174,7 @@ def test_edit_opens_the_editor_with_the_question(
         ("fork @ --title ''", 2, "--title is empty"),
         ("delete-branch @ 99 -y", 3, "no message 99"),
         ("delete-branch @", 2, "delete-branch needs a message"),
+        ("forget @ 99", 3, "no message 99"),
     ],
 )
 def test_what_is_not_there_is_refused_in_one_line(

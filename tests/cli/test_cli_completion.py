@@ -103,6 +103,49 @@ def test_tab_in_a_real_bash_completes_the_line(program: Program) -> None:
         assert screen.end() == 0
 
 
+@needs["zsh"]
+def test_tab_in_a_real_zsh_completes_the_line(program: Program) -> None:
+    """Pressed in a terminal: the command; of two conversations their titles; then the one meant."""
+    kyoto, nara = fill(program, "Kyoto", "Nara: (deer) $(touch x)")
+    with Screen(in_shell(program, "zsh", "-f", "-i")) as screen:
+        screen.expect("ready> ")
+        screen.type("autoload -U compinit; compinit -D; unsetopt zle_bracketed_paste\r")
+        screen.type('eval "$(convostore completion zsh)"; echo $((40 + 2))\r')
+        screen.expect("42")
+        screen.type("convostore sho\t\t")
+        screen.expect("Nara: (deer) $(touch x)")
+        screen.expect("Kyoto")
+        screen.type(f"{kyoto[:7]}\t\r")
+        screen.expect("about Kyoto")
+        screen.type(f"exit $(test -e x || convostore show {nara[:7].upper()} -r | wc -l)\r")
+        assert screen.end() == 1
+
+
+@needs["fish"]
+def test_real_fish_is_offered_commands_options_and_conversations(program: Program) -> None:
+    """By its own engine: what the Tab key would show, a description after each."""
+    old, new, last = fill(program, "Kyoto", "Nara: (deer), $(touch x)", "Osaka")
+
+    def offered(line: str) -> list[str]:
+        script = f"convostore completion fish | source; complete -C {line!r}"
+        shell = in_shell(program, "fish", "--no-config", "-c", script)
+        ended = subprocess.run(
+            shell.argv, env=shell.environment, capture_output=True, timeout=LIMIT_S, check=True
+        )
+        assert ended.stderr == b""
+        return ended.stdout.decode().splitlines()
+
+    assert offered("convostore show ") == [
+        f"{last}\tOsaka",
+        f"{new}\tNara: (deer), $(touch x)",
+        f"{old}\tKyoto",
+    ]
+    assert offered(f"convostore tree {old[:7]}") == [f"{old}\tKyoto"]
+    assert "--tag\tIt has this tag; may be repeated." in offered("convostore list --t")
+    assert [line.partition("\t")[0] for line in offered("convostore stat")] == ["stats"]
+    assert not (program.home / "x").exists()
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_script_is_one_that_the_shell_takes(program: Program, shell: str) -> None:
     """It is read without a word of complaint."""

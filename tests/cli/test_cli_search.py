@@ -160,7 +160,20 @@ def test_person_sees_marks_in_colour(filled: Program) -> None:
         screen.expect("there is more: add -n 2")
         assert f"{terminal.FOUND}rail{terminal._NO_STYLE}".encode() in screen.seen
     with Screen(filled, "search", "zzz") as screen:
-        screen.expect("nothing found")
+        screen.expect("nothing found; --all-branches")
+    with Screen(filled, "search", "zzz", "--all-branches") as screen:
+        screen.expect("nothing found\n")
+
+
+def test_query_that_begins_like_an_option_is_told_how_to_be_typed(filled: Program) -> None:
+    """A word that may not be there stands first; a mistyped option is one all the same."""
+    refused = filled("search", "-bus rail")
+    assert refused.code == 2
+    assert refused.err.endswith(
+        "hint: a query may begin with - after --: convostore search -- '-bus rail'\n"
+    )
+    assert len(lines(filled("search", "--", "-zzz rail"))) == 2
+    assert "--newst" in filled("search", "--newst", "rail").err
 
 
 def test_store_that_is_not_indexed_is_searched_the_full_way(filled: Program) -> None:

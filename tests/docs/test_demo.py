@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,14 @@ import pytest
 from convostore.providers.local_model import fetch_model
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PICTURE = Path(__file__).parents[2] / "docs" / "history.svg"
+LIVED_BY = (
+    *("chat", "regenerate", "edit", "tree", "switch", "fork", "delete-branch", "completion"),
+    *("title", "tag", "untag", "pin", "unpin", "move", "archive", "unarchive", "metadata", "list"),
+    *("search", "db reindex", "stats", "attachment", "chat --ephemeral", "delete", "restore"),
+    *("purge", "db scrub", "forget", "expire", "retention"),
+    *("owner list", "owner export", "owner erase"),
+)
 
 
 def demonstrated(name: str, folder: Path) -> str:
@@ -40,6 +49,12 @@ def test_demo_proves_that_the_second_request_carried_the_first_turn(tmp_path: Pa
 def test_history_is_lived_in_by_the_commands_that_are_shown(tmp_path: Path) -> None:
     """Each command ends well, and every branch, filter and find shows what it is for."""
     shown = demonstrated("history.py", tmp_path)
+    pictured = PICTURE.read_text("utf-8").replace("&#160;", " ")
+    for command in LIVED_BY:
+        first, *more = command.split()
+        run = re.compile(rf"\$ convostore {first}\b[^\n<]*{''.join(more)}")
+        assert run.search(shown), command
+        assert run.search(pictured), f"{command} is not in docs/history.svg: make picture"
     for line in (
         "[2 of 2] Plan two days",
         "* Kyoto in autumn  #travel",

@@ -70,7 +70,11 @@ def read_without_end(where: Where) -> Iterator[None]:
 
 @asynccontextmanager
 async def held_aside(where: Where) -> AsyncIterator[None]:
-    """Hold the store from a thread: what this loop is just indexing has to end first."""
+    """Hold the store, a server's from a thread: what this loop is just indexing there ends first."""
+    if isinstance(where, Path):
+        with held(where):
+            yield
+        return
     holding = held(where)
     await asyncio.to_thread(holding.__enter__)
     try:

@@ -39,6 +39,7 @@ def test_positions_count_among_siblings() -> None:
     assert tree.roots == (at[1], at[6])
     assert tree.children(at[1]) == (at[2], at[3], at[5])
     assert tree.path(at[4]) == (at[1], at[3], at[4])
+    assert [tree.below(at[seq]) for seq in (1, 3, 4, 6)] == [4, 1, 0, 0]
 
 
 def test_branches_tell_where_they_begin_and_which_is_active() -> None:
