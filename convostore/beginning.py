@@ -45,6 +45,18 @@ class Beginning(Upkeep):
         at = await self._owned.for_reading()
         return at is not None and bool(await at[0].write(rename_keys, at[1], job))
 
+    async def get(self, key: str) -> Conversation | None:
+        """Return the conversation of that key, or None; nothing is made.
+
+        Raises:
+            InvalidTextError: no conversation can be called so.
+            StoreError: the store cannot be opened or read.
+            StoreClosedError: the store is closed.
+        """
+        at = await self._owned.for_reading()
+        record = None if at is None else await lookup.conversation_by_key(*at, gate_key(key))
+        return None if record is None else await self._conversation(record)
+
     async def _create(self, *, reuse: bool, ephemeral: bool = False, **wish: Any) -> Conversation:
         far = self._opener.provider
         job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from convostore import clock
-from convostore.errors import MessageNotFoundError
+from convostore.errors import HeadMovedError, MessageNotFoundError
 from convostore.ids import new_id
 from convostore.pacing import turn_of
 from convostore.revising import Editing, Regenerating, path_to
 from convostore.storage import lookup, reads
-from convostore.storage.branches import MoveHead, RemoveBranch, move_heads, remove_branches
+from convostore.storage.branches import (
+    MoveHead,
+    RemoveBranch,
+    StepBack,
+    move_heads,
+    remove_branches,
+    step_back,
+)
 from convostore.storage.forks import Fork, fork_conversations
 from convostore.storage.scrub_note import scrub_after
 from convostore.text import gate_name
@@ -163,6 +171,48 @@ class Branching:
         place.changed(await place.database.write(move_heads, place.owner_id, job))
         place.remote, place.home_url = await reads.far_side(*where, seq)
         return (await reads.path(*where, seq))[-1]
+
+    async def back(self) -> Message | None:
+        """Stand at the message above the head, for whoever resumes too; return the one left.
+
+        Nothing is removed: the message stays, on a branch of its own once something else is said.
+        Of callers who do so at the same time each leaves another message. None is nothing there.
+
+        Raises:
+            ConversationNotFoundError: the conversation is gone.
+            StoreError: the store cannot be read or written.
+            StoreClosedError: the store is closed.
+        """
+        place = self._place
+        await place.settled()
+        where = (place.database, place.owner_id, place.record.id)
+        while True:
+            record = await lookup.conversation_by_id(*where)
+            seq = record.head_seq
+            if seq is None:
+                place.record, place.head_seq, place.remote = record, None, None
+                return None
+            left = await reads.messages_between(*where, after=seq - 1, last=seq, most=1)
+            job = StepBack(conversation_id=record.id, head_seq=seq)
+            with suppress(HeadMovedError):  # somebody was faster: from there, then
+                place.changed(await place.database.write(step_back, place.owner_id, job))
+                place.remote, place.home_url = await reads.far_side(*where, place.head_seq)
+                return left[0]
+
+    async def rewind(self) -> None:
+        """Stand before the first message, for whoever resumes too: what is said next begins anew.
+
+        Nothing is removed: all that was said is a branch beside it.
+
+        Raises:
+            ConversationNotFoundError: the conversation is gone.
+            StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
+        """
+        place = self._place
+        await place.settled()
+        job = MoveHead(conversation_id=place.record.id, head_seq=None)
+        place.changed(await place.database.write(move_heads, place.owner_id, job))
 
     async def tree(self) -> Tree:
         """Read all messages, as the tree that they are; its head is where this caller stands.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
+
+# The kind of an opaque part that keeps a message as a framework has it: it is for that framework
+# alone, and the parts beside it say all that a reader needs.
+FRAME: Final = "frame"
 
 
 class TextPart(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="text"):

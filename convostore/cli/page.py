@@ -243,7 +243,7 @@ def _part_line(tag: str, part: Mapping[str, Any]) -> str:
         case "attachment":
             name = part["name"] or f"{part['sha256'][:12]} without a name"
             return f"[attached {name}, {part['media_type']}, {counted(part['size'], 'byte')}]"
-        case "opaque":
+        case "opaque" if part["kind"] != "frame":  # that is for its own program
             return f"[{part['kind']}]"
     return ""
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from convostore.exchange.outgoing import Fetching
+from convostore.formats.framed import without_frame
 from convostore.parts import AttachmentPart
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ async def _message(
     found = await fetching.message(seq)
     if found is None:
         return
-    for piece in writer.message(*found):
+    message, raw = found
+    for piece in writer.message(without_frame(message), raw):
         if isinstance(piece, AttachmentPart):
             async with aclosing(in_base64(source, piece)) as texts:
                 async for text in texts:

@@ -12,7 +12,13 @@ from convostore.storage.exchanges import Change
 from convostore.storage.journal import close_dead
 from convostore.storage.leases import is_dead
 from convostore.storage.removal import remove_messages
-from convostore.storage.standing import Standing, keep_standings, no_conversation, standings
+from convostore.storage.standing import (
+    Standing,
+    head_moved,
+    keep_standings,
+    no_conversation,
+    standings,
+)
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message
 
@@ -26,7 +32,18 @@ class MoveHead(msgspec.Struct, frozen=True, kw_only=True):
     """Let a conversation stand at another of its messages.
 
     Attributes:
-        head_seq: where; what is already below it stays.
+        head_seq: where; what is already below it stays. None is before the first message.
+    """
+
+    conversation_id: str
+    head_seq: int | None
+
+
+class StepBack(msgspec.Struct, frozen=True, kw_only=True):
+    """Let a conversation stand at the message above the one at which it stands.
+
+    Attributes:
+        head_seq: where it stands, as the caller knows it; standing elsewhere it stays there.
     """
 
     conversation_id: str
@@ -62,7 +79,7 @@ _IN_CONVERSATION = (
     message.c.owner_id == bindparam("owner_id"),
     message.c.conversation_id == bindparam("conversation_id"),
 )
-_ONE = Hot(select(message.c.seq).where(*_IN_CONVERSATION, message.c.seq == bindparam("seq")))
+_ONE = Hot(select(message.c.parent_seq).where(*_IN_CONVERSATION, message.c.seq == bindparam("seq")))
 _FROM = Hot(
     select(message.c.seq, message.c.parent_seq, message.c.status, message.c.lease)
     .where(*_IN_CONVERSATION, message.c.seq >= bindparam("seq"))
@@ -84,16 +101,45 @@ def move_heads(tx: Tx, owner_id: str, jobs: Sequence[MoveHead]) -> list[Change |
     outcomes: list[Change | ConvostoreError] = []
     for job in jobs:
         stands = standing.get(job.conversation_id)
-        at = {"conversation_id": job.conversation_id, "seq": job.head_seq}
+        seq, id_ = job.head_seq, job.conversation_id
         if stands is None:
-            outcomes.append(no_conversation(tx, owner_id, job.conversation_id))
-        elif not tx.rows(_ONE, owner_id=owner_id, **at):
-            outcomes.append(no_message(job.head_seq))
+            outcomes.append(no_conversation(tx, owner_id, id_))
+        elif seq is not None and not tx.rows(_ONE, owner_id=owner_id, conversation_id=id_, seq=seq):
+            outcomes.append(no_message(seq))
         else:
             stands.head_seq, stands.moved = job.head_seq, True
             outcomes.append(stands.change())
     keep_standings(tx, owner_id, standing.values())
     return outcomes
+
+
+def step_back(tx: Tx, owner_id: str, jobs: Sequence[StepBack]) -> list[Change | ConvostoreError]:
+    """Move each conversation's head to the message above it.
+
+    Of a message only one caller is told that the head has left it.
+    """
+    left: set[tuple[str, int]] = set()
+    outcomes: list[Change | ConvostoreError] = []
+    for job in jobs:
+        place = (job.conversation_id, job.head_seq)
+        outcomes.append(head_moved() if place in left else _step_back(tx, owner_id, job))
+        left.add(place)
+    return outcomes
+
+
+def _step_back(tx: Tx, owner_id: str, job: StepBack) -> Change | ConvostoreError:
+    stands = standings(tx, owner_id, [job.conversation_id]).get(job.conversation_id)
+    if stands is None:
+        return no_conversation(tx, owner_id, job.conversation_id)
+    at = {"conversation_id": job.conversation_id, "seq": job.head_seq}
+    found = tx.rows(_ONE, owner_id=owner_id, **at)
+    above = found[0][0] if found else None
+    if found and stands.head_seq == job.head_seq:
+        stands.head_seq, stands.moved = above, True
+        keep_standings(tx, owner_id, [stands])
+    elif not (tx.again and found and stands.head_seq == above):  # done by an earlier try, likely
+        return head_moved()
+    return stands.change()
 
 
 def remove_branches(

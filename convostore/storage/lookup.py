@@ -95,6 +95,14 @@ async def conversation_by_id(database: Database, owner_id: str, id: str) -> Conv
     return conversation_from(rows[0])
 
 
+async def conversation_by_key(
+    database: Database, owner_id: str, key: str
+) -> ConversationRecord | None:
+    """Read the conversation of that very key, if there is one."""
+    rows = await database.read(_BY_KEY, owner_id=owner_id, key=key)
+    return conversation_from(rows[0]) if rows else None
+
+
 async def find(database: Database, owner_id: str, ref: str) -> ConversationRecord:
     """Look up what a person or program typed: `@n`, id, key, handle, or a handle's beginning.
 

@@ -380,7 +380,7 @@ async def test_branch_whose_answer_was_lost_is_still_a_branch(patient: Store) ->
 
 @pytest.mark.asyncio
 async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) -> None:
-    """A second answer, a fork, a switch and a removal each leave what one try would."""
+    """A second answer, a fork, a switch, a way back and a removal each leave what one try would."""
     provider = ScriptedProvider()
     provider.answer("again")
     chat = await patient.create()
@@ -395,6 +395,13 @@ async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) ->
         await chat.fork()
     async with answers_lost(patient):
         await chat.switch(2)
+    async with answers_lost(patient):
+        left = await chat.back()
+    assert (left and left.text, [one.text for one in await chat.history()]) == ("a", ["q"])
+    async with answers_lost(patient):
+        await chat.rewind()
+    assert await chat.history() == ()
+    await chat.switch(2)
     async with answers_lost(patient):
         await chat.delete_branch(reply.seq)
     assert [one.text for one in await chat.messages()] == ["q", "a"]
