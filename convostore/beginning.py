@@ -46,7 +46,7 @@ class Beginning(Upkeep):
         return at is not None and bool(await at[0].write(rename_keys, at[1], job))
 
     async def get(self, key: str) -> Conversation | None:
-        """Return the conversation of that key, or None; nothing is made.
+        """Return the conversation that `get_or_create` would, or None; nothing is made.
 
         Raises:
             InvalidTextError: no conversation can be called so.

@@ -90,7 +90,7 @@ class Histories:
         return await self.store
 
 
-class ConvostoreChatMessageHistory(BaseChatMessageHistory):  # type: ignore[misc] # mypy does not look into LangChain
+class ConvostoreChatMessageHistory(BaseChatMessageHistory):
     """The messages of a conversation.
 
     What is stored is the JSON of LangChain's own `message_to_dict`, and `messages_from_dict` reads it:
@@ -113,7 +113,7 @@ class ConvostoreChatMessageHistory(BaseChatMessageHistory):  # type: ignore[misc
         )
 
     @property
-    def messages(self) -> list[BaseMessage]:
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override] # as in LangChain's own
         """The messages, oldest first, as they stand in the store now.
 
         Raises:

@@ -37,6 +37,10 @@ def _by_handle(conversations: Any) -> Any:
 
 _BY_ID = Hot(_conversation.where(conversation.c.id == bindparam("id")))
 _BY_KEY = Hot(_conversation.where(conversation.c.key == bindparam("key")))
+# By which it was first called: it has another one now.
+_BY_FIRST_KEY = Hot(
+    _conversation.where(conversation.c.scope == bindparam("key"), conversation.c.key.is_not(None))
+)
 _BY_HANDLE = Hot(_by_handle(_conversation))
 _KEPT_ONES = (_BY_ID, _BY_KEY, _BY_HANDLE)
 _BINNED_ONES = (
@@ -98,9 +102,12 @@ async def conversation_by_id(database: Database, owner_id: str, id: str) -> Conv
 async def conversation_by_key(
     database: Database, owner_id: str, key: str
 ) -> ConversationRecord | None:
-    """Read the conversation of that very key, if there is one."""
-    rows = await database.read(_BY_KEY, owner_id=owner_id, key=key)
-    return conversation_from(rows[0]) if rows else None
+    """Read the conversation of that very key, or the one that was first called so, if any."""
+    for hot in (_BY_KEY, _BY_FIRST_KEY):
+        rows = await database.read(hot, owner_id=owner_id, key=key)
+        if rows:
+            return conversation_from(rows[0])
+    return None
 
 
 async def find(database: Database, owner_id: str, ref: str) -> ConversationRecord:

@@ -12,7 +12,8 @@ from convostore.formats import langchain_messages, pydantic_messages, response_i
 from convostore.formats.framed import framed, storable, unframed
 from convostore.parts import OpaquePart, TextPart, ToolCallPart
 from convostore.records import Message
-from convostore.storage.rows import decode_parts, encode_parts
+from convostore.storage.canonical import encode_parts
+from convostore.storage.rows import decode_parts
 from convostore.text import gate
 
 texts = st.text(st.characters(codec=None), max_size=40)

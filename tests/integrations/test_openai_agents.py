@@ -174,6 +174,19 @@ async def test_reading_makes_no_conversation(store: Store, session: ConvostoreSe
 
 
 @pytest.mark.asyncio
+async def test_session_follows_a_conversation_to_its_other_key(
+    store: Store, session: ConvostoreSession
+) -> None:
+    """What it reads is where it writes."""
+    await session.add_items([said("one")])
+    await store.rename_key("conversation_123", "other")
+    await session.add_items([said("two")])
+    assert await session.get_items() == [said("one"), said("two")]
+    assert await session.pop_item() == said("two")
+    assert len((await store.list()).items) == 1
+
+
+@pytest.mark.asyncio
 async def test_batch_is_stored_whole_or_not_at_all(session: ConvostoreSession) -> None:
     """An item that is no JSON refuses those beside it; an endless one is told in one line."""
     with pytest.raises(InvalidTextError, match="JSON"):
