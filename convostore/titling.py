@@ -23,6 +23,7 @@ from convostore.storage.calls import CountCall, count_calls
 from convostore.storage.ordering import Arrange, Arranged, arrange_conversations, is_own
 from convostore.text import LONGEST_TITLE, fallback_title
 from convostore.turning.afterwards import close
+from convostore.turning.handing import checked_request
 from convostore.turning.listening import Listener, start
 from convostore.turning.place import Limits
 from convostore.turning.reply import storable
@@ -90,7 +91,7 @@ async def generate_title(
     words, error = None, None
     try:
         request = _request(place, provider.name, path, model)
-        provider.check(request)
+        await checked_request(provider, request)
         words = title_in(await _said(place, provider, request, timeout_s))
     except ProviderError as raised:
         error = raised

@@ -215,6 +215,7 @@ class OpenAIProvider:
             said = await answer.error_body(limits)
         if is_loading(answer.status, said):
             return None
+        self._listed = None  # it may be the model that the server no longer has
         raise http_error(self._server, answer.status, answer.headers, said)
 
     async def _events(self, answer: Answer, limits: Limits) -> AsyncGenerator[Event]:
@@ -243,8 +244,10 @@ class OpenAIProvider:
         if self._listed is None:
             try:
                 self._listed = await self._list(self._limits())
-            except ProviderError:
-                return None  # the server decides
+            except ProviderError as error:
+                if error.status is None:
+                    return None
+                self._listed = []  # it has no list: nothing is known, and it is not asked again
         asked = request.model or self._model
         found = [one for one in self._listed if asked in {one.id, None}]
         return False if found and "image/*" not in found[0].accepts else None
@@ -254,7 +257,7 @@ class OpenAIProvider:
         asked = request.model or self._model
         if asked is not None:
             return asked
-        if self._listed is None:
+        if not self._listed:
             self._listed = await self._list(limits)
         if len(self._listed) == 1:
             return self._listed[0].id
@@ -297,4 +300,4 @@ async def _streamed(
 def _is_json(answer: Answer, beginning: bytes) -> bool:
     """Tell whether an answer came in one piece, though a stream was asked for."""
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind in _JSON or (kind != _STREAM and beginning.lstrip().startswith(b"{"))
+    return kind in _JSON or beginning.lstrip().startswith(b"{")  # no event begins so

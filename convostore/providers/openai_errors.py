@@ -39,9 +39,10 @@ _SHORTER: Final = "start a new conversation, send less text, or choose a model w
 _TOO_LONG_WORDS: Final = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _TOO_LONG: Final = re.compile(
     r"(?:maximum|model'?s|available|exceed\w*|larger than) (?:the |this |model )*"
-    r"(?:context|input) (?:length|size|window)"
+    r"(?:context|input|prompt) (?:length|size|window)"
     r"|exceed\w* (?:the )?(?:maximum|max|available|allowed)? ?(?:context|prompt|model length)"
     r"|context (?:length|size|window) (?:of|exceeded|is|was|limit)|reached context length"
+    r"|exceeds the maximum number of tokens|too many tokens"
     r"|context the overflows|prompt is too long|input is too long|too large for model"
     r"|longer than the (?:model's )?(?:context|maximum)|reduce the length of the (?:messages|input)"
     r"|tokens \+ `?max_new_tokens`? must be|exceeds the maximum allowed length",

@@ -105,12 +105,13 @@ def is_text(part: AttachmentPart) -> bool:
 
 
 def files_of(request: ChatRequest, *, takes_images: bool | None) -> list[AttachmentPart]:
-    """Return the files that go along, of all messages: the server keeps none."""
+    """Return the files that go along, of all the user's messages: the server keeps none."""
     return [
         part
         for message in request.messages
         for part in message.attachments
-        if (is_image(part) and takes_images is not False) or is_text(part)
+        if message.role == "user"  # of others servers take text alone
+        and ((is_image(part) and takes_images is not False) or is_text(part))
     ]
 
 
@@ -169,6 +170,8 @@ def _message(
 def _content(said: ChatMessage, files: Mapping[str, bytes]) -> str | list[dict[str, Any]]:
     if not said.attachments:
         return said.text
+    if said.role != "user":
+        files = {}
     parts = [_file(part, files.get(part.sha256)) for part in said.attachments]
     return [*([{"type": "text", "text": said.text}] if said.text else []), *parts]
 

@@ -118,6 +118,9 @@ TOO_LONG: dict[str, tuple[int, Any]] = {
     "SGLang": (400, {"object": "error", "message": "The input (5000 tokens) is longer than the model's context length (4096 tokens).", "code": 400}),
     "Mistral": (400, {"object": "error", "message": "Prompt contains 40000 tokens, too large for model with 32768 maximum context length", "type": "invalid_request_error"}),
     "Groq": (400, {"error": {"message": "Please reduce the length of the messages or completion.", "code": "context_length_exceeded"}}),
+    "Gemini": (400, [{"error": {"code": 400, "message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).", "status": "INVALID_ARGUMENT"}}]),
+    "xAI": (400, {"code": "invalid", "error": "This model's maximum prompt length is 131072 but the request contains 200000 tokens."}),
+    "Cohere": (400, {"message": "too many tokens: size limit exceeded by 100 tokens."}),
     "Anthropic's, through a proxy": (400, {"error": {"message": "prompt is too long: 209500 tokens > 200000 maximum"}}),
 }  # fmt: skip
 

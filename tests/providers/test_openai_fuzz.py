@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -13,9 +15,10 @@ from convostore import errors
 from convostore.events import TextDelta
 from convostore.providers import openai_stream
 from convostore.providers.ndjson import BadLineError
-from convostore.providers.openai_errors import Server
+from convostore.providers.openai_errors import Server, http_error
 from convostore.providers.openai_stream import ReplyDecoder
-from convostore.providers.sse import EventReader
+from convostore.providers.sse import EventReader, ServerEvent
+from convostore.turning.listening import sound
 from tests.providers.completions import DONE, END, chunk, failure, hear, serving, text
 
 
@@ -85,3 +88,27 @@ def test_whatever_comes_has_a_typed_error_or_is_read(pieces: list[bytes]) -> Non
         reply.finished()
     except (errors.ProviderError, BadLineError):
         pass
+
+
+_KEYS = st.sampled_from(["error", "code", "type", "message", "metadata", "raw", "detail", "choices", "delta", "message", "content", "reasoning", "tool_calls", "function", "name", "arguments", "id", "index", "finish_reason", "usage", "prompt_tokens", "cost", "model", "text", "thinking"])  # fmt: skip
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 600) | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@given(_VALUES, st.sampled_from([200, 301, 400, 401, 404, 413, 429, 500, 503, 599]))
+def test_whatever_json_comes_is_read_or_a_typed_error(value: object, status: int) -> None:
+    """Of any shape that is made of the protocol's own words, in a stream, whole, or as an error."""
+    raw = json.dumps(value).encode()
+    server = Server("the server", "http://x")
+    told = http_error(server, status, {}, raw)
+    assert isinstance(told, errors.ProviderError)
+    assert "\n" not in f"{told}{told.hint}"
+    for whole in (False, True):
+        reply = ReplyDecoder(server)
+        with suppress(errors.ProviderError):
+            for one in reply.whole(raw) if whole else reply.feed(ServerEvent(raw)):
+                assert sound(one) == one
+            assert sound(reply.finished())

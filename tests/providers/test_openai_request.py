@@ -165,6 +165,15 @@ async def test_earlier_files_that_cannot_be_sent_are_named() -> None:
     assert "tape.wav" in messages[0]["content"][1]["text"]
 
 
+@pytest.mark.asyncio
+async def test_files_of_the_assistant_are_named() -> None:
+    """Servers take images from the user alone."""
+    messages = (ChatMessage("assistant", "a cat", (PNG,)), ChatMessage("user", "And?"))
+    body = await sent(ChatRequest(messages=messages, model="m", reader=reader))
+    assert [one["type"] for one in body["messages"][0]["content"]] == ["text", "text"]
+    assert "cat.png" in body["messages"][0]["content"][1]["text"]
+
+
 async def check(server: ChatServer, request: ChatRequest) -> None:
     """Check the attachments of a request."""
     provider = OpenAIProvider(base_url=server.url)
@@ -226,6 +235,23 @@ async def test_without_a_model_the_servers_only_one_is_asked() -> None:
         provider = OpenAIProvider(base_url=server.url)
         with pytest.raises(errors.ProviderError, match="none was named"):
             [one async for one in provider.stream(ask(model=None))]
+        await provider.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_model_that_is_gone_is_looked_for_again() -> None:
+    """A server was started again with another one; its list was known before."""
+    async with serving() as server:
+        provider = OpenAIProvider(base_url=server.url)
+        server.answer(END)
+        server.refuse(404, {"error": {"message": "The model `m` does not exist"}})
+        server.answer(END)
+        assert [one async for one in provider.stream(ask(model=None))]
+        server.models = {"data": [{"id": "n"}]}
+        with pytest.raises(errors.ProviderError):
+            [one async for one in provider.stream(ask(model=None))]
+        assert [one async for one in provider.stream(ask(model=None))]
+        assert server.sent["model"] == "n"
         await provider.aclose()
 
 

@@ -12,6 +12,7 @@ from convostore.records import Usage
 from tests.providers.completions import (
     DONE,
     END,
+    STREAM,
     chunk,
     event,
     failure,
@@ -302,11 +303,12 @@ async def test_an_answer_in_one_piece_is_read(kind: str | None) -> None:
     assert heard.end.usage == Usage(input_tokens=9, output_tokens=2)
 
 
+@pytest.mark.parametrize("kind", ["application/json", STREAM, None])
 @pytest.mark.asyncio
-async def test_an_error_in_one_piece_is_read_after_a_200() -> None:
+async def test_an_error_in_one_piece_is_read_after_a_200(kind: str | None) -> None:
     """Some gateways report every error so."""
     async with serving() as server:
-        server.answer(b'{"error": {"message": "no"}}', kind="application/json")
+        server.answer(b'{"error": {"message": "no"}}', kind=kind)
         assert "no" in str(await failure(server, errors.IncompleteReplyError))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import convostore
-from convostore.errors import ConvostoreError, IncompleteReplyError
+from convostore.errors import AttachmentRefusedError, ConvostoreError, IncompleteReplyError
 from convostore.parts import ReasoningPart, TextPart, ToolCallPart
 from convostore.providers import OpenAIProvider
 from convostore.records import Usage
@@ -68,6 +68,27 @@ async def test_a_reply_that_is_cut_off_is_kept_as_failed(path: Where) -> None:
         async with chat.regenerate() as turn:
             await turn.drain()
         assert (turn.reply.status, turn.reply.text) == ("completed", "whole")
+
+
+@pytest.mark.asyncio
+async def test_an_image_is_sent_with_its_question_and_with_those_after_it(path: Where) -> None:
+    """It is in the store once, and read from there each time; another file is refused before."""
+    async with (
+        serving() as server,
+        convostore.open(path, provider=OpenAIProvider("m", server.url)) as store,
+    ):
+        server.answer(*text("A cat."), END, DONE)
+        chat = await store.create()
+        image = await store.attach(b"\x89PNG", name="cat.png", media_type="image/png")
+        for words, files in (("What is it?", [image]), ("Sure?", [])):
+            await chat.send(words, attachments=files)
+            said, shown = server.sent["messages"][0]["content"]
+            assert said == {"type": "text", "text": "What is it?"}
+            assert shown["image_url"]["url"] == "data:image/png;base64,iVBORw=="
+        tape = await store.attach(b"RIFF", name="a.wav", media_type="audio/wav")
+        with pytest.raises(AttachmentRefusedError):
+            await chat.send("And this?", attachments=[tape])
+        assert len(await chat.history()) == 4
 
 
 @pytest.mark.asyncio
