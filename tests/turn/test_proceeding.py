@@ -92,14 +92,15 @@ async def test_what_is_answered_is_not_asked_again(
 
 
 @pytest.mark.asyncio
-async def test_two_who_go_on_at_once_ask_once(
-    chat: Conversation, provider: ScriptedProvider, store: Store
+async def test_those_who_go_on_at_once_ask_once(
+    chat: Conversation, provider: ScriptedProvider, store: Store, path: Where
 ) -> None:
-    """The second follows the answer of the first."""
+    """The others follow the answer of the first, also from a store of their own."""
     await called(chat, provider)
-    others = [await store.resume(chat.id) for _ in range(3)]
-    provider.answer("It stays dry.")
-    turns = await asyncio.gather(*(proceeded(one) for one in (chat, *others)))
+    provider.answer("It ", "stays dry.")
+    async with convostore.open(path, provider=provider) as second:
+        others = [await each.resume(chat.id) for each in (store, second, second)]
+        turns = await asyncio.gather(*(proceeded(one) for one in (chat, *others)))
     assert {one.reply.text for one in turns} == {"It stays dry."}
     assert len({one.reply.id for one in turns}) == 1
     assert len(provider.requests) == 2
