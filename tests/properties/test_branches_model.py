@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 import convostore
 from convostore import Message
 from convostore.testing import ScriptedProvider
+
+if TYPE_CHECKING:
+    from tests.engines import Where
 
 TEXTS = st.sampled_from(["one", "two", "drei", "четыре", "五"])
 PICK = st.integers(0, 10**6)
@@ -26,12 +37,16 @@ class Branches(RuleBasedStateMachine):
         tree: the model: number -> (parent's number, text).
         heads: where each of the two handles stands.
         stored: where the conversation itself stands.
+        where: the store, or a place for a new one.
     """
+
+    where: Where | None = None
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "chats.db"
+        self.path: Where = self.where or Path(self.folder.name) / "chats.db"
+        self.owner = f"owner-{uuid4()}"
         self.runner = asyncio.Runner()
         self.provider = ScriptedProvider()
         self.tree: dict[int, tuple[int | None, str]] = {}
@@ -45,11 +60,16 @@ class Branches(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.store = self.run(convostore.open(self.path, provider=self.provider).__aenter__())
+        self.open()
         self.chats = [self.run(self.store.create(title="t"))]
         self.chats.append(self.run(self.store.resume(self.chats[0].id)))
 
+    def open(self) -> None:
+        opening = convostore.open(self.path, provider=self.provider, owner=self.owner)
+        self.store = self.run(opening.__aenter__())
+
     def teardown(self) -> None:
+        assert not self.run(self.store.check(deep=True)).problems
         self.run(self.store.aclose())
         self.runner.close()
         self.folder.cleanup()
@@ -153,7 +173,7 @@ class Branches(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.run(self.store.aclose())
-        self.store = self.run(convostore.open(self.path, provider=self.provider).__aenter__())
+        self.open()
         for who in (0, 1):
             self.resume(who)
 
@@ -182,7 +202,8 @@ class Branches(RuleBasedStateMachine):
         branches = self.run(fresh.branches())
         assert [branch.leaf.seq for branch in branches] == leaves
         assert sum(branch.active for branch in branches) == (1 if self.tree and self.stored else 0)
-        assert not self.run(self.store.check(deep=True)).problems
+        if isinstance(self.path, Path):  # a server has what all examples left: at their ends
+            assert not self.run(self.store.check(deep=True)).problems
 
     def message(self, who: int, seq: int) -> Message:
         found = self.run(self.chats[who].messages())
@@ -194,5 +215,13 @@ class Branches(RuleBasedStateMachine):
             await turn.drain()
 
 
-TestBranches = Branches.TestCase
-TestBranches.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+def test_every_reader_sees_the_branches_of_the_model(path: Where) -> None:
+    """Whatever two handles do to one conversation in whichever order, also opened anew."""
+
+    class Here(Branches):
+        where = None if isinstance(path, Path) else path
+
+    examples = 25 if isinstance(path, Path) else 8
+    run_state_machine_as_test(
+        Here, settings=settings(max_examples=examples, stateful_step_count=20, deadline=None)
+    )
