@@ -39,6 +39,14 @@ _BASH = """\
 %(complete_func)s_setup;
 """
 
+# Before click's own script: a zsh whose owner has never set it up has no compdef.
+# Source: zsh, "Use of compinit": -i leaves out what others may write, and does not ask.
+_ZSH = """\
+#compdef %(prog_name)s
+
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+"""
+
 # As click's own, but in the order in which they are offered, and with titles that have a comma.
 _FISH = """\
 function %(complete_func)s
@@ -84,8 +92,13 @@ def conversations(
 
 
 def register() -> None:
-    """Let bash see titles, too, and fish all of them in order: click's own scripts do not."""
-    from click.shell_completion import BashComplete, FishComplete, add_completion_class
+    """Let bash see titles, too, fish all of them in order, and any zsh: click's own scripts do not."""
+    from click.shell_completion import (
+        BashComplete,
+        FishComplete,
+        ZshComplete,
+        add_completion_class,
+    )
 
     class TitledBash(BashComplete):
         source_template = _BASH
@@ -102,7 +115,11 @@ def register() -> None:
     class OrderedFish(FishComplete):
         source_template = _FISH
 
+    class AnyZsh(ZshComplete):
+        source_template = _ZSH + ZshComplete.source_template
+
     add_completion_class(TitledBash)
+    add_completion_class(AnyZsh)
     add_completion_class(OrderedFish)
 
 

@@ -105,11 +105,13 @@ def test_tab_in_a_real_bash_completes_the_line(program: Program) -> None:
 
 @needs["zsh"]
 def test_tab_in_a_real_zsh_completes_the_line(program: Program) -> None:
-    """Pressed in a terminal: the command; of two conversations their titles; then the one meant."""
+    """Pressed in a terminal: the command; of two conversations their titles; then the one meant.
+
+    Its owner has set nothing up.
+    """
     kyoto, nara = fill(program, "Kyoto", "Nara: (deer) $(touch x)")
     with Screen(in_shell(program, "zsh", "-f", "-i")) as screen:
         screen.expect("ready> ")
-        screen.type("autoload -U compinit; compinit -D; unsetopt zle_bracketed_paste\r")
         screen.type('eval "$(convostore completion zsh)"; echo $((40 + 2))\r')
         screen.expect("42")
         screen.type("convostore sho\t\t")
