@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench        measure convostore, sqlite3 and PostgreSQL by hand and the peers, minutes"
 	@echo "make bench-server the part of it about PostgreSQL alone, a minute"
 	@echo "make bench-exports how fast each format is written, and in how much memory"
+	@echo "make bench-checkpoints how large a thread of LangGraph gets, ours and its own"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
@@ -56,6 +57,9 @@ bench-server: $(BIN)/.dev
 
 bench-exports: $(BIN)/.dev
 	$(BIN)/python -m benchmarks.exports --mb 10 --mb 600 --out benchmarks/results/exports.md
+
+bench-checkpoints: $(BIN)/.dev
+	$(BIN)/python -m benchmarks.checkpoints
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full

@@ -265,7 +265,7 @@ class Checkpoints:
         beside = await reads.writes(database, owner_id, one.conversation_id, [one.id])
         return Step(
             parent_id=one.parent_id,
-            values=one.state.get("channel_values") or {},
+            values=one.state.get("values") or {},
             history=one.history,
             writes=tuple(
                 (each.task_id, each.channel, each.value)

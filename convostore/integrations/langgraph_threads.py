@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from convostore.storage.checkpoint_reads import StoredCheckpoint
 
 PREFIX: Final = "langgraph:"  # of a thread's key
+_NAMES: Final = {  # of a checkpoint's parts, as they are stored
+    "channel_values": "values",
+    "channel_versions": "versions",
+    "versions_seen": "seen",
+    "updated_channels": "updated",
+}
+_BACK: Final = {stored: name for name, stored in _NAMES.items()}
 
 
 class Threads:
@@ -104,7 +111,7 @@ class Threads:
         key, namespace, parent_id = _place(config)
         id_ = gate(checkpoint["id"], "the id of a checkpoint")
         state: dict[str, Any] = {
-            name: Writer(name).whole(one)
+            _NAMES.get(name, name): Writer(name).whole(one)
             for name, one in checkpoint.items()
             if name not in {"id", "channel_values"}
         }
@@ -125,7 +132,7 @@ class Threads:
             id=id_,
             parent_id=parent_id,
             run_id=about["run_id"] if isinstance(about.get("run_id"), str) else None,
-            state=state | {"channel_values": values},
+            state=state | {"values": values},
             metadata=as_json(Writer("metadata").whole(about)),
         )
         return _config(key, namespace, id_)
@@ -209,9 +216,11 @@ class Threads:
     def _tuple(self, loaded: Loaded) -> CheckpointTuple:
         one, reader = loaded.checkpoint, Reader(self.types, loaded.contents)
         parent = _config(one.key, one.namespace, one.parent_id) if one.parent_id else None
+        state = {_BACK.get(name, name): value for name, value in reader.value(one.state).items()}
+        state["id"] = one.id
         return CheckpointTuple(
             config=_config(one.key, one.namespace, one.id),
-            checkpoint=reader.value(one.state) | {"id": one.id},
+            checkpoint=state,  # type: ignore[arg-type] # all of its parts are there
             metadata=reader.value(one.metadata),
             parent_config=parent,
             pending_writes=[

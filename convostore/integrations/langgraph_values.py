@@ -167,7 +167,8 @@ class Writer:
             return Piece(self.space, data, hash_of(data))
         whose = kind.removesuffix("MessageChunk").lower()
         whose = str(fields.get("role")) if whose == "chat" else whose
-        return Piece(MESSAGES, data, hash_of(data), partial(shown, fields, whose), id_)
+        text = fields["content"] if isinstance(fields["content"], str) else None
+        return Piece(MESSAGES, data, hash_of(data), partial(shown, fields, whose), id_, text)
 
     def _kind(self, value: Any, *, apart: bool) -> Any:
         if isinstance(value, _DeltaSnapshot):

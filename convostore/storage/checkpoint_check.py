@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import bindparam, select
 
-from convostore.storage.checkpoint_items import hash_of
+from convostore.storage.checkpoint_items import hash_of, whole
 from convostore.storage.checkpoint_removal import named_by
 from convostore.storage.checkpoint_tables import checkpoint_item
 from convostore.storage.statements import Hot
@@ -26,6 +26,7 @@ _ITEMS = Hot(
         checkpoint_item.c.message_seq,
         checkpoint_item.c.data,
         message.c.status,
+        message.c.text,
     )
     .select_from(
         checkpoint_item.outerjoin(
@@ -56,23 +57,22 @@ def look_at_checkpoints(tx: Tx, at: dict[str, str], *, deep: bool) -> Iterator[s
         yield f"a checkpoint cannot be read: {error}"
         return
     there: dict[str, set[int]] = {}
-    for space, number, hash_, seq, data, status in tx.rows(_ITEMS, **at):
+    for space, number, hash_, seq, data, status, text in tx.rows(_ITEMS, **at):
         there.setdefault(space, set()).add(number)
         where = f"item {number} of its checkpoints{space and f' ({space[1:]})'}"
         if seq is not None and status is None:
             yield f"{where}: message {seq}, which shows it, is gone"
         elif status == "erased" and data:
             yield f"{where} is still there, though message {seq} was forgotten"
-        if deep and data and (hash_of(data) != hash_ or not _is_json(data)):
+        if deep and data and not _is_sound(data, text, hash_):
             yield f"{where} is not as it was stored: its hash differs"
     for space, numbers in named.items():
         for number in sorted(numbers - there.get(space, set())):
             yield f"a checkpoint names item {number}{space and f' ({space[1:]})'}, which is gone"
 
 
-def _is_json(data: str) -> bool:
+def _is_sound(data: str, text: str | None, hash_: str) -> bool:
     try:
-        msgspec.json.decode(data)
-    except ValueError:
+        return hash_of(whole(data, text)) == hash_
+    except msgspec.DecodeError:
         return False
-    return True

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy import bindparam, null, select, update
 
-from convostore.storage.checkpoint_items import MESSAGES, TAG, as_json, hash_of
+from convostore.storage.checkpoint_items import MESSAGES, TAG, as_json, hash_of, whole
 from convostore.storage.checkpoint_tables import checkpoint, checkpoint_item, checkpoint_write
 from convostore.storage.statements import Hot
+from convostore.storage.tables import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +49,21 @@ _CHECKPOINT: Final = ("namespace", "id")
 _WRITE: Final = ("namespace", "checkpoint_id", "task_id", "number")
 _ITEM: Final = ("space", "number")
 _ANY = Hot(select(checkpoint.c.id).where(*_of(checkpoint)).limit(1))
-_ITEMS = _read(checkpoint_item, *_ITEM, "message_seq", "content_hash", "data")
+_ITEMS = Hot(
+    select(
+        *(checkpoint_item.c[name] for name in (*_ITEM, "message_seq", "content_hash", "data")),
+        message.c.text,
+    )
+    .select_from(
+        checkpoint_item.outerjoin(
+            message,
+            (message.c.owner_id == checkpoint_item.c.owner_id)
+            & (message.c.conversation_id == checkpoint_item.c.conversation_id)
+            & (message.c.seq == checkpoint_item.c.message_seq),
+        )
+    )
+    .where(*_of(checkpoint_item))
+)
 _EMPTY = _changed(checkpoint_item, _ITEM, "message_seq", "content_hash", "data")
 _STATES = _read(checkpoint, *_CHECKPOINT, "state", "metadata", "history")
 _RESTATE = _changed(checkpoint, _CHECKPOINT, "state", "metadata", "history")
@@ -99,9 +114,14 @@ def _items(
     tx: Tx, at: dict[str, str], seqs: Iterable[int], texts: list[str], *, gone: bool
 ) -> None:
     items, of = tx.rows(_ITEMS, **at), set(seqs)
-    same = {one for *_, seq, _, data in items if seq in of and data for one in _known_by(data)}
+    same = {
+        one
+        for *_, seq, _, data, text in items
+        if seq in of and data
+        for one in _known_by(whole(data, text))
+    }
     rows = []
-    for space, number, seq, hash_, data in items:
+    for space, number, seq, hash_, data, _ in items:
         new: Row = (seq, hash_, data)
         if seq in of:
             new = (None if gone else seq, "", "")
@@ -129,11 +149,11 @@ def _known_by(data: str) -> tuple[str, ...]:
 
 def _state(text: str, texts: list[str]) -> str:
     value = msgspec.json.decode(text)
-    inner = value.get("channel_values") if isinstance(value, dict) else None
+    inner = value.get("values") if isinstance(value, dict) else None
     new = _without(value, texts)
     for name, one in (inner or {}).items():
         if name.startswith(_INNER):
-            new["channel_values"][name] = _without(one, texts, anywhere=True)
+            new["values"][name] = _without(one, texts, anywhere=True)
     return text if new == value else as_json(new)
 
 

@@ -5,6 +5,10 @@ A state is JSON in which `{"$": "item", "n": 7}` stands for an item, and `{"$": 
 in order, apart in each space, so that a list which only grows is one run, however long it is. The
 space of messages has no name; another one is named at `s`. A list of very many runs has the
 beginning of them in items of their own (at `c`), which stay the same while it grows.
+
+What a message says stands in the message that shows it, and not in its item as well, where that is
+the very text. What a task has written is often the message itself: an item that has a hash and no
+data is the message of the same hash.
 """
 
 from __future__ import annotations
@@ -53,6 +57,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
         content_hash: of *data*; see `hash_of`.
         show: makes what a conversation shows of it; None is nothing.
         message_id: the graph's own id of a message; None is no message.
+        text: what a message says, where that is one text and nothing else.
     """
 
     space: str
@@ -60,6 +65,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     content_hash: str
     show: Callable[[], NewMessage] | None = None
     message_id: str | None = None
+    text: str | None = None
 
 
 class Held(msgspec.Struct):
@@ -69,12 +75,16 @@ class Held(msgspec.Struct):
         message_seq: the message that shows it.
         is_new: it has no row yet.
         is_moved: it has a row that has to say what shows it.
+        is_said: its text stands in the message that shows it.
+        is_copy: it is the message of the same hash.
     """
 
     number: int
     message_seq: int | None
     is_new: bool = False
     is_moved: bool = False
+    is_said: bool = False
+    is_copy: bool = False
 
 
 _OF = (
@@ -90,16 +100,14 @@ _KNOWN = Hot(
     ).where(*_OF, one_of(checkpoint_item.c.space, "spaces"))
 )
 _ADD = Hot(insert(checkpoint_item))
-_SHOW = Hot(
-    update(checkpoint_item)
-    .where(
-        checkpoint_item.c.owner_id == bindparam("of_owner_id"),
-        checkpoint_item.c.conversation_id == bindparam("of_conversation_id"),
-        checkpoint_item.c.space == bindparam("of_space"),
-        checkpoint_item.c.number == bindparam("of_number"),
-    )
-    .values(message_seq=bindparam("new_seq"))
+_show = update(checkpoint_item).where(
+    checkpoint_item.c.owner_id == bindparam("of_owner_id"),
+    checkpoint_item.c.conversation_id == bindparam("of_conversation_id"),
+    checkpoint_item.c.space == bindparam("of_space"),
+    checkpoint_item.c.number == bindparam("of_number"),
 )
+_SHOW = Hot(_show.values(message_seq=bindparam("new_seq")))
+_COPY = Hot(_show.values(message_seq=bindparam("new_seq"), data=""))
 
 
 class Items:
@@ -120,9 +128,9 @@ class Items:
         self.gone: frozenset[str] = frozenset()
         self.aside = MESSAGES
 
-    def load(self, pieces: Iterable[Piece]) -> None:
-        """Look up what is stored already where pieces like these are."""
-        self._load({piece.space for piece in pieces})
+    def load(self, pieces: Iterable[Piece], *channels: str) -> None:
+        """Look up what is stored already where pieces like these are, and parts of channels."""
+        self._load({piece.space for piece in pieces} | {space_of(one) for one in channels})
 
     def _load(self, spaces: set[str]) -> None:
         missing = sorted(spaces - self._last.keys())
@@ -150,6 +158,16 @@ class Items:
     def _space(self, piece: Piece) -> str:
         aside = piece.space == MESSAGES != self.aside and self.is_new(piece)
         return self.aside if aside else piece.space
+
+    def show(self, piece: Piece, seq: int, text: str) -> None:
+        """Note which message shows a piece, and what that says; copies are it from now on."""
+        held = self.held(piece)
+        held.message_seq, held.is_moved = seq, True
+        held.is_said = text == piece.text
+        for space in self._last.keys() - {piece.space}:
+            copy = self._held.get((space, piece.content_hash))
+            if copy is not None and not copy.is_new:
+                copy.message_seq, copy.is_moved, copy.is_copy = seq, True, True
 
     def is_new(self, piece: Piece) -> bool:
         """Tell whether nothing of the kind is stored yet."""
@@ -193,25 +211,42 @@ class Items:
                 "number": held.number,
                 "content_hash": piece.content_hash,
                 "message_seq": held.message_seq,
-                "data": piece.data,
+                "data": bare(piece.data) if held.is_said else piece.data,
             }
             for space, piece, held in self._new
         ]
         self._tx.many(_ADD, rows)
-        self._tx.many(
-            _SHOW,
-            [
-                {
-                    "of_owner_id": self._at["owner_id"],
-                    "of_conversation_id": self._at["conversation_id"],
-                    "of_space": space,
-                    "of_number": held.number,
-                    "new_seq": held.message_seq,
-                }
-                for (space, _), held in self._held.items()
-                if held.is_moved and not held.is_new
-            ],
-        )
+        moved = [(at, held) for at, held in self._held.items() if held.is_moved and not held.is_new]
+        for hot, is_copy in ((_SHOW, False), (_COPY, True)):
+            self._tx.many(
+                hot,
+                [
+                    {
+                        "of_owner_id": self._at["owner_id"],
+                        "of_conversation_id": self._at["conversation_id"],
+                        "of_space": space,
+                        "of_number": held.number,
+                        "new_seq": held.message_seq,
+                    }
+                    for (space, _), held in moved
+                    if held.is_copy is is_copy
+                ],
+            )
+
+
+def bare(data: str) -> str:
+    """Return a message's item without what it says."""
+    value = msgspec.json.decode(data)
+    return as_json(value | {"of": {k: v for k, v in value["of"].items() if k != "content"}})
+
+
+def whole(data: str, text: str | None) -> str:
+    """Return an item as it was made, with what the message says that shows it."""
+    value = msgspec.json.decode(data) if data and text is not None else None
+    of = value.get("of") if isinstance(value, dict) and TAG in value else None
+    if not isinstance(value, dict) or not isinstance(of, dict) or "content" in of:
+        return data
+    return as_json({**value, "of": {"content": text, **of}})
 
 
 def piece(space: str, tree: Any) -> Piece:

@@ -8,11 +8,11 @@ import msgspec
 from sqlalchemy import bindparam, select
 
 from convostore.storage.canonical import to_json
-from convostore.storage.checkpoint_items import RUNS, named_in, unrolled
+from convostore.storage.checkpoint_items import MESSAGES, RUNS, named_in, unrolled, whole
 from convostore.storage.checkpoint_tables import checkpoint, checkpoint_item, checkpoint_write
 from convostore.storage.kept import KEPT
 from convostore.storage.statements import Hot, one_of
-from convostore.storage.tables import conversation
+from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,15 +102,34 @@ _WRITES = Hot(
         one_of(checkpoint_write.c.checkpoint_id, "ids"),
     )
 )
-_ITEMS = Hot(
-    select(checkpoint_item.c.number, checkpoint_item.c.data).where(
+_items = (
+    select(
+        checkpoint_item.c.number,
+        checkpoint_item.c.content_hash,
+        checkpoint_item.c.data,
+        message.c.text,
+    )
+    .select_from(
+        checkpoint_item.outerjoin(
+            message,
+            (message.c.owner_id == checkpoint_item.c.owner_id)
+            & (message.c.conversation_id == checkpoint_item.c.conversation_id)
+            & (message.c.seq == checkpoint_item.c.message_seq),
+        )
+    )
+    .where(
         checkpoint_item.c.owner_id == bindparam("owner_id"),
         checkpoint_item.c.conversation_id == bindparam("conversation_id"),
         checkpoint_item.c.space == bindparam("space"),
+    )
+)
+_ITEMS = Hot(
+    _items.where(
         checkpoint_item.c.number >= bindparam("first"),
         checkpoint_item.c.number <= bindparam("last"),
     )
 )
+_BY_HASH = Hot(_items.where(one_of(checkpoint_item.c.content_hash, "hashes")))
 _OF_RUNS = Hot(
     select(checkpoint.c.conversation_id)
     .where(checkpoint.c.owner_id == bindparam("owner_id"), one_of(checkpoint.c.run_id, "ids"))
@@ -266,9 +285,22 @@ async def _read(
         first=min(numbers),
         last=max(numbers),
     )
-    found = {(space, number): data for number, data in rows if number in numbers}
-    into |= found
-    return len(found) == len(numbers)
+    same: dict[str, int] = {}
+    for number, hash_, data, text in rows:
+        if number in numbers:
+            into[space, number] = whole(data, text)
+            if hash_ and not data:
+                same[hash_] = number
+    if same:
+        rows = await database.read(
+            _BY_HASH,
+            owner_id=owner_id,
+            conversation_id=conversation_id,
+            space=MESSAGES,
+            hashes=to_json(sorted(same)),
+        )
+        into |= {(space, same[hash_]): whole(data, text) for _, hash_, data, text in rows}
+    return all((space, number) in into for number in numbers)
 
 
 def _checkpoint(row: Row) -> StoredCheckpoint:

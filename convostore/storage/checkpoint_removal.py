@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from convostore.storage.checkpoint_history import COUNTERS, Step, history_of
-from convostore.storage.checkpoint_items import RUNS, as_json, named_in, unrolled
+from convostore.storage.checkpoint_items import MESSAGES, RUNS, as_json, named_in, unrolled
 from convostore.storage.checkpoint_tables import checkpoint, checkpoint_item, checkpoint_write
 from convostore.storage.scrub_note import owe_scrub
 from convostore.storage.statements import Hot
@@ -91,7 +91,14 @@ _WRITES = Hot(
         checkpoint_write.c.value,
     ).where(*_of(checkpoint_write))
 )
-_ITEMS = Hot(select(checkpoint_item.c.space, checkpoint_item.c.number).where(*_of(checkpoint_item)))
+_ITEMS = Hot(
+    select(
+        checkpoint_item.c.space,
+        checkpoint_item.c.number,
+        checkpoint_item.c.content_hash,
+        func.length(checkpoint_item.c.data),
+    ).where(*_of(checkpoint_item))
+)
 _RUNS = Hot(
     select(checkpoint_item.c.number, checkpoint_item.c.data).where(
         *_of(checkpoint_item), checkpoint_item.c.space == RUNS
@@ -158,7 +165,7 @@ def _rows(tx: Tx, at: dict[str, str]) -> tuple[dict[Name, _Row], set[Name]]:
     """Return the checkpoints, and the names of those that have writes, but are not there."""
     rows = {}
     for namespace, id_, parent_id, run_id, state, metadata, history in tx.rows(_ALL, **at):
-        values = msgspec.json.decode(state).get("channel_values") or {}
+        values = msgspec.json.decode(state).get("values") or {}
         known = None if history is None else msgspec.json.decode(history)
         rows[namespace, id_] = _Row(
             parent_id, run_id, values, msgspec.json.decode(metadata), known, []
@@ -211,11 +218,16 @@ def _remember(tx: Tx, at: dict[str, str], rows: dict[Name, _Row], gone: set[Name
 
 def drop_items(tx: Tx, at: dict[str, str]) -> None:
     """Take out the items that nobody names any more."""
-    numbers = named_by(tx, at)
+    numbers, items = named_by(tx, at), tx.rows(_ITEMS, **at)
+    meant = {  # by an item that is the message of the same hash
+        hash_
+        for space, number, hash_, length in items
+        if hash_ and not length and number in numbers.get(space, ())
+    }
     unnamed = [
         {**at, "space": space, "number": number}
-        for space, number in tx.rows(_ITEMS, **at)
-        if number not in numbers.get(space, ())
+        for space, number, hash_, _ in items
+        if number not in numbers.get(space, ()) and not (space == MESSAGES and hash_ in meant)
     ]
     tx.many(_GONE_ITEM, unnamed)
 

@@ -147,6 +147,7 @@ def _put_checkpoint(tx: Tx, owner_id: str, job: PutCheckpoint) -> Stored:
     if stands is None:
         return Stored(False)
     items = Items(tx, owner_id, job.conversation_id)
+    items.load((), *(job.state.get("values") or ()))
     known = _look_up(tx, owner_id, job.conversation_id, items, [*pieces_in(job.state)])
     seq = None
     if job.path is not None:
@@ -207,8 +208,7 @@ def _show(
         if held.message_seq is None:
             new = piece.show()
             seq = known.get((piece.message_id or "", new.text, new.shape))
-            held.message_seq = add.message(new, last) if seq is None else seq
-            held.is_moved = True
+            items.show(piece, add.message(new, last) if seq is None else seq, new.text)
             title = title or (new.text if new.role == "user" else None)
         last = held.message_seq
     if last is not None and (rows or last != stands.head_seq):

@@ -537,7 +537,7 @@ async def test_checkpoint_work_whose_answer_was_lost_is_done_once(patient: Store
     checkpoints = patient.checkpoints()
     new = NewMessage(id=new_id(), role="user", text="q", source_id="m")
     said = Piece(MESSAGES, '{"q":1}', hash_of('{"q":1}'), lambda: new, "m")
-    state = {"channel_values": {"messages": [said]}}
+    state = {"values": {"messages": [said]}}
     await checkpoints.put("graph", path=None, **NOWHERE, id="1", state={})
     async with answers_lost(patient, 2):
         await checkpoints.put("graph", path=(said,), **NOWHERE, id="2", state=state)
