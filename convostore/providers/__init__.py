@@ -1,6 +1,7 @@
 """The far side: what turns a history into deltas.
 
-The providers are loaded when first used, so importing this package stays light.
+The providers, and what is needed to write another one, are loaded when first used, so importing
+this package stays light.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ if TYPE_CHECKING:
     from convostore.providers.local import Local as Local
     from convostore.providers.openai import OpenAIProvider as OpenAIProvider
     from convostore.providers.playground import Playground as Playground
-    from convostore.providers.provider import Provider
+    from convostore.providers.provider import ChatMessage as ChatMessage
+    from convostore.providers.provider import ChatRequest as ChatRequest
+    from convostore.providers.provider import ModelInfo as ModelInfo
+    from convostore.providers.provider import Provider as Provider
+    from convostore.providers.provider import TakesAttachments as TakesAttachments
+    from convostore.providers.provider import TakesTools as TakesTools
 
 _HOME = {
     "Playground": "convostore.providers.playground",
     "Local": "convostore.providers.local",
     "Echo": "convostore.providers.echo",
     "OpenAIProvider": "convostore.providers.openai",
+    **dict.fromkeys(
+        ("Provider", "ChatRequest", "ChatMessage", "ModelInfo", "TakesAttachments", "TakesTools"),
+        "convostore.providers.provider",
+    ),
 }
 _BY_NAME = {
     "playground": "Playground",
@@ -30,7 +40,7 @@ NAMES = tuple(_BY_NAME)
 
 
 def __getattr__(name: str) -> Any:
-    """Load a provider's class on first use (PEP 562)."""
+    """Load a class on first use (PEP 562)."""
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'convostore.providers' has no attribute {name!r}")

@@ -10,15 +10,16 @@ from convostore.errors import ProviderError
 from convostore.events import TextDelta
 from convostore.providers.connection import OK, BrokenBodyError, Connection, Limits, Words
 from convostore.providers.ndjson import BadLineError
-from convostore.providers.openai_address import address, key_for
+from convostore.providers.openai_address import OPENAI_ORIGIN, address, key_for
 from convostore.providers.openai_errors import (
-    MODELS,
     NAME,
     OTHER_URL,
     Server,
     http_error,
     is_loading,
     loading_too_long,
+    no_key,
+    no_model,
     not_the_protocol,
     page_error,
 )
@@ -123,12 +124,18 @@ class OpenAIProvider:
         return f"<OpenAIProvider at {self._address.url}>"
 
     def check(self, request: ChatRequest) -> None:
-        """Refuse a request that cannot work (size, options) before anything is stored.
+        """Refuse a request that cannot work before anything is stored: size, options, no key.
 
         Raises:
             ProviderError: with a hint; permanent.
         """
         check_request(request)
+        if self._address.origin != OPENAI_ORIGIN:
+            return
+        if self._key is None:
+            raise no_key(self._server)
+        if request.model is None and self._model is None:
+            raise no_model(self._server, "many models")
 
     async def check_attachments(self, request: ChatRequest) -> None:
         """Refuse files that cannot be sent: images and texts alone can, where the model takes them.
@@ -261,11 +268,7 @@ class OpenAIProvider:
             self._listed = await self._list(limits)
         if len(self._listed) == 1:
             return self._listed[0].id
-        raise ProviderError(
-            f"{self._server.name} has {len(self._listed)} models, and none was named",
-            provider=NAME,
-            hint=f"name one with: -m MODEL; {MODELS}",
-        )
+        raise no_model(self._server, f"{len(self._listed)} models")
 
     async def _list(self, limits: Limits) -> list[ModelInfo]:
         path = f"{self._address.path}/models"

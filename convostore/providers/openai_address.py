@@ -15,7 +15,8 @@ from convostore.providers.openai_errors import NAME
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OPENAI_URL: Final = "https://api.openai.com/v1"
+OPENAI_ORIGIN: Final = "https://api.openai.com"
+OPENAI_URL: Final = f"{OPENAI_ORIGIN}/v1"
 _OWN_URL, _OWN_KEY = "CONVOSTORE_OPENAI_URL", "CONVOSTORE_OPENAI_API_KEY"
 _USUAL_URL, _USUAL_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"  # as OpenAI's own clients read them
 _CALL: Final = "/chat/completions"

@@ -193,6 +193,24 @@ def loading_too_long(server: Server, waited_s: float) -> ProviderConnectError:
     )
 
 
+def no_key(server: Server) -> ProviderAuthError:
+    """Say that a server is not asked without a key."""
+    return ProviderAuthError(
+        f"there is no key to {server.origin}",
+        provider=server.provider,
+        hint=_NO_KEY.format(origin=server.origin),
+    )
+
+
+def no_model(server: Server, has: str) -> ProviderError:
+    """Say that a model has to be named, of those that a server has."""
+    return ProviderError(
+        f"{server.name} has {has}, and none was named",
+        provider=server.provider,
+        hint=f"name one with: -m MODEL; {MODELS}",
+    )
+
+
 # By status
 
 

@@ -146,16 +146,16 @@ def test_a_key_in_the_configuration_file_is_refused(program: Program) -> None:
 def test_a_provider_of_an_installed_package_is_found_by_its_name(
     program: Program, tmp_path: Path
 ) -> None:
-    """Also when its conversation is gone on with; what cannot be loaded is one clear line."""
-    install(tmp_path, "parrots", "parrot = parrots:Parrot", "cuckoo = parrots:Nobody")
+    """Also when its conversation is gone on with; its faults are its own."""
+    install(tmp_path, "parrots", "parrot = parrots:Parrot", "mute = parrots:Mute")
     program.extra["PYTHONPATH"] = str(tmp_path)
     assert program("chat", "-p", "parrot", "Hi").text == "HI\n"
     assert program("chat", "-c", "Bye").text == "BYE\n"
-    run = program("chat", "-p", "cuckoo", "Hi")
+    run = program("models", "-p", "mute")
     assert run.code == 6
     error, hint = run.err.splitlines()
-    assert "cannot be loaded: AttributeError" in error
-    assert "package parrots" in hint
+    assert "the provider mute failed: KeyError" in error
+    assert "a fault in the provider" in hint
 
 
 @SQLITE_ALONE

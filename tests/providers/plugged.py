@@ -20,6 +20,9 @@ class Parrot:
     async def aclose(self): pass
 class Other(Parrot):
     name = "other"
+class Mute(Parrot):
+    name = "mute"
+    async def models(self): raise KeyError("models")
 class Half:
     name = "half"
     def check(self, request): pass

@@ -238,6 +238,18 @@ async def test_without_a_model_the_servers_only_one_is_asked() -> None:
         await provider.aclose()
 
 
+def test_openai_is_not_asked_without_a_key_or_a_model() -> None:
+    """It would refuse, after the question was stored; other servers may need neither."""
+    OpenAIProvider("m", api_key="k").check(ask(model=None))
+    OpenAIProvider(api_key="k").check(ask())
+    OpenAIProvider(base_url="http://localhost").check(ask(model=None))
+    with pytest.raises(errors.ProviderAuthError) as caught:
+        OpenAIProvider("m").check(ask())
+    assert "convostore keys set https://api.openai.com" in caught.value.hint
+    with pytest.raises(errors.ProviderError, match="none was named"):
+        OpenAIProvider(api_key="k").check(ask(model=None))
+
+
 @pytest.mark.asyncio
 async def test_a_model_that_is_gone_is_looked_for_again() -> None:
     """A server was started again with another one; its list was known before."""

@@ -53,6 +53,16 @@ def test_what_is_no_provider_is_one_clear_line(site: Path, point: str, words: st
     assert "package parrots" in caught.value.hint
 
 
+def test_what_a_provider_is_written_with_has_public_names() -> None:
+    """They are loaded when they are asked for, and no others are there."""
+    for name in ("Provider", "ChatRequest", "ChatMessage", "ModelInfo"):
+        assert getattr(providers, name).__module__ == "convostore.providers.provider"
+    for provider in (Echo(), providers.OpenAIProvider("m"), providers.Playground()):
+        assert isinstance(provider, providers.Provider)
+    with pytest.raises(AttributeError):
+        _ = providers.Nobody
+
+
 def test_two_of_one_name_are_refused(site: Path) -> None:
     """Neither is chosen by chance; a name of our own cannot be taken."""
     for package in ("parrots", "cuckoos"):
