@@ -145,9 +145,10 @@ def print_table(found: Sequence[Record]) -> None:
 
 
 def _listed_title(record: Record) -> str:
-    """Return what the table says of a title: a star for a pinned one, and the tags after it."""
+    """Return what the table says of a title: a star for a pinned one; after it tags and folder."""
     star = "* " if record.pinned else ""
-    return star + "  ".join([record.title or "", *(f"#{name}" for name in record.tags)])
+    folder = [f"in {record.folder}"] if record.folder else []
+    return star + "  ".join([record.title or "", *(f"#{name}" for name in record.tags), *folder])
 
 
 def _fitting(needed: Sequence[int], room: int) -> list[int]:

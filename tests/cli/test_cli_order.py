@@ -88,15 +88,16 @@ def test_a_person_is_asked_with_the_number(
     assert len(titles(program("list"))) == left
 
 
-def test_table_marks_what_is_pinned_and_shows_tags(program: Program) -> None:
-    """A person sees why an old one is on top, and by which tags to find it."""
+def test_table_marks_what_is_pinned_and_shows_tags_and_folder(program: Program) -> None:
+    """A person sees why an old one is on top, and by which tags and folder to find it."""
     (handle, _) = fill(program, "Kyoto", "else")
     program("pin", handle)
     program("tag", "travel", handle)
+    program("move", handle, "--to", "trips")
     with Screen(program, "list") as screen:
         assert screen.end() == 0
         first = screen.text.splitlines()[2]
-    assert first.split()[:4] == [handle, "*", "Kyoto", "#travel"]
+    assert first.split()[:6] == [handle, "*", "Kyoto", "#travel", "in", "trips"]
     with Screen(program, "list", "--tag", "nobody") as screen:
         assert screen.end() == 0
         assert "no conversation fits" in screen.text
