@@ -188,6 +188,8 @@ def tell(report: ExportReport) -> None:
             f"{counted(report.conversations, 'conversation')} with "
             f"{counted(report.messages, 'message')}{unchanged} in {report.path}"
         )
+    elif not (report.conversations or report.unchanged):
+        say("no conversation fits: there is nothing to export")
     if report.losses:
         say("this format has no place for all of it; left out, or told in other words:")
         for what, number in report.losses.items():

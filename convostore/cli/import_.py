@@ -55,6 +55,13 @@ class Wish:
 @click.option("--dry-run", is_flag=True, help="Tell what would become of it; write nothing.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME", help="A tag for all of it.")
 @click.option("--restore", is_flag=True, help="Bring back what was deleted, too.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Read more before it is refused, or less: record_bytes=256MiB, line_bytes, entries ...",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for each record, and a report.")
 @store_options
 @pass_invocation
@@ -66,6 +73,7 @@ def import_(
     dry_run: bool,
     tags: tuple[str, ...],
     restore: bool,
+    limits: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Take in every conversation that another program exported.
@@ -79,7 +87,10 @@ def import_(
             "import - reads standard input, and that is your keyboard",
             hint="name a file, or send one: convostore import - < FILE",
         )
+    from convostore.cli.limits import limits_from
+
     how = {"format": format_name, "dry_run": dry_run, "tags": tags, "restore": restore}
+    how["limits"] = limits_from(limits)
     work = _import(invocation, Wish(source, as_json=as_json, how=how))
     from convostore.cli.signals import stoppable
 

@@ -43,6 +43,8 @@ def test_export_takes_several_names_a_filter_or_a_search(program: Program) -> No
     assert titles("--tag", "trip") == ["Nara"]
     assert titles("--search", "Osaka") == ["Osaka"]
     assert titles("--since", "1d", "--title", "KY") == ["Kyoto"]
+    none = program("export", "--search", "nowhere", "--format", "markdown", "-o", "pages/")
+    assert (none.code, none.err) == (0, "no conversation fits: there is nothing to export\n")
     for words in (["export", kyoto, "--tag", "trip"], ["export", "--search", " "], ["export"]):
         run = program(*words)
         assert (run.code, run.out, len(run.err.splitlines())) == (2, b"", 2), run.err

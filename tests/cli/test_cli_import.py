@@ -193,3 +193,16 @@ def test_terminal_sees_a_bar_and_no_rest_of_it(program: Program, tmp_path: Path)
         assert screen.end() == 0
     assert "300 records: 300 added, 0 updated, 0 unchanged; 600 messages added" in screen.text
     assert "messages/s" in screen.text
+
+
+def test_limit_is_named_and_numbered_on_the_command_line(program: Program, tmp_path: Path) -> None:
+    """What is too long for the default can be read after all; a limit that is none is told."""
+    name = write(tmp_path, chat(1), chat(2, 40))
+    refused = program("import", name, "--limit", "record_bytes=2KiB")
+    assert (refused.code, "it is longer than 2,048 bytes" in refused.err) == (1, True)
+    whole = program("import", name, "--limit", "record_bytes=1MiB", "--limit", "entries=5")
+    assert (whole.code, "1 added, 0 updated, 1 unchanged" in whole.err) == (0, True)
+    for typed in ("record_byte=1", "record_bytes", "depth=0", "depth=-1", "depth=1.5", "=3"):
+        wrong = program("import", name, "--limit", typed)
+        assert wrong.code == 2, typed
+        assert wrong.err.count("\n") == 2
