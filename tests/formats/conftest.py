@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +30,7 @@ from convostore.records import (
     Usage,
     UsageRecord,
 )
+from convostore.testing import temporary
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -36,9 +38,16 @@ if TYPE_CHECKING:
 
     from convostore.exchange.counted import ExportReport
     from convostore.formats.foreign import ForeignConversation
+    from tests.engines import Where
 
 BYTES = b"\x89PNG\x00\xff"
 ATTACHED = AttachmentPart(hashlib.sha256(BYTES).hexdigest(), len(BYTES), "image/png", "a [cat].png")
+
+
+@pytest.fixture
+def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `temporary_store` make its stores on the engine of the test."""
+    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
 
 
 class Shelf:

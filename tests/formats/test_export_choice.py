@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,20 +12,15 @@ from convostore.errors import FormatError
 from convostore.exchange.exporting import TextExport
 from convostore.exchange.steps import MARGIN_MS
 from convostore.records import Filter, Message
-from convostore.testing import ManualClock, temporary, temporary_store
+from convostore.testing import ManualClock, temporary_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convostore.exchange.counted import ExportReport
     from convostore.store import Store
-    from tests.engines import Where
 
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 
 async def lines_of(store: Store, **how: Any) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +17,6 @@ from convostore.testing import (
     PlaygroundServer,
     ScriptedProvider,
     Think,
-    temporary,
     temporary_store,
 )
 
@@ -26,13 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convostore.exchange.exporting import TextExport
-    from tests.engines import Where
 
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 
 async def text_of(exported: TextExport | ExportReport) -> str:

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from convostore.events import Finished
 from convostore.exchange import steps
 from convostore.exchange.exporting import TextExport
 from convostore.formats.foreign import ForeignConversation, ForeignMessage
 from convostore.parts import TextPart
-from convostore.records import Message
-from convostore.testing import temporary, temporary_store
+from convostore.records import Message, Usage
+from convostore.testing import ScriptedProvider, temporary_store
 from tests.formats.test_own_round_trip import file_from, imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.engines import Where
 
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 
 def telling(type_: str, role: str | None = None, **fields: Any) -> Callable[[str], str]:
@@ -182,3 +177,56 @@ async def test_step_tells_what_came_here_or_came_back_since(
         await imported(bob, file, restore=True)
         await step("Ours")
         await step()
+
+
+@pytest.mark.asyncio
+async def test_what_was_paid_since_comes_along_once() -> None:
+    """The calls of a conversation that is there already are added, however often it comes."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        far = ScriptedProvider()
+        chat = await alice.create(title="Kyoto")
+        for number in (3, 4):
+            far.script("Hi", Finished(usage=Usage(input_tokens=number)))
+            await chat.send("more", provider=far)
+            for outcome in ("updated" if number > 3 else "added", "unchanged"):
+                (result,) = await imported(bob, await file_from(alice))
+                assert result.outcome == outcome
+        assert (await bob.stats()).total.usage.input_tokens == 7
+
+
+@pytest.mark.asyncio
+async def test_answer_that_ended_there_is_found_by_its_words() -> None:
+    """What was indexed of a broken-off one gives way to the whole."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="Kyoto")
+        await chat.append(Message.user("count"), Message.assistant("zebra giraffe"))
+        broken = telling("message", "assistant", text="zebra", status="interrupted")
+        await imported(bob, await file_from(alice, broken))
+        assert [count async for count in bob.index()]
+        await imported(bob, await file_from(alice))
+        assert [hit.seq for hit in (await bob.search("giraffe")).items] == [2]
+
+
+@pytest.mark.asyncio
+async def test_numbers_that_are_taken_here_are_given_anew_without_meeting_each_other() -> None:
+    """Two branches of there come to a place where a number is taken: each gets one of its own."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="Kyoto")
+        await chat.append(Message.user("start"), Message.assistant("end"))
+        await imported(bob, await file_from(alice))
+        await (await bob.resume(chat.id)).append(Message.user("bob's"))
+        for text in ("one", "another"):
+            await chat.switch(2, exactly=True)
+            await chat.append(Message.user(text))
+        (result,) = await imported(bob, await file_from(alice))
+        assert (result.outcome, result.messages, result.reason) == ("updated", 2, "")
+        told = await (await bob.resume(chat.id)).messages()
+        assert [(one.seq, one.text) for one in told][2:] == [
+            (3, "bob's"),
+            (4, "one"),
+            (5, "another"),
+        ]
+        assert (await store.check(deep=True)).problems == ()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,17 +14,10 @@ from convostore.events import Finished
 from convostore.formats import jsonl
 from convostore.ids import new_id
 from convostore.records import Message, Usage, UsageRecord
-from convostore.testing import ScriptedProvider, temporary, temporary_store
+from convostore.testing import ScriptedProvider, temporary_store
 from tests.formats.test_own_round_trip import file_from, imported
 
-if TYPE_CHECKING:
-    from tests.engines import Where
-
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 
 @pytest.mark.asyncio

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-from contextlib import nullcontext
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,11 +15,10 @@ from convostore.errors import FormatError
 from convostore.exchange.reading import open_export
 from convostore.formats.found import Opaque, Refused
 from convostore.formats.own import OwnConversation
-from convostore.testing import temporary, temporary_store
+from convostore.testing import temporary_store
 from tests.formats.test_own_round_trip import file_of, trees
 
-if TYPE_CHECKING:
-    from tests.engines import Where
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
@@ -43,12 +41,6 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
         [1],
     ]
 )
-
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
 
 
 @st.composite

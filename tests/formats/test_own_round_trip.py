@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import nullcontext
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ from convostore.records import (
     UsageRecord,
 )
 from convostore.storage.canonical import content_hash, encode_parts
-from convostore.testing import temporary, temporary_store
+from convostore.testing import temporary_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +42,8 @@ if TYPE_CHECKING:
     from convostore.exchange.outcomes import ImportResult
     from convostore.parts import Part
     from convostore.store import Store
-    from tests.engines import Where
+
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=12)
 WORD = st.text("abcxyz", min_size=1, max_size=8)
@@ -63,12 +63,6 @@ PART = (
         lambda data: AttachmentPart(hashlib.sha256(data).hexdigest(), len(data), "a/b", "n.b")
     )
 )
-
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
 
 
 @st.composite

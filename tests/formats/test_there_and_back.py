@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from convostore.exchange.exporting import TextExport
-from convostore.testing import temporary, temporary_store
+from convostore.testing import temporary_store
 from tests.formats.counting import conversations
 from tests.formats.samples import samples
 
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convostore.store import Store
-    from tests.engines import Where
+
+pytestmark = pytest.mark.usefixtures("temporary_place")
 
 FILES = [
     pytest.param(app, one.values[0], id=one.id, marks=one.marks)
@@ -36,12 +36,6 @@ FILES = [
     )
     for one in samples(app, *others)
 ]
-
-
-@pytest.fixture(autouse=True)
-def temporary_place(path: Where, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `temporary_store` make its stores on the engine of the test."""
-    monkeypatch.setattr(temporary, "_place", lambda: nullcontext(path))
 
 
 async def exported(store: Store, app: str) -> list[dict[str, Any]]:
