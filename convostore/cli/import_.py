@@ -89,8 +89,13 @@ def import_(
         )
     from convostore.cli.limits import limits_from
 
-    how = {"format": format_name, "dry_run": dry_run, "tags": tags, "restore": restore}
-    how["limits"] = limits_from(limits)
+    how = {
+        "format": format_name,
+        "dry_run": dry_run,
+        "tags": tags,
+        "restore": restore,
+        "limits": limits_from(limits),
+    }
     work = _import(invocation, Wish(source, as_json=as_json, how=how))
     from convostore.cli.signals import stoppable
 

@@ -118,7 +118,7 @@ class Import:
                 if not reading.cancelled():
                     reading.exception()
                 await asyncio.to_thread(self._batches.close)
-            if self._counts["messages"] and not self._wish.dry_run:
+            if (self._counts["added"] or self._counts["updated"]) and not self._wish.dry_run:
                 with suppress(ConvostoreError, RuntimeError):  # who writes next indexes it, too
                     database, owner_id = await self._owned.for_writing()
                     await database.write(imports_ended, owner_id, None)

@@ -56,10 +56,16 @@ _COLUMNS: Final = tuple(column.name for column in conversation.c)
 
 
 def restore_conversations(tx: Tx, owner_id: str, jobs: Sequence[OwnRows]) -> list[Outcome]:
-    """Store each conversation whole, or what came to it since it was stored."""
+    """Store each conversation whole, or what came to it since it was stored.
+
+    What it marks for the search index is left until `imports_ended`, as of other imports.
+    """
     if not tx.rows(OWNER_HELD, owner_id=owner_id):
         return [OwnerGone()] * len(jobs)
-    return [_restore(tx, owner_id, job) for job in jobs]
+    marked = tx.marked
+    outcomes = [_restore(tx, owner_id, job) for job in jobs]
+    tx.marked = marked
+    return outcomes
 
 
 def _restore(tx: Tx, owner_id: str, job: OwnRows) -> Outcome:

@@ -23,6 +23,7 @@ from tests.foreigners import everything, foreign, said, take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from convostore import Store
     from convostore.formats.found import Found
@@ -308,3 +309,23 @@ async def test_index_waits_until_all_is_stored(
         assert rows(path, indexed) == [(1_350,)]
         page = await store.search("title c449")
         assert (len(page.items), page.unindexed) == (1, 0)
+
+
+async def test_index_waits_until_all_of_our_own_is_stored(
+    path: Where, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of an export of our own."""
+    monkeypatch.setattr(indexing, "IDLE_S", 0.0)
+    indexed = "SELECT count(*) FROM message_search"
+    async with convostore.open(path) as store:
+        await take(store, *(foreign(f"c{n}", 2) for n in range(210)))
+        await store.export(to=tmp_path / "all.jsonl")
+        assert [count async for count in store.index()]
+        run = store.for_owner("bob").import_(tmp_path / "all.jsonl")
+        for _ in range(201):  # the first part, and the next one is on its way
+            await anext(run)
+        await asyncio.sleep(0.1)
+        assert rows(path, indexed) == [(630,)]
+        await run.finish()
+        assert [count async for count in store.index()]
+        assert rows(path, indexed) == [(1_260,)]
