@@ -76,7 +76,9 @@ class Beginning(Upkeep):
         database, owner_id = await self._owned.for_writing()
         await self._sweep()
         far = await reads.far_side(database, owner_id, record.id, record.head_seq)
-        return Conversation(Place(opened, owner_id, record, *far), self._opener.provider)
+        remote, home_url, compacted = far
+        place = Place(opened, owner_id, record, remote, home_url, compacted=compacted)
+        return Conversation(place, self._opener.provider)
 
     async def _ephemeral(self, record: ConversationRecord) -> Conversation:
         opened = await self._opener.in_memory()

@@ -169,7 +169,7 @@ class Branching:
             seq = await reads.leaf_below(*where, seq)
         job = MoveHead(conversation_id=place.record.id, head_seq=seq)
         place.changed(await place.database.write(move_heads, place.owner_id, job))
-        place.remote, place.home_url = await reads.far_side(*where, seq)
+        place.remote, place.home_url, place.compacted = await reads.far_side(*where, seq)
         return (await reads.path(*where, seq))[-1]
 
     async def back(self) -> Message | None:
@@ -196,7 +196,9 @@ class Branching:
             job = StepBack(conversation_id=record.id, head_seq=seq)
             with suppress(HeadMovedError):  # somebody was faster: from there, then
                 place.changed(await place.database.write(step_back, place.owner_id, job))
-                place.remote, place.home_url = await reads.far_side(*where, place.head_seq)
+                place.remote, place.home_url, place.compacted = await reads.far_side(
+                    *where, place.head_seq
+                )
                 return left[0]
 
     async def rewind(self) -> None:
@@ -330,6 +332,6 @@ class Branching:
         place.changed(removed.change)
         if stood is not None and stood not in removed.seqs:
             place.head_seq = stood
-        place.remote, place.home_url = await reads.far_side(*where, place.head_seq)
+        place.remote, place.home_url, place.compacted = await reads.far_side(*where, place.head_seq)
         await scrub_after(place.database, scrub)
         return len(removed.seqs)

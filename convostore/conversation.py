@@ -199,6 +199,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         provider: Provider | None = None,
         settings: dict[str, Any] | None = None,
         wait_s: float | None = None,
+        window: Window | None = None,
     ) -> Turn:
         """Let the model answer what was appended: `async with chat.proceed() as turn`.
 
@@ -212,11 +213,12 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             provider: instead of the store's; it stays the caller's to close.
             settings: options for this turn, over the conversation's own.
             wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
+            window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
             TurnStateError: neither the store nor the call has a provider.
         """
-        ask = Ask(text="", model=model, settings=settings, wait_s=wait_s)
+        ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, window=window)
         return turn_of(self._place, Proceeding(ask, who_answers(provider, self._provider)), None)
 
     async def append(
@@ -336,6 +338,6 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         place = self._place
         place.record = await lookup.conversation_by_id(place.database, place.owner_id, self.id)
         place.head_seq = place.record.head_seq
-        place.remote, place.home_url = await reads.far_side(
+        place.remote, place.home_url, place.compacted = await reads.far_side(
             place.database, place.owner_id, self.id, place.head_seq
         )

@@ -108,7 +108,7 @@ class Deleting:
             place.changed(forgotten.change)
             place.head_seq, place.said = stood, None
             at = (place.database, place.owner_id, id_)
-            place.remote, place.home_url = await reads.far_side(*at, stood)
+            place.remote, place.home_url, place.compacted = await reads.far_side(*at, stood)
         await scrub_after(place.database, scrub)
         return changed
 

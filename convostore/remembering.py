@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from convostore.storage import summaries
 from convostore.turning.asking import Ask, who_answers
+from convostore.turning.compacting import Wish, compact
 from convostore.turning.looking import past_of
 
 if TYPE_CHECKING:
+    from convostore.overlay import Summary
     from convostore.providers.provider import Provider
     from convostore.turning.place import Place
     from convostore.views.viewing import View
     from convostore.views.window import Window
+
+
+AT_ONCE: Final = 8_000  # tokens that one call sums up, where the window does not say
+_ALL_THAT_FIT: Final = 2**62
 
 
 class Remembering:
@@ -68,3 +75,63 @@ class Remembering:
         past = await past_of(place, ask.window_in(place), place.head_seq)
         request, seen = ask.request(place, who, past, place.remote, count=True)
         return msgspec.structs.replace(seen, goes_on=request.remote is not None)
+
+    async def compact(
+        self,
+        *,
+        keep_turns: int = 4,
+        model: str | None = None,
+        provider: Provider | None = None,
+    ) -> Summary | None:
+        """Let the provider sum up all but the newest turns now, and tell the summary in their place.
+
+        The messages stay as they are, and are found, shown and exported as before. What is long is
+        summed up piece by piece; each piece is stored when it is done.
+
+        Args:
+            keep_turns: so many of the newest turns stay as they are, one at least.
+            model: who sums up; by default the conversation's.
+            provider: instead of the store's; it stays the caller's to close.
+
+        Returns:
+            The newest summary; None where there is nothing older, or somebody else is at it.
+
+        Raises:
+            ProviderError: a piece was not summed up; everything is as it was before that.
+            StoreError: the store cannot be read or written.
+            TurnStateError: neither the store nor the call has a provider.
+            StoreClosedError: the store is closed.
+        """
+        place, who = self._place, who_answers(provider, self._provider)
+        await place.settled()
+        at_once = self.window.compact_above or AT_ONCE
+        wish = Wish(0, _ALL_THAT_FIT, at_once, keep_turns=max(1, keep_turns))
+        made = None
+        while (one := await compact(place, who, wish, model=model)) is not None:
+            made = one
+        return made
+
+    async def summaries(self) -> tuple[Summary, ...]:
+        """Read the summaries that there are, by the messages at which they end.
+
+        A view tells the last one that is on its path.
+
+        Raises:
+            StoreError: the store cannot be read.
+            StoreClosedError: the store is closed.
+        """
+        place = self._place
+        return await summaries.summaries(place.database, place.owner_id, place.record.id)
+
+    async def uncompact(self) -> None:
+        """Take all summaries away: the messages are told again. Where there is none, none goes.
+
+        Raises:
+            ConversationNotFoundError: the conversation is gone.
+            StoreError: the store cannot be written.
+            StoreClosedError: the store is closed.
+        """
+        place = self._place
+        job = summaries.DropSummaries(conversation_id=place.record.id)
+        await place.database.write(summaries.drop_summaries, place.owner_id, job)
+        place.compacted, place.said = False, None

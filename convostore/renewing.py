@@ -48,7 +48,9 @@ class Renewing:
         id_: str = await place.database.write(reset_conversations, place.owner_id, job)
         old = await lookup.conversation_by_id(*at, place.record.id)
         record = await lookup.conversation_by_id(*at, id_)
-        far = await reads.far_side(*at, id_, record.head_seq)
+        remote, home_url, _ = await reads.far_side(*at, id_, record.head_seq)
         # A turn that runs keeps the old place, and ends in the old conversation.
-        self._place = Place(place.opened, place.owner_id, record, *far, fleeting=place.fleeting)
+        new = Place(place.opened, place.owner_id, record, remote, home_url, fleeting=place.fleeting)
+        new.window = place.window
+        self._place = new
         return old

@@ -397,3 +397,4 @@ class Turn:
         place.moved_to(self.reply, self._remote)
         if self._opening.past is not None and not ended.sibling:
             place.went_on(self._opening.past, self.user, self.reply, self.usage)
+        self._opening.ended(place, self.reply)

@@ -51,6 +51,7 @@ class Local:
     """
 
     name = NAME
+    one_at_a_time = True
 
     def __init__(self, model_path: str | Path | None = None, *, context_tokens: int = 8192) -> None:
         self._chosen = model_path

@@ -127,7 +127,8 @@ class Provider(Protocol):
 
     A provider given to a store is closed by it. One provider serves many turns at once. It may
     have `idle_timeout_s` and `total_timeout_s`: how long turns with it wait, where the store was
-    not told otherwise.
+    not told otherwise; and `one_at_a_time`, where it answers one request after the other: what
+    is asked in the background then makes way for turns.
     """
 
     name: str

@@ -105,7 +105,7 @@ def call_row(owner_id: str, job: FinishTurn, end: Ended) -> dict[str, Any]:
         "provider": job.provider,
         "model": job.model,
         "created_at_ms": job.now_ms,
-        **_numbers(job.usage or Usage()),
+        **cost_columns(job.usage or Usage()),
     }
 
 
@@ -125,11 +125,12 @@ def _title_row(owner_id: str, job: CountCall) -> dict[str, Any]:
         "provider": job.provider,
         "model": job.model,
         "created_at_ms": job.now_ms,
-        **_numbers(job.used or Usage()),
+        **cost_columns(job.used or Usage()),
     }
 
 
-def _numbers(used: Usage) -> dict[str, Any]:
+def cost_columns(used: Usage) -> dict[str, Any]:
+    """Return what a call cost as its row has it; what was not reported is NULL."""
     return {
         "input_tokens": used.input_tokens,
         "output_tokens": used.output_tokens,

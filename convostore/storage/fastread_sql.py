@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
 
-REVISION = "0008"
+REVISION = "0009"
 STORED_REVISION = "SELECT version_num \nFROM convostore_version"
 CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id", "scope", "tags",)
 MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "author_id", "journal",)

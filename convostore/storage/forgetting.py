@@ -24,6 +24,7 @@ from convostore.storage.search_shelf import take_out
 from convostore.storage.search_tables import TITLE_SEQ
 from convostore.storage.standing import keep_standings, no_conversation, standings
 from convostore.storage.statements import Hot
+from convostore.storage.summaries import GONE_SUMMARIES
 from convostore.storage.tables import message
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def _empty_rows(
     take_out(tx, owner_id, places)
     clear_journals(tx, owner_id, places)
     let_go(tx, owner_id, conversation_id, seqs)
+    tx.run(GONE_SUMMARIES, **_at(owner_id, conversation_id))  # they may tell what it said
     tx.many(GONE_ORIGINAL, [{**_at(owner_id, conversation_id), "seq": seq} for seq in seqs])
     of = {"of_owner_id": owner_id, "of_conversation_id": conversation_id}
     tx.many(emptied, [{**of, "of_seq": seq} for seq in seqs])

@@ -24,7 +24,7 @@ from convostore.storage.owner_rows import OWNER_IS_THERE, OwnerGone
 from convostore.storage.search_marks import add_messages, mark_title
 from convostore.storage.standing import no_conversation
 from convostore.storage.statements import Hot, one_of
-from convostore.storage.tables import conversation, message, remote_thread, tag, usage
+from convostore.storage.tables import conversation, message, remote_thread, summary, tag, usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[Named]
     calls: list[Named]
     threads: list[Named]
+    summaries: list[Named]
     attached: dict[int, list[str]]
 
     def contents(self) -> list[str]:
@@ -85,10 +86,12 @@ _MESSAGES = _all_of(message, "seq")
 _TAGS = _all_of(tag, "name")
 _CALLS = _all_of(usage, "id")
 _THREADS = _all_of(remote_thread, "message_seq")
+_SUMMARIES = _all_of(summary, "message_seq")
 _ADD = Hot(insert(conversation))
 _ADD_TAG = Hot(insert(tag))
 _ADD_CALL = Hot(insert(usage))
 _ADD_THREAD = Hot(insert(remote_thread))
+_ADD_SUMMARY = Hot(insert(summary))
 _STORED = Hot(
     select(conversation.c.handle).where(
         conversation.c.owner_id == bindparam("owner_id"), conversation.c.id == bindparam("id")
@@ -137,6 +140,7 @@ def _take(tx: Tx, owner_id: str, conversation_id: str) -> Records | ConvostoreEr
         tags=rows(_TAGS, tag),
         calls=rows(_CALLS, usage),
         threads=rows(_THREADS, remote_thread),
+        summaries=[one for one in rows(_SUMMARIES, summary) if one["text"] is not None],
         attached=references(tx, owner_id, conversation_id),
     )
 
@@ -172,6 +176,7 @@ def _keep(tx: Tx, owner_id: str, job: Records) -> str | ConvostoreError:
     for seq, contents in job.attached.items():
         refer(tx, owner_id, id_, seq, contents)
     tx.many(_ADD_THREAD, [row | owned for row in job.threads])
+    tx.many(_ADD_SUMMARY, [row | owned for row in job.summaries])
     tx.many(_ADD_CALL, [row | owned for row in job.calls])
     return handle
 

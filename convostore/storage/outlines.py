@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import bindparam, select
 
+from convostore import clock
+from convostore.storage.reads import BETWEEN
+from convostore.storage.rows import messages_from
 from convostore.storage.statements import Hot
 from convostore.storage.tables import message, usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from convostore.records import Message
     from convostore.storage.database import Database
     from convostore.storage.statements import Row
 
@@ -50,6 +54,10 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True):
     system: int
     has_erased: bool
 
+    def after(self, seq: int) -> int:
+        """Return the place after the message *seq*, which is on the path."""
+        return bisect_right(self.seqs, seq)
+
     def turn_start(self, at: int) -> int:
         """Return where the turn begins that a place is in; the first begins after the system text."""
         before = bisect_right(self.starts, at)
@@ -74,6 +82,28 @@ async def outline(
         owner_id=owner_id,
         conversation_id=conversation_id,
         last=head_seq,
+    )
+
+
+async def stretch(
+    database: Database, owner_id: str, conversation_id: str, seqs: Sequence[int]
+) -> tuple[Message, ...]:
+    """Read the messages of a stretch of a path by their numbers, which ascend.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if not seqs:
+        return ()
+    now_ms, wanted = clock.now_ms(), set(seqs)
+    return await database.read_as(
+        lambda rows: tuple(messages_from((row for row in rows if row[0] in wanted), now_ms)),
+        BETWEEN,
+        owner_id=owner_id,
+        conversation_id=conversation_id,
+        after=seqs[0] - 1,
+        last=seqs[-1],
+        most=seqs[-1] - seqs[0] + 1,
     )
 
 

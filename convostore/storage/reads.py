@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
-from sqlalchemy import and_, bindparam, case, select
+from sqlalchemy import and_, bindparam, case, func, select
 
 from convostore import clock
 from convostore.errors import MessageNotFoundError, StoreCorruptError
@@ -20,6 +20,7 @@ from convostore.storage.tables import (
     journal,
     message,
     remote_thread,
+    summary,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ _IN_CONVERSATION = (
 _messages = select(
     *MESSAGE_COLUMNS, case((message.c.status == "streaming", _pieces), else_=None)
 ).where(*_IN_CONVERSATION)
-_BETWEEN = Hot(
+BETWEEN = Hot(
     _messages.where(message.c.seq > bindparam("after"), message.c.seq <= bindparam("last"))
     .order_by(message.c.seq)
     .limit(bindparam("most"))
@@ -119,8 +120,18 @@ _home = (
     .correlate(conversation)
     .scalar_subquery()
 )
+_compacted = (
+    select(func.max(summary.c.message_seq))
+    .where(
+        summary.c.owner_id == conversation.c.owner_id,
+        summary.c.conversation_id == conversation.c.id,
+        summary.c.text.is_not(None),
+    )
+    .correlate(conversation)
+    .scalar_subquery()
+)
 _FAR_SIDE = Hot(
-    select(_home, *REMOTE_COLUMNS)
+    select(_home, _compacted, *REMOTE_COLUMNS)
     .select_from(
         conversation.outerjoin(
             remote_thread,
@@ -206,7 +217,7 @@ async def messages_between(
     now_ms = clock.now_ms()
     messages = await database.read_as(
         lambda rows: messages_from(rows, now_ms),
-        _BETWEEN,
+        BETWEEN,
         owner_id=owner_id,
         conversation_id=conversation_id,
         after=after,
@@ -214,24 +225,6 @@ async def messages_between(
         most=most,
     )
     return tuple(await _with_parents(database, owner_id, conversation_id, messages))
-
-
-async def stretch(
-    database: Database, owner_id: str, conversation_id: str, seqs: Sequence[int]
-) -> tuple[Message, ...]:
-    """Read the messages of a stretch of a path by their numbers, which ascend."""
-    if not seqs:
-        return ()
-    now_ms, wanted = clock.now_ms(), set(seqs)
-    return await database.read_as(
-        lambda rows: tuple(messages_from((row for row in rows if row[0] in wanted), now_ms)),
-        _BETWEEN,
-        owner_id=owner_id,
-        conversation_id=conversation_id,
-        after=seqs[0] - 1,
-        last=seqs[-1],
-        most=seqs[-1] - seqs[0] + 1,
-    )
 
 
 async def messages_of(
@@ -371,17 +364,18 @@ async def remote_of(
 
 async def far_side(
     database: Database, owner_id: str, conversation_id: str, seq: int | None
-) -> tuple[RemoteThread | None, str | None]:
-    """Read what the far side keeps of one reply, and the server that knows the conversation."""
+) -> tuple[RemoteThread | None, str | None, bool]:
+    """Read what the far side keeps of a reply, the server that knows the conversation; if it is summed up."""
     if seq is None:
-        return None, None
+        return None, None, False
     rows = await database.read(
         _FAR_SIDE, owner_id=owner_id, conversation_id=conversation_id, seq=seq
     )
     if not rows:
-        return None, None
-    home_url, *columns = rows[0]
-    return remote_from(tuple(columns)) if columns[0] is not None else None, home_url
+        return None, None, False
+    home_url, compacted, *columns = rows[0]
+    remote = remote_from(tuple(columns)) if columns[0] is not None else None
+    return remote, home_url, compacted is not None
 
 
 async def running_replies(database: Database, owner_id: str) -> list[tuple[str, int, str]]:

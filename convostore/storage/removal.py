@@ -26,6 +26,7 @@ from convostore.storage.tables import (
     remote_thread,
     search_pending,
     source_record,
+    summary,
     tag,
 )
 
@@ -57,11 +58,12 @@ def _of_conversation(table: Table, id_: str = "conversation_id") -> Hot:
 
 GONE_REMOTE = _of_message(remote_thread, "message_seq")
 GONE_ORIGINAL = _of_message(source_record, "seq")
+_GONE_SUMMARY = _of_message(summary, "message_seq")
 _GONE = _of_message(message, "seq")
+_BESIDE = (journal, remote_thread, summary, search_pending, source_record, tag, message)
 # What hangs on a row goes before it.
 _ALL_GONE = (
-    *map(_of_conversation, (journal, remote_thread, search_pending, source_record, tag, message)),
-    *map(_of_conversation, CHECKPOINTS),
+    *map(_of_conversation, (*_BESIDE, *CHECKPOINTS)),
     _of_conversation(conversation, "id"),
 )
 _TEXT = Hot(
@@ -88,7 +90,7 @@ def remove_messages(tx: Tx, owner_id: str, conversation_id: str, seqs: Iterable[
     take_out(tx, owner_id, [(conversation_id, seq) for seq in gone])
     clear_journals(tx, owner_id, [(conversation_id, seq) for seq in gone])
     let_go(tx, owner_id, conversation_id, gone)
-    for hot in (GONE_REMOTE, GONE_ORIGINAL, _GONE):
+    for hot in (GONE_REMOTE, GONE_ORIGINAL, _GONE_SUMMARY, _GONE):
         tx.many(hot, [{**at, "seq": seq} for seq in gone])
     owe_scrub(tx)
 

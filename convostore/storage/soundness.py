@@ -6,6 +6,7 @@ same for both engines.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -26,6 +27,7 @@ from convostore.storage.rows import (
     fold_journal,
 )
 from convostore.storage.statements import Hot, Tx
+from convostore.storage.summaries import look_at_summaries
 from convostore.storage.tables import conversation, journal, message
 
 if TYPE_CHECKING:
@@ -229,11 +231,12 @@ def _conversation(tx: Tx, owner_id: str, conversation_id: str, findings: Finding
             findings.add(f"{name}: {error}")
     _counts(_tree(tx, at, name, findings), record, name, findings)
     findings.unindexed += search_check.look_at_index(tx, at)
-    for problem in look_at_attachments(tx, at, findings.attachments, deep=findings.deep):
-        findings.add(f"{name}, {problem}")
-    for problem in look_at_originals(tx, at, deep=findings.deep):
-        findings.add(f"{name}, {problem}")
-    for problem in look_at_checkpoints(tx, at, deep=findings.deep):
+    for problem in chain(
+        look_at_attachments(tx, at, findings.attachments, deep=findings.deep),
+        look_at_originals(tx, at, deep=findings.deep),
+        look_at_checkpoints(tx, at, deep=findings.deep),
+        look_at_summaries(tx, at),
+    ):
         findings.add(f"{name}, {problem}")
     for seq, rows, status in tx.rows(_JOURNALS, **at):
         findings.journal_rows += rows

@@ -24,7 +24,7 @@ from convostore.storage.checkpoint_tables import checkpoint, checkpoint_item, ch
 from convostore.storage.schema import METADATA, TEXT
 
 metadata: Final = METADATA
-REVISION: Final = "0008"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0009"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 CHECKPOINTS: Final = (checkpoint, checkpoint_write, checkpoint_item)  # of a conversation
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
@@ -271,6 +271,24 @@ remote_thread = Table(
     Column("root_id", TEXT),
     Column("same_text", Integer, nullable=False),
     Column("expires_at_ms", BigInteger),
+    PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq"),
+    ForeignKeyConstraint(
+        ["owner_id", "conversation_id", "message_seq"],
+        ["message.owner_id", "message.conversation_id", "message.seq"],
+    ),
+)
+
+summary = Table(
+    "summary",
+    metadata,
+    Column("owner_id", TEXT, nullable=False),
+    Column("conversation_id", TEXT, nullable=False),
+    Column("message_seq", Integer, nullable=False),  # the last that it sums up
+    Column("text", TEXT),  # NULL while it is being made
+    Column("lease", TEXT),  # of who makes it; then its token alone
+    Column("provider", TEXT),
+    Column("model", TEXT),
+    Column("created_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("owner_id", "conversation_id", "message_seq"),
     ForeignKeyConstraint(
         ["owner_id", "conversation_id", "message_seq"],

@@ -29,6 +29,7 @@ from convostore.storage.turns import begin_turns
 from convostore.text import fallback_title
 from convostore.turning.appending import once_key
 from convostore.turning.begun import BegunTurn, OutdatedError, Written
+from convostore.turning.compacting import compact_later, give_way
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
 from convostore.turning.handing import checked_request, handed_in
@@ -84,6 +85,8 @@ class Opening:
         """
         self._check()
         await place.settled()
+        if place.opened.summing:
+            await give_way(place, self.provider)
         parts = await handed_in(place, self.provider, self._ask.attachments)
         self._ask = msgspec.structs.replace(self._ask, attachments=parts)
         keyed = place.record.key is not None
@@ -169,6 +172,10 @@ class Opening:
     def _asks(self, place: Place, past: Past, remote: RemoteThread | None) -> None:
         """Decide what is asked after *past*."""
         self.request, self.view = self._ask.request(place, self.provider, past, remote)
+
+    def ended(self, place: Place, reply: Message) -> None:
+        """Sum up in the background what is older, where the window wants that."""
+        compact_later(place, self.provider, self._ask.window_in(place), self.view, reply)
 
     def seen(self) -> View | None:
         """Return what the model was sent, as it turned out; None if it was not asked."""
@@ -337,7 +344,9 @@ class Opening:
         at = (place.database, place.owner_id, known.conversation_id)
         if again.is_here and (place.head_seq is None or place.head_seq < self.reply.seq):
             place.head_seq = self.reply.seq
-            place.remote, place.home_url = await reads.far_side(*at, self.reply.seq)
+            place.remote, place.home_url, place.compacted = await reads.far_side(
+                *at, self.reply.seq
+            )
         self.leave()
         followed = self._followed(place.database, place.owner_id, known.conversation_id)
         return BegunTurn(user=again.user, reply=self.reply, known=followed)

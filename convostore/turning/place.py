@@ -119,6 +119,7 @@ class Opened:
         window: what turns are sent, where neither they nor their conversation say.
         count_tokens: counts a text's tokens.
         swept: the owners whose dead replies were looked for already.
+        summing: the conversations that are being summed up, or were tried to, by their ids.
     """
 
     def __init__(
@@ -137,6 +138,23 @@ class Opened:
         self.patience = patience
         self.most_attachment_bytes = most_attachment_bytes
         self.swept: set[str] = set()
+        self.summing: dict[str, Summing] = {}
+
+
+class Summing(msgspec.Struct):
+    """How summing a conversation up in the background goes.
+
+    Attributes:
+        task: does it; None before the first time.
+        failures: how many times in a row it did not work.
+        not_before_s: when it is tried again at the earliest, by the monotonic clock.
+        error: why it did not work last.
+    """
+
+    task: asyncio.Task[None] | None = None
+    failures: int = 0
+    not_before_s: float = 0.0
+    error: Exception | None = None
 
 
 class Fleeting(NamedTuple):

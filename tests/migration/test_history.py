@@ -25,6 +25,7 @@ REVISIONS = [
     "0006",
     "0007",
     "0008",
+    "0009",
 ]  # released ones are never changed, removed or put in another order
 
 

@@ -129,6 +129,14 @@ def test_forgotten_message_is_sound_while_its_children_follow(filled: Path) -> N
             "has a journal, but its status is completed",
             3,
         ),
+        (
+            (
+                "INSERT INTO summary SELECT owner_id, id, 99, 'x', 't', NULL, NULL, 0"
+                " FROM conversation"
+            ),
+            "summary up to message 99: that message is gone",
+            3,
+        ),
         ("DELETE FROM conversation WHERE title = 'Bread'", "is not in conversation", 5),
     ],
 )

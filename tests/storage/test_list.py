@@ -173,7 +173,7 @@ SERVED: dict[str, tuple[Any, str]] = {
     "a key": (lookup._BY_KEY, "conversation_key"),
     "a conversation": (lookup._BY_ID, "autoindex_conversation"),
     "a history": (reads._UP_TO, "autoindex_message"),
-    "a part of a history": (reads._BETWEEN, "autoindex_message"),
+    "a part of a history": (reads.BETWEEN, "autoindex_message"),
     "answers": (reads._CHILDREN, "autoindex_message"),
     "running replies": (reads._RUNNING, "message_running"),
     "how a conversation stands": (standing._ONE, "message_running"),

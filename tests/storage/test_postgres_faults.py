@@ -362,6 +362,26 @@ async def test_turn_whose_answers_were_lost_is_one_turn(patient: Store, key: str
 
 
 @pytest.mark.asyncio
+async def test_summary_whose_answers_were_lost_is_made_once(patient: Store) -> None:
+    """The second try of its beginning and of its end finds the row by its lease."""
+    provider = ScriptedProvider()
+    provider.script(provider.gate("summing"), "They talked.", Finished())
+    chat = await patient.create()
+    await chat.append(Message.user("plum " * 20), Message.assistant("a"))
+    await chat.append(Message.user("q"), Message.assistant("b"))
+    async with answers_lost(patient):
+        making = asyncio.create_task(chat.compact(keep_turns=1, provider=provider))
+        await provider.gate("summing").arrive()
+    async with answers_lost(patient):
+        provider.gate("summing").open()
+        assert await making == (await chat.summaries())[0]
+    async with answers_lost(patient):
+        await chat.uncompact()
+    assert await chat.summaries() == ()
+    assert (await patient.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
 async def test_branch_whose_answer_was_lost_is_still_a_branch(patient: Store) -> None:
     """Where the head had moved, the second try says so too, and the head stays."""
     provider = ScriptedProvider()

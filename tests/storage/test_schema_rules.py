@@ -45,6 +45,7 @@ ABOVE = {  # a row hangs on one row of the table above it, and on nothing else
     "checkpoint_item": "conversation",
     "journal": "message",
     "remote_thread": "message",
+    "summary": "message",
     "attachment_chunk": "attachment",
     "message_attachment": "message",
 }

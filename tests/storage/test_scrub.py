@@ -111,6 +111,21 @@ async def test_no_word_of_a_purged_conversation_is_in_any_byte(
 
 
 @pytest.mark.asyncio
+async def test_no_word_of_a_summary_of_what_was_forgotten_is_in_any_byte(
+    store: Store, provider: ScriptedProvider, where: Where
+) -> None:
+    """It told what the message said, in other words."""
+    chat = await store.create(title="stays")
+    await chat.append(Message.user("plum"), Message.assistant("a"))
+    await chat.append(Message.user("q"), Message.assistant("b"))
+    provider.answer(canaries.word("answer"))
+    await chat.compact(keep_turns=1)
+    assert canaries.found(where) == {"answer"}
+    await chat.forget(1, scrub=True)
+    assert canaries.found(where) == set()
+
+
+@pytest.mark.asyncio
 async def test_no_word_of_a_removed_branch_is_in_any_byte(store: Store, where: Where) -> None:
     """The same of messages that go alone; the conversation around them stays."""
     chat = await store.create(title="stays too")

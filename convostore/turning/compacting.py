@@ -1,0 +1,272 @@
+"""Compaction: what is older is summed up by the provider, and the summary is told in its place.
+
+The exchange is no turn: it takes no lease of a reply and moves no head, and nobody waits for it. The
+messages stay as they are. Where it fails, everything is as before, and it is tried again later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from convostore import clock
+from convostore.errors import ConvostoreError, ProviderError, StoreClosedError
+from convostore.events import Finished, TextDelta
+from convostore.ids import new_id, new_token
+from convostore.overlay import Summary
+from convostore.providers.provider import ChatRequest
+from convostore.storage import leases
+from convostore.storage.leases import new_lease
+from convostore.storage.summaries import (
+    ClaimSummary,
+    FinishSummary,
+    claim_summaries,
+    finish_summaries,
+)
+from convostore.turning.afterwards import close
+from convostore.turning.handing import checked_request
+from convostore.turning.listening import Listener, start
+from convostore.turning.looking import past_of
+from convostore.turning.place import Summing
+from convostore.turning.reply import cleaned, storable
+from convostore.views.summing import summary_in, summing_up
+from convostore.views.viewing import leading_system, turns
+from convostore.views.window import WHOLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convostore.providers.provider import ChatMessage, Provider
+    from convostore.records import Message
+    from convostore.turning.place import Place
+    from convostore.views.tokens import CountTokens
+    from convostore.views.viewing import View
+    from convostore.views.window import Window
+
+PAUSE_S: Final = 60.0  # after a failure, and twice as long after each further one
+LONGEST_PAUSE_S: Final = 3600.0
+
+
+class Wish(NamedTuple):
+    """How much is summed up.
+
+    Attributes:
+        above: only where there are more tokens than these that no summary stands for.
+        keep_tokens: of the newest turns, which stay as they are; at least one turn does.
+        keep_turns: the same in turns; None is no matter.
+        at_once: the most tokens that one call is told.
+    """
+
+    above: int
+    keep_tokens: int
+    at_once: int
+    keep_turns: int | None = None
+
+
+class Background:
+    """A task that goes on beside the turns, and ends with the store."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self.task = task
+
+    def tick(self) -> None:
+        """Do nothing: there is nothing to flush."""
+
+    async def stop(self) -> None:
+        """End it; what is not stored by now is not."""
+        self.task.cancel()
+        await asyncio.wait({self.task})
+
+
+def compact_later(
+    place: Place, provider: Provider, window: Window, seen: View | None, reply: Message
+) -> None:
+    """Sum up in the background what is older, if there is more than the window wants."""
+    limit = window.compact_above
+    if limit is None or reply.status not in {"completed", "stopped"}:
+        return
+    told = (seen.tokens if seen is not None and not seen.dropped_turns else None) or limit
+    if told + place.opened.count_tokens(reply.text) <= limit:
+        return
+    state = place.opened.summing.setdefault(place.record.id, Summing())
+    running = state.task is not None and not state.task.done()
+    if running or clock.monotonic_s() < state.not_before_s:
+        return
+    wish = Wish(above=limit, keep_tokens=limit // 2, at_once=limit)
+    state.task = asyncio.get_running_loop().create_task(_try(place, provider, wish, state))
+    background = Background(state.task)
+    try:
+        place.pulse.add(background)
+    except StoreClosedError:
+        state.task.cancel()
+        return
+    state.task.add_done_callback(lambda _: place.pulse.remove(background))
+
+
+async def give_way(place: Place, provider: Provider) -> None:
+    """Stop summing up with a provider that does one thing at a time: a turn wants it."""
+    if getattr(provider, "one_at_a_time", False):
+        running = [one.task for one in place.opened.summing.values() if one.task is not None]
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+
+
+async def _try(place: Place, provider: Provider, wish: Wish, state: Summing) -> None:
+    try:
+        while await compact(place, provider, wish) is not None:
+            pass
+    except Exception as error:  # noqa: BLE001 - whatever it is, no turn may feel it
+        state.error = error
+        pause_s = min(PAUSE_S * 2**state.failures, LONGEST_PAUSE_S)
+        state.failures, state.not_before_s = state.failures + 1, clock.monotonic_s() + pause_s
+    else:
+        state.failures, state.error = 0, None
+
+
+async def compact(
+    place: Place, provider: Provider, wish: Wish, *, model: str | None = None
+) -> Summary | None:
+    """Sum up what is older, as much as one call is told; None where there is nothing to do.
+
+    Raises:
+        ProviderError: no summary was made; everything is as before.
+        StoreError: the store cannot be read or written.
+    """
+    place.compacted = True  # perhaps by somebody else: it is looked for
+    past = await past_of(place, WHOLE, place.head_seq)
+    since = 0 if past.summary is None else past.summary.message_seq
+    pinned = leading_system(past.path)
+    later = [turn for turn in turns(past.path[pinned:]) if turn[-1].seq > since]
+    older = _older(later, place.opened.count_tokens, wish, past.summary)
+    if not older or older[-1].status == "streaming":
+        return None
+    token, now_ms = new_token(), clock.now_ms()
+    claim = ClaimSummary(
+        conversation_id=place.record.id,
+        message_seq=older[-1].seq,
+        lease=new_lease(token, now_ms),
+        now_ms=now_ms,
+    )
+    leases.hold(token, asyncio.get_running_loop())
+    try:
+        if not await place.database.write(claim_summaries, place.owner_id, claim):
+            return None
+        asking = summing_up(older, past.summary, most_tokens=wish.at_once // 4)
+        made = await _made(place, provider, claim, _request(place, provider, asking, model))
+    finally:
+        leases.let_go(token)
+    place.said = None  # it is told from now on
+    return made
+
+
+def _request(
+    place: Place, provider: Provider, asking: ChatMessage, model: str | None
+) -> ChatRequest:
+    record = place.record
+    other = record.provider not in {None, provider.name}
+    return ChatRequest(
+        messages=(asking,),
+        model=model or (None if other else record.model),
+        anonymous_user_id=record.anonymous_user_id or "",
+        home_url=place.home_url,
+        question=asking.text,
+    )
+
+
+async def _made(
+    place: Place, provider: Provider, claim: ClaimSummary, request: ChatRequest
+) -> Summary | None:
+    """Ask, and store what comes; None where what it sums up was forgotten or removed meanwhile."""
+    job = FinishSummary(
+        conversation_id=claim.conversation_id,
+        message_seq=claim.message_seq,
+        lease=claim.lease,
+        now_ms=clock.now_ms(),
+        provider=provider.name,
+        model=request.model,
+    )
+    try:
+        await checked_request(provider, request)
+        said, finished = await _said(place, provider, request)
+        job = msgspec.structs.replace(
+            job,
+            now_ms=clock.now_ms(),
+            call_id=new_id(),
+            model=finished.model or request.model,
+            usage=finished.usage,
+        )
+        text = summary_in(cleaned(said))
+        if text is None:
+            raise _no_summary(provider, "the answer has no summary in it")
+        if len(text) >= len(request.question):
+            raise _no_summary(provider, "the summary is longer than what it sums up")
+        job = msgspec.structs.replace(job, text=text)
+    except BaseException:
+        with suppress(ConvostoreError, StoreClosedError):
+            await place.database.write(finish_summaries, place.owner_id, job)  # given back
+        raise
+    if not await place.database.write(finish_summaries, place.owner_id, job):
+        return None
+    return Summary(
+        message_seq=job.message_seq,
+        text=text,
+        provider=job.provider,
+        model=job.model,
+        created_at_ms=job.now_ms,
+    )
+
+
+async def _said(place: Place, provider: Provider, request: ChatRequest) -> tuple[str, Finished]:
+    """Listen to the end of the answer.
+
+    Raises:
+        ProviderError: any kind.
+    """
+    listener = Listener(provider.name, place.opened.patience.limits_of(provider))
+    events = start(provider, request)
+    pieces: list[str] = []
+    try:
+        while not isinstance(
+            event := await listener.next(events, asyncio.current_task()), Finished
+        ):
+            if isinstance(event, TextDelta):
+                pieces.append(event.text)
+    finally:
+        listener.close()
+        await close(events)
+    said = "".join(pieces) if event.text is None else event.text
+    return said, storable(event)
+
+
+def _no_summary(provider: Provider, why: str) -> ProviderError:
+    return ProviderError(why, provider=provider.name, hint="nothing has changed; try another model")
+
+
+def _older(
+    later: list[list[Message]], count: CountTokens, wish: Wish, summary: Summary | None
+) -> list[Message]:
+    """Return what is to be summed up now: the oldest turns, but for the newest that stay as they are."""
+    sizes = [sum(count(one.text) for one in turn) for turn in later]
+    if sum(sizes) + (0 if summary is None else count(summary.text)) <= wish.above:
+        return []
+    kept = _fitting(sizes[::-1], wish.keep_tokens)
+    if wish.keep_turns is not None:
+        kept = min(kept, wish.keep_turns)
+    older = later[: max(0, len(later) - kept)]
+    told = _fitting(sizes[: len(older)], wish.at_once)
+    return [one for turn in older[:told] for one in turn]
+
+
+def _fitting(sizes: Sequence[int], most: int) -> int:
+    """Return how many of the first sizes fit; the first one does in any case."""
+    tokens = 0
+    for count, size in enumerate(sizes):
+        tokens += size
+        if count and tokens > most:
+            return count
+    return len(sizes)

@@ -1,0 +1,293 @@
+"""Compaction: a summary is told in place of what is older; the messages stay, and nobody waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+import convostore
+from convostore import Message, Window
+from convostore.errors import ProviderConnectError, ProviderError
+from convostore.events import Finished, RemoteUpdate
+from convostore.records import RemoteThread, Usage
+from convostore.testing import Fail, ManualClock
+from convostore.turning import compacting, looking
+from convostore.views.viewing import LEAD
+from tests.engines import change, rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from convostore import Conversation, Store
+    from convostore.testing import ScriptedProvider
+    from tests.engines import Where
+
+LONG = "word " * 10
+SUMMARY = f"{LEAD}They talked."
+
+
+@pytest_asyncio.fixture
+async def store(path: Where, provider: ScriptedProvider) -> AsyncIterator[Store]:
+    """Open a store that sums up above a hundred words."""
+    async with convostore.open(
+        path,
+        provider=provider,
+        window=Window(compact_above=100),
+        count_tokens=lambda text: len(text.split()),
+    ) as opened:
+        yield opened
+
+
+def told(provider: ScriptedProvider) -> list[str]:
+    """Return the texts of the last request."""
+    return [one.text for one in provider.requests[-1].messages]
+
+
+async def talk(chat: Conversation, count: int) -> None:
+    """Append turns of twenty words."""
+    for number in range(count):
+        await chat.append(Message.user(f"q{number} {LONG}"), Message.assistant(f"a{number} {LONG}"))
+
+
+async def summed_up(chat: Conversation) -> Exception | None:
+    """Wait until what goes on in the background is done; return what went wrong."""
+    state = chat._place.opened.summing[chat.id]
+    assert state.task is not None
+    await asyncio.wait({state.task})
+    return state.error
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("short", [128, 1])
+async def test_what_is_older_is_summed_up_behind_a_turn_and_told_from_then_on(
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, short: int
+) -> None:
+    """The record stays whole, is found and shown; what it cost is counted; others see it, too."""
+    monkeypatch.setattr(looking, "SHORT", short)
+    chat = await store.create(system="Be brief.", model="scripted-1")
+    await talk(chat, 5)
+    provider.answer("ok")
+    usage = Usage(input_tokens=90, output_tokens=2)
+    provider.script("<think>hm</think> They talked.\n", Finished(usage=usage))
+    await chat.send("new")
+    assert len(told(provider)) == 12
+    assert await summed_up(chat) is None
+    asked = told(provider)[0]
+    assert '{"role":"user","content":"q0 word' in asked
+    assert "Be brief." not in asked
+    (made,) = await chat.summaries()
+    assert (made.message_seq, made.text, made.provider) == (7, "They talked.", "scripted")
+    for same in (chat, await store.resume(chat.id)):
+        provider.answer("ok")
+        async with same.stream("more") as turn:
+            await turn.drain()
+        assert told(provider)[:2] == ["Be brief.", f"{SUMMARY}\n\nq3 {LONG}"]
+        assert turn.view is not None
+        assert turn.view.summary == made
+        assert turn.view.remarks[0] == "a summary stands for the messages up to 7"
+    assert [one.text for one in await chat.history()][1] == f"q0 {LONG}"
+    assert [hit.seq for hit in (await store.search("q1")).items] == [4]
+    assert (await store.stats()).total.usage.input_tokens == 90
+    assert (await store.check(deep=True)).problems == ()
+    provider.answer("ok")
+    await chat.send("all", window=Window(summaries=False))
+    assert told(provider)[1] == f"q0 {LONG}"
+    await chat.uncompact()
+    assert await chat.summaries() == ()
+    provider.answer("ok")
+    await chat.send("again", window=Window())
+    assert told(provider)[1] == f"q0 {LONG}"
+
+
+@pytest.mark.asyncio
+async def test_summary_of_a_summary_goes_on_from_it(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """Much at once is summed up piece by piece, and each piece says what was before."""
+    chat = await store.create()
+    await talk(chat, 12)
+    for number in range(5):
+        provider.answer(f"part {number}")
+    made = await chat.compact(keep_turns=2)
+    assert made is not None
+    assert [one.message_seq for one in await chat.summaries()] == [8, 16, 20]
+    assert told(provider)[0].startswith('{"summary":"part 1"}\n{"role":"user","content":"q8')
+    assert (await chat.view("new")).messages[0].text == f"{LEAD}part 2\n\nq10 {LONG}"
+    assert await chat.compact(keep_turns=2) is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "script",
+    [
+        (Fail(ProviderConnectError("gone", provider="scripted")),),
+        ("broke off",),
+        ("<think>never ends", Finished()),
+        ("long " * 1000, Finished()),
+        (Fail(RuntimeError("a fault")),),  # what a plugin may raise
+    ],
+    ids=["gone", "broken", "empty", "too long", "fault"],
+)
+async def test_failing_summary_harms_nothing(
+    store: Store, provider: ScriptedProvider, path: Where, script: tuple[object, ...]
+) -> None:
+    """The next turn is told everything; it is tried again later, and not at every turn."""
+    chat = await store.create()
+    await talk(chat, 5)
+    with ManualClock() as clock:
+        provider.answer("ok")
+        provider.script(*script)  # type: ignore[arg-type]  # steps
+        await chat.send("new")
+        assert isinstance(await summed_up(chat), ProviderError)
+        assert await asyncio.to_thread(rows, path, "SELECT * FROM summary") == []
+        provider.answer("ok")
+        await chat.send("more")
+        assert len(told(provider)) == 13
+        await clock.advance(compacting.PAUSE_S + 1)
+        provider.answer("ok")
+        provider.answer("They talked.")
+        await chat.send("most")
+        assert await summed_up(chat) is None
+    assert len(await chat.summaries()) == 1
+
+
+@pytest.mark.asyncio
+async def test_turn_does_not_wait_for_a_summary(store: Store, provider: ScriptedProvider) -> None:
+    """It begins, runs and ends while one is made; a store that closes waits for none either."""
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.answer("ok")
+    provider.script(provider.gate("summing"), "They talked.", Finished())
+    await chat.send("new")
+    await provider.gate("summing").arrive()
+    provider.answer("at once")
+    assert (await chat.send("more")).text == "at once"
+    await store.aclose()
+    assert provider.calls[1].closed
+
+
+@pytest.mark.asyncio
+async def test_turn_goes_before_a_summary_where_a_model_does_one_thing_at_a_time(
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model on this machine would keep people waiting; the summary comes after the next turn."""
+    monkeypatch.setattr(type(provider), "one_at_a_time", True, raising=False)
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.answer("ok")
+    provider.script(provider.gate("summing"), "They talked.", Finished())
+    await chat.send("new")
+    await provider.gate("summing").arrive()
+    provider.answer("at once")
+    provider.answer("They talked.")
+    await chat.send("more")
+    assert provider.calls[1].closed
+    await summed_up(chat)
+    assert len(await chat.summaries()) == 1
+
+
+@pytest.mark.asyncio
+async def test_two_that_sum_up_at_once_make_one_summary(
+    store: Store, provider: ScriptedProvider, path: Where
+) -> None:
+    """The second sees that it is being made; one whose maker died is made by the next."""
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.script(provider.gate("summing"), "They talked.", Finished())
+    first = asyncio.create_task(chat.compact())
+    await provider.gate("summing").arrive()
+    async with convostore.open(path, provider=provider) as other:
+        again = await other.resume(chat.id)
+        assert await again.compact(keep_turns=1) is None
+        dead = "token|x|x|1|1|0"
+        await asyncio.to_thread(change, path, "UPDATE summary SET lease = ?", dead)
+        provider.answer("The second says so.")
+        assert await again.compact(keep_turns=1) is not None
+        provider.gate("summing").open()
+        assert await first is None
+        assert [one.text for one in await again.summaries()] == ["The second says so."]
+
+
+@pytest.mark.asyncio
+async def test_summary_of_what_was_forgotten_does_not_survive(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """Neither one that is there nor one that is being made; the rest is told again."""
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.answer("They talked.")
+    await chat.compact()
+    await chat.forget(2)
+    assert await chat.summaries() == ()
+    provider.script(provider.gate("summing"), "They talked of it.", Finished())
+    making = asyncio.create_task(chat.compact())
+    await provider.gate("summing").arrive()
+    await chat.forget(1)
+    provider.gate("summing").open()
+    assert await making is None
+    assert await chat.summaries() == ()
+    assert "They talked" not in str((await chat.view("new")).messages)
+
+
+@pytest.mark.asyncio
+async def test_branch_is_told_the_summary_of_what_is_on_it_alone(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """A summary that ends on another branch is none of its; it goes with what it ends at."""
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.answer("They talked.")
+    await chat.compact(keep_turns=1)
+    await chat.switch(4, exactly=True)
+    assert (await chat.view("new")).summary is None
+    await chat.switch(8, exactly=True)
+    assert [one.text for one in (await chat.view("new")).messages] == [f"{SUMMARY}\n\nnew"]
+    provider.answer("ok")
+    async with chat.stream("new") as turn:
+        await turn.drain()
+    assert turn.user.parent_seq == 8
+    fork = await chat.fork()
+    assert await fork.summaries() == ()
+    await chat.switch(4, exactly=True)
+    await chat.delete_branch(5)
+    assert await chat.summaries() == ()
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_far_side_that_keeps_the_conversation_is_not_bothered_with_summaries(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """It goes on by its own thread; the summary is for when it has forgotten."""
+    chat = await store.create()
+    await talk(chat, 5)
+    thread = RemoteThread(server_url="https://far", dialect="x", remote_id="r1")
+    provider.script(RemoteUpdate(thread), "ok", Finished())
+    provider.answer("They talked.")
+    await chat.send("new")
+    assert await summed_up(chat) is None
+    provider.answer("ok")
+    async with chat.stream("more") as turn:
+        await turn.drain()
+    assert provider.requests[-1].remote == thread
+    assert turn.view is not None
+    assert turn.view.goes_on
+
+
+@pytest.mark.asyncio
+async def test_summary_goes_where_its_conversation_goes(
+    store: Store, provider: ScriptedProvider, path: Where
+) -> None:
+    """An ephemeral one is kept with it; a purge and an owner's end take it away."""
+    chat = await store.create(ephemeral=True)
+    await talk(chat, 5)
+    provider.answer("They talked.")
+    await chat.compact()
+    await chat.keep()
+    assert [one.text for one in await chat.summaries()] == ["They talked."]
+    assert (await chat.view("new")).summary is not None
+    await chat.purge()
+    assert await asyncio.to_thread(rows, path, "SELECT * FROM summary") == []
