@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-server the part of it about PostgreSQL alone, a minute"
 	@echo "make bench-exports how fast each format is written, and in how much memory"
 	@echo "make bench-checkpoints how large a thread of LangGraph gets, ours and its own"
+	@echo "make bench-bots   what a message through a bot costs beside its model"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
@@ -60,6 +61,9 @@ bench-exports: $(BIN)/.dev
 
 bench-checkpoints: $(BIN)/.dev
 	$(BIN)/python -m benchmarks.checkpoints
+
+bench-bots: $(BIN)/.dev
+	$(BIN)/python -m benchmarks.bots --out benchmarks/results/bots.md
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full

@@ -61,6 +61,8 @@ class Beginning(Upkeep):
         far = self._opener.provider
         job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
         owned = self._fleeting if ephemeral else self._owned
+        if reuse and (record := await self._known(job.key)) is not None:
+            return await self._conversation(record)
         while True:
             database, owner_id = await owned.for_writing()
             if not ephemeral:
@@ -70,6 +72,11 @@ class Beginning(Upkeep):
                 record = await lookup.conversation_by_id(database, owner_id, id_)
                 return await (self._ephemeral(record) if ephemeral else self._conversation(record))
             owned.forget()  # erased by somebody else: one of that name is made anew
+
+    async def _known(self, key: str | None) -> ConversationRecord | None:
+        """Read the conversation of a key, as it mostly is there: nobody who writes is held up."""
+        at = await self._owned.for_reading()
+        return None if at is None or key is None else await lookup.conversation_by_key(*at, key)
 
     async def _conversation(self, record: ConversationRecord) -> Conversation:
         opened = await self._opener.opened()

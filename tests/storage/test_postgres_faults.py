@@ -457,6 +457,27 @@ async def test_purge_whose_answer_was_lost_is_a_purge(patient: Store) -> None:
 
 
 @pytest.mark.asyncio
+async def test_room_work_whose_answer_was_lost_is_done_once(patient: Store) -> None:
+    """Another key, a new beginning, and a person who is forgotten, with their own room."""
+    chat = await patient.get_or_create("old")
+    said = [Message.user(who, author_id=who) for who in ("ann", "bob")]
+    await chat.append(*said)
+    async with answers_lost(patient):
+        assert await patient.rename_key("old", "new")
+    async with answers_lost(patient):
+        before = await chat.reset()
+    assert chat.key == "new"
+    async with answers_lost(patient):
+        await patient.forget(user="ann")
+    old = await patient.resume(before.id)
+    assert [one.text for one in await old.messages()] == ["", "bob"]
+    async with answers_lost(patient):
+        assert (await patient.forget(user="bob")).busy == 0
+    assert [one.key for one in (await patient.list()).items] == ["new"]
+    assert (await patient.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
 async def test_late_sibling_whose_answer_was_lost_is_made_once(patient: Store, path: Where) -> None:
     """A writer that was taken for dead keeps its words beside the interrupted reply, once."""
     provider = ScriptedProvider()

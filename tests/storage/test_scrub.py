@@ -154,6 +154,24 @@ async def test_no_word_of_a_forgotten_message_is_in_any_byte(
     assert (await store.check(deep=True)).problems == ()
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("alone", [True, False])
+async def test_no_word_of_a_forgotten_person_is_in_any_byte(
+    store: Store, provider: ScriptedProvider, where: Where, alone: bool
+) -> None:
+    """Of a room of their own nothing is left; of a shared one, what is not theirs."""
+    chat = await canaries.spread(store, provider)
+    theirs = "UPDATE message SET author_id = 'ann' WHERE role = 'user' AND conversation_id = ?"
+    change(where, theirs, chat.id)
+    if not alone:
+        await chat.append(Message.user("and I?", author="Bob"))
+    report = await store.forget(user="ann", scrub=True)
+    assert (report.busy, report.conversations) == (0, int(alone))
+    kept = {"title", "key", "system", "settings", "metadata", "tag", "folder"}
+    assert canaries.found(where) == (set() if alone else kept)
+    assert (await store.check(deep=True)).problems == ()
+
+
 @pytest.mark.only("sqlite", reason="on a server nothing is scrubbed unasked")
 @pytest.mark.asyncio
 async def test_no_word_of_what_expired_is_in_a_small_file(
