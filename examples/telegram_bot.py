@@ -5,7 +5,7 @@
 
 It answers what is edited anew, goes on with answers that a crash broke off, and follows a group that
 becomes a supergroup. /reset begins anew, /forgetme forgets whoever says it, and /forget, in reply to
-a message, forgets that one: Telegram tells no bot what was deleted.
+a message of one's own, forgets that: Telegram tells no bot what was deleted.
 """
 
 from __future__ import annotations
@@ -49,12 +49,14 @@ class Bot:
     async def on_edit(self, update: Update, _: Any) -> None:
         """Answer the last question anew; an older one stays, as what was said since builds on it."""
         message = cast("Message", update.edited_message)
-        key, said = telegram.idempotency_key(message), telegram.said(message)
+        key, text = telegram.idempotency_key(message), message.text or ""
         with suppress(NotFoundError):  # it was never seen here
             chat = await self.memory.resume(telegram.conversation_key(message))
             question = await chat.message(key)
-            if question.id in {one.id for one in await chat.history(limit=2)}:
-                await answer(message, chat.edit(key, message.text or "", every_s=EVERY_S, **said))
+            is_last = question.id in {one.id for one in await chat.history(limit=2)}
+            if is_last and text != question.text:  # other changes are told as edits, too
+                turn = chat.edit(key, text, every_s=EVERY_S, **telegram.said(message))
+                await answer(message, turn)
 
     async def on_reset(self, update: Update, _: Any) -> None:
         """Begin anew; the old conversation is kept."""
@@ -63,14 +65,15 @@ class Bot:
         await message.reply_text(f"A new conversation. The old one is kept as {old.handle}.")
 
     async def on_forget(self, update: Update, _: Any) -> None:
-        """Forget the message that this one replies to."""
+        """Forget the message that this one replies to, if both are of the same person."""
         message = cast("Message", update.effective_message)
-        forgotten = False
-        if message.reply_to_message is not None:
-            key = telegram.idempotency_key(message.reply_to_message)
+        asked, forgotten = message.reply_to_message, False
+        if asked is not None and telegram.author_id(asked) == telegram.author_id(message):
             with suppress(NotFoundError):
-                forgotten = await (await self.room(message)).forget(key)
-        await message.reply_text("Forgotten." if forgotten else "Reply to a question with it.")
+                chat = await self.room(message)
+                forgotten = await chat.forget(telegram.idempotency_key(asked))
+        answer = "Forgotten." if forgotten else "Reply with it to a question of yours."
+        await message.reply_text(answer)
 
     async def on_forget_me(self, update: Update, _: Any) -> None:
         """Forget whoever says so, in all rooms."""

@@ -40,9 +40,11 @@ async def running(memory: Store) -> AsyncIterator[Any]:
             await app.post_init(app)
             await app.start()
             await app.updater.start_polling(timeout=0)
-            yield server
-            await app.updater.stop()
-            await app.stop()
+            try:
+                yield server
+            finally:
+                await app.updater.stop()
+                await app.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -87,14 +89,16 @@ async def test_edited_message_is_answered_anew_where_it_was_the_last(
             await server.until(lambda id_=id_: len(server.shown()) == id_ - 4)
         server.tell("edited_message", "never seen", id=4)
         server.tell("edited_message", "plums!", id=5)
+        server.tell("edited_message", "pearz?", id=6)  # its preview has come, say
         edit = server.tell("edited_message", "pears?", id=6)
         await server.until(lambda: len(server.shown()) == 3)
         server.tell_again(edit)
+        server.tell("message", "figs?", id=7)
         await server.until(lambda: len(server.shown()) == 4)
-        assert len(provider.calls) == 3
+        assert len(provider.calls) == 4
         chat = await memory.resume("telegram:-42")
         texts = [one.text for one in await chat.history() if one.role == "user"]
-        assert texts == ["plums?", "pears?"]
+        assert texts == ["plums?", "pears?", "figs?"]
 
 
 @pytest.mark.asyncio
@@ -112,8 +116,11 @@ async def test_commands_begin_anew_and_forget(path: Where, provider: ScriptedPro
         await tell("plums?", id=5)
         await tell("pears?", id=6, **{"from": BOB})
         await tell("secret", id=7, chat=PRIVATE)
-        assert await tell("/forget", id=8) == "Reply to a question with it."
-        replied = server.tell("message", "", id=5)["message"]
+        assert await tell("/forget", id=8) == "Reply with it to a question of yours."
+        asked = {"date": 1_700_000_000, "chat": GROUP, "text": "..."}
+        theirs = asked | {"message_id": 6, "from": BOB}
+        assert "of yours" in await tell("/forget", id=13, reply_to_message=theirs)
+        replied = asked | {"message_id": 5, "from": ANN}
         assert await tell("/forget", id=9, reply_to_message=replied) == "Forgotten."
         assert "kept as" in await tell("/reset", id=10)
         await tell("figs?", id=11)
