@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 OK = 200
+_MOMENT_S = 0.1  # a server that means to end its answer does so at once
 ResultT = TypeVar("ResultT")
 
 
@@ -146,6 +148,18 @@ class Answer:
             if rest:
                 return rest  # the next read meets the break again
             raise BrokenBodyError("the connection broke") from error
+
+    async def settle(self) -> None:
+        """Wait a moment for the end of a body of which all that counts has come.
+
+        A connection whose answer has ended serves the next request too.
+        """
+        import aiohttp
+
+        with suppress(aiohttp.ClientError, OSError):  # one of them is the moment's end
+            async with clock.timeout(_MOMENT_S):
+                while not self._response.content.at_eof():
+                    await self._response.content.readany()
 
     async def whole(self, limits: Limits) -> bytes:
         """Return the whole body.

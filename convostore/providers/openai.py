@@ -295,6 +295,9 @@ async def _streamed(
             for event in reply.feed(found):
                 yield event
         piece = b"" if reply.done else await answer.read(limits)
+    if reply.done:
+        await answer.settle()
+        return
     for found in reader.end():
         for event in reply.last(found):
             yield event

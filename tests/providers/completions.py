@@ -35,15 +35,17 @@ class Canned(NamedTuple):
     headers: dict[str, str] | None = None
     cut: bool = False
     hangs: bool = False
+    late_s: float = 0  # how long after its last piece it ends
 
 
 class Received(NamedTuple):
-    """A request."""
+    """A request, and from which port it came."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: Any
+    port: int
 
 
 class ChatServer:
@@ -75,7 +77,10 @@ class ChatServer:
         """Answer one request."""
         raw = await request.read()
         body = json.loads(raw) if raw else None
-        self.received.append(Received(request.method, request.path, dict(request.headers), body))
+        assert request.transport is not None
+        port = request.transport.get_extra_info("peername")[1]
+        headers = dict(request.headers)
+        self.received.append(Received(request.method, request.path, headers, body, port))
         if request.method == "GET":
             return web.json_response(self.models)
         canned = self._script.pop(0) if len(self._script) > 1 else self._script[0]
@@ -87,12 +92,13 @@ class ChatServer:
         try:
             for piece in canned.pieces:
                 await response.write(piece)
+            await asyncio.sleep(canned.late_s)
             if canned.hangs:
                 await asyncio.sleep(600)
         except (ConnectionError, asyncio.CancelledError):
             self.gone.set()
             raise
-        if canned.cut and request.transport is not None:
+        if canned.cut:
             request.transport.close()
         return response
 

@@ -159,3 +159,25 @@ def test_a_proxy_that_cannot_be_one_is_refused() -> None:
     """As with the other providers that go over the network."""
     with pytest.raises(errors.ProviderOptionError):
         OpenAIProvider("m", proxy="socks5://x")
+
+
+@pytest.mark.asyncio
+async def test_turns_in_a_row_use_one_connection() -> None:
+    """Making a secure one anew each time would cost more than the rest of the waiting."""
+    async with serving() as server:
+        server.answer(*text("a"), END, DONE, late_s=0.01)
+        provider = OpenAIProvider("m", server.url)
+        for _ in range(3):
+            assert [one async for one in provider.stream(ask())]
+        await provider.aclose()
+    assert len({one.port for one in server.received}) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_goes_on_after_its_last_mark_is_left() -> None:
+    """All that counts has come."""
+    async with serving() as server:
+        server.answer(*text("a"), END, DONE, hangs=True)
+        heard = await asyncio.wait_for(hear(server), 10)
+        assert heard.end.finish_reason == "stop"
+        await asyncio.wait_for(server.gone.wait(), 10)

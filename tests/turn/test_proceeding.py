@@ -13,7 +13,8 @@ from convostore.events import Finished, ToolCallDelta
 from convostore.parts import ToolCallPart, ToolResultPart
 from convostore.providers import OpenAIProvider
 from convostore.providers.provider import ChatMessage
-from convostore.testing import Fail, ScriptedProvider
+from convostore.testing import Fail, ScriptedProvider, Silence
+from tests.canaries import strand
 from tests.providers.completions import DONE, END, chunk, serving, text
 
 if TYPE_CHECKING:
@@ -119,6 +120,27 @@ async def test_an_answer_that_failed_is_made_anew(
     turn = await proceeded(chat)
     assert [one.text for one in await chat.siblings()] == ["It", "It stays dry."]
     assert (await chat.history())[-1].id == turn.reply.id
+
+
+@pytest.mark.asyncio
+async def test_an_answer_whose_writer_died_is_made_anew(
+    chat: Conversation, provider: ScriptedProvider, store: Store, path: Where
+) -> None:
+    """Whoever is started again goes on at once, from the same result."""
+    await called(chat, provider)
+    gate = provider.gate("half")
+    provider.script("It", gate, Silence())
+    dying = asyncio.create_task(proceeded(chat))
+    await gate.arrive()
+    await asyncio.to_thread(strand, path)
+    provider.answer("It stays dry.")
+    again = await store.resume(chat.id)
+    assert (await proceeded(again)).reply.text == "It stays dry."
+    assert provider.requests[-1].messages == provider.requests[-2].messages
+    assert [one.role for one in await again.history()] == ["user", "assistant", "tool", "assistant"]
+    dying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dying
 
 
 @pytest.mark.asyncio
