@@ -24,7 +24,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 import convostore
 from convostore.integrations.bridge import Bridge
-from convostore.integrations.langgraph_kinds import name_of
+from convostore.integrations.langgraph_kinds import classes_of
 from convostore.integrations.langgraph_threads import Threads
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class ConvostoreSaver(BaseCheckpointSaver[int]):
     Args:
         store: a store, its file or its URL; None is the configured one. One that is given opened
             is not closed with the saver.
-        types: classes of the application's own that a state has values of: dataclasses, pydantic
-            models, enums, named tuples. Those that the graph's schema names are known anyhow.
-            Values of other classes are given back as plain ones.
+        types: of the graph's state, or classes that it has values of: dataclasses, pydantic models,
+            enums, named tuples. What their annotations name is meant, too; values of other classes
+            are given back as plain ones.
         messages: the channel whose messages the conversation shows.
         scrub: whether deleting a thread gets it out of every byte of the files at once; by default
             it does where the store is a file. See `Store.scrub`.
@@ -72,7 +72,7 @@ class ConvostoreSaver(BaseCheckpointSaver[int]):
         self,
         store: Store | Path | str | None = None,
         *,
-        types: Iterable[type[Any]] = (),
+        types: Iterable[Any] = (),
         messages: str = "messages",
         scrub: bool | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class ConvostoreSaver(BaseCheckpointSaver[int]):
         is_theirs = store is not None and not isinstance(store, Path | str)
         self.store: Store = store if is_theirs else convostore.open(store)  # type: ignore[assignment, arg-type] # as just told apart
         self._closes = self._bridge.is_own or not is_theirs
-        known = {name_of(one): one for one in types}
+        known = classes_of(types)
         self._threads = Threads(self.store.checkpoints(), known, messages=messages, scrub=scrub)
 
     def __enter__(self) -> Self:
@@ -125,13 +125,11 @@ class ConvostoreSaver(BaseCheckpointSaver[int]):
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> Self:
         """Return the same saver, which also knows the classes that a graph's schema names.
 
-        They are those that the program has loaded already; nothing is imported.
+        LangGraph asks for it where its own loading is strict. The classes are those that the program
+        has loaded already; nothing is imported.
         """
-        found = {}
-        for name in extra_allowlist:
-            one = getattr(sys.modules.get(name[0]), name[-1], None)
-            if isinstance(one, type):
-                found[name_of(one)] = one
+        named = [getattr(sys.modules.get(one[0]), one[-1], None) for one in extra_allowlist]
+        found = classes_of(one for one in named if isinstance(one, type))
         clone = copy.copy(self)
         clone._threads = self._threads.knowing(found)  # noqa: SLF001 - it is of this class
         return clone

@@ -12,6 +12,7 @@ import re
 import sys
 from base64 import b64decode, b64encode
 from collections import deque
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -24,18 +25,19 @@ from ipaddress import (
     IPv6Network,
 )
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _EACH: Final = (tuple, set, frozenset, deque)
 _AS_TEXT: Final = (
     *(UUID, Decimal, complex, IPv4Address, IPv4Interface, IPv4Network),
     *(IPv6Address, IPv6Interface, IPv6Network),
 )
+_FIELDS: Final = ("model_fields", "__fields__", "_fields")
 MAKERS: Final[dict[str, Callable[[Any], Any]]] = {
     **{one.__name__: one for one in (*_EACH, *_AS_TEXT)},
     "float": float,
@@ -174,6 +176,31 @@ def _data(of: type[Any], fields: dict[str, Any]) -> Any:
         if not one.init and one.name in fields:
             object.__setattr__(made, one.name, fields[one.name])
     return made
+
+
+def classes_of(types: Iterable[Any]) -> dict[str, type[Any]]:
+    """Return the classes that *types* are, and that their annotations name, by their names."""
+    found: dict[str, type[Any]] = {}
+    seen, left = list[Any](), [*types]
+    while left:
+        one = left.pop()
+        if any(one is other for other in seen):
+            continue
+        seen.append(one)
+        left += get_args(one)
+        if not isinstance(one, type) or one.__module__ == "builtins":
+            continue
+        is_dictionary = issubclass(one, dict) and hasattr(one, "__total__")
+        if not is_dictionary:
+            found[name_of(one)] = one
+        if is_dictionary or dataclasses.is_dataclass(one) or _is_model(one):
+            with suppress(NameError, TypeError):  # names that are known only where it was made
+                left += get_type_hints(one, include_extras=True).values()
+    return found
+
+
+def _is_model(of: type[Any]) -> bool:
+    return any(isinstance(getattr(of, name, None), dict | tuple) for name in _FIELDS)
 
 
 def name_of(of: type[Any]) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from langchain_core.runnables import RunnableConfig
+
     from convostore import Store
     from tests.engines import Where
 
@@ -324,6 +326,25 @@ async def test_write_may_come_before_its_checkpoint(saver: ConvostoreSaver, path
     assert found.pending_writes == [
         ("another", "x", 3), ("task", "__error__", "new"), ("task", "x", 1)
     ]  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_programs_that_put_at_once_lose_nothing(store: Store, path: Where) -> None:
+    """Two of them, each with a fork of its own: every state is there, and numbers are given once."""
+    async with convostore.open(path) as other:
+        savers = [ConvostoreSaver(store), ConvostoreSaver(other)]
+        first = await put(savers[0], thread(), messages=[human("q")])
+
+        async def fork(at: int) -> tuple[RunnableConfig, AIMessage]:
+            saver, said = savers[at % 2], ai(f"answer {at}")
+            config = await put(saver, first, at, messages=[human("q"), said])
+            await saver.aput_writes(config, [("messages", [said])], "task")
+            return config, said
+
+        for config, said in await asyncio.gather(*map(fork, range(12))):
+            assert (await values(savers[1], config))["messages"] == [human("q"), said]
+    assert len(await (await store.resume("langgraph:42")).messages()) == 13
+    assert (await store.check(deep=True)).problems == ()
 
 
 @pytest.mark.asyncio

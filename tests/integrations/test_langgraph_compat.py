@@ -98,6 +98,96 @@ with ConvostoreSaver(sys.argv[1]) as saver:
     print(graph.get_state(config).next, len(list(graph.get_state_history(config))))
 """
 
+# Everything that makes a state hard to keep: tasks beside each other, an interrupt, a graph within the
+# graph, models, messages taken out again, a channel kept as writes, forks and edits of the past.
+ALIKE = """
+import operator, sys
+from typing import Annotated, TypedDict
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage, ToolMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import END, START, StateGraph, add_messages
+from langgraph.types import Command, Send, interrupt
+from pydantic import BaseModel
+from convostore.integrations.langgraph import ConvostoreSaver
+
+class Item(BaseModel):
+    n: int
+    tags: set[str] = set()
+
+class State(TypedDict):
+    messages: Annotated[list[AnyMessage], add_messages]
+    items: Annotated[list[Item], operator.add]
+    files: dict[str, str]
+    log: Annotated[list, DeltaChannel(lambda a, several: a + sum(several, []), list)]
+
+class Inner(TypedDict):
+    messages: Annotated[list[AnyMessage], add_messages]
+
+def plan(state):
+    call = {"name": "t", "args": {"x": 1}, "id": "c"}
+    said = AIMessage("planning", id=f"p{len(state['messages'])}", tool_calls=[call])
+    return {"messages": [said], "items": [Item(n=0, tags={"a"})], "log": ["plan"]}
+
+def fan_out(state):
+    return [Send("work", {"k": k, "messages": state["messages"]}) for k in range(3)]
+
+def work(state):
+    told = ToolMessage("told", tool_call_id="c", id=f"t{state['k']}-{len(state['messages'])}")
+    return {"items": [Item(n=state["k"])], "log": [f"work {state['k']}"], "messages": [told]}
+
+def ask(state):
+    answer = interrupt({"question": "ok?", "of": (1, 2)})
+    return {"files": {**(state.get("files") or {}), str(len(state["messages"])): answer * 50}}
+
+def inner(state):
+    return {"messages": [AIMessage("inner", id=f"i{len(state['messages'])}")]}
+
+def trim(state):
+    return {"messages": [RemoveMessage(id=one.id) for one in state["messages"][:-6]]}
+
+within = StateGraph(Inner)
+within.add_node("inner", inner)
+within.add_edge(START, "inner")
+builder = StateGraph(State)
+for name, node in [("plan", plan), ("work", work), ("ask", ask), ("in", within.compile()), ("trim", trim)]:
+    builder.add_node(name, node)
+builder.add_edge(START, "plan")
+builder.add_conditional_edges("plan", fan_out, ["work"])
+for one, other in [("work", "ask"), ("ask", "in"), ("in", "trim"), ("trim", END)]:
+    builder.add_edge(one, other)
+thread = {"configurable": {"thread_id": "1"}}
+
+def story(saver, prune):
+    graph = builder.compile(checkpointer=saver)
+    yield from (
+        graph.invoke(given, thread)
+        for n in range(4)
+        for given in ({"messages": [HumanMessage(f"q{n}", id=f"h{n}")]}, Command(resume=f"yes {n}"))
+    )
+    past = list(graph.get_state_history(thread))
+    for one in past:
+        yield [one.next, one.values, one.metadata["source"], one.metadata["step"]]
+        yield [(task.name, [each.value for each in task.interrupts]) for task in one.tasks]
+    yield graph.invoke(None, [one.config for one in past if one.next == ("plan",)][1])
+    yield graph.invoke(Command(resume="in the past"), thread)
+    edited = {"messages": [HumanMessage("edited", id="h3")], "log": ["by hand"]}
+    yield graph.get_state(graph.update_state(past[3].config, edited)).values
+    prune(["1"])
+    yield graph.get_state(thread).values
+    yield graph.invoke({"messages": [HumanMessage("more", id="h9")]}, thread)
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items() if key != "__interrupt__"}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+with ConvostoreSaver(sys.argv[1], types=[State]) as saver:
+    ours = plain(list(story(saver, saver.prune)))
+theirs = plain(list(story(InMemorySaver(), lambda _: None)))
+print([at for at, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]], len(ours))
+"""
+
 
 def run(program: str, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run a program with LangGraph in a process of its own."""
@@ -163,6 +253,12 @@ def test_hello_world_goes_on_where_it_was_killed(path: Where) -> None:
         for one in json.loads(subprocess.check_output(shown, text=True, cwd=ROOT))["messages"]
     ]
     assert texts == ["hello world", "from a", "from b"]
+
+
+def test_graph_comes_to_the_same_as_with_a_saver_in_memory(path: Where) -> None:
+    """Each state, each task and interrupt, forks of the past, and what goes on after pruning."""
+    different, _, told = run(ALIKE, str(path)).stdout.partition("] ")
+    assert (different, int(told) > 60) == ("[", True)
 
 
 def test_thread_of_500_turns_with_three_forks_is_below_3_mb() -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -29,7 +29,7 @@ from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from pydantic import BaseModel
 
 from convostore.errors import StoreCorruptError
-from convostore.integrations.langgraph_kinds import name_of
+from convostore.integrations.langgraph_kinds import classes_of, name_of
 from convostore.integrations.langgraph_values import Reader, Writer
 from convostore.storage.checkpoint_items import Piece, as_json
 
@@ -75,7 +75,15 @@ class Loud(HumanMessage):
     volume: int = 1
 
 
-TYPES = {name_of(one): one for one in (Colour, Level, Point, Plan, Order, Loud)}
+class State(TypedDict):
+    """The state of a graph; what it names is what its values may be of."""
+
+    orders: Annotated[list[Order], max]
+    level: Level | None
+    said: dict[str, Loud]
+
+
+TYPES = classes_of([State])
 MADE: list[str] = []  # what was made by a name that a stored value has
 
 
@@ -173,6 +181,12 @@ def test_class_that_nobody_named_is_given_back_as_plain_values(
     assert found[:3] == [{"number": 1, "plan": None}, "red", {"x": 1, "y": 2}]
     assert (type(found[3]), found[3].content) == (HumanMessage, "hi")
     assert any("types=[...]" in one.message for one in caplog.records)
+
+
+def test_classes_are_named_by_the_state_that_has_them() -> None:
+    """However deep: the models of its lists, the dataclass in a model, the enumeration in that."""
+    assert set(TYPES) >= {name_of(one) for one in (Colour, Level, Point, Plan, Order, Loud)}
+    assert not {"builtins:list", "builtins:str", name_of(State)} & set(TYPES)
 
 
 def make(value: str = "", **_: Any) -> str:
