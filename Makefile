@@ -45,7 +45,7 @@ test-long: $(BIN)/.dev
 	CONVOSTORE_TEST_TIMES=1 $(BIN)/python -m pytest -q -o faulthandler_timeout=0 -m "long or timed"
 
 test-compat: $(BIN)/.dev
-	$(BIN)/python -m pytest -q -m compat
+	$(BIN)/python -m pytest -q -o faulthandler_timeout=0 -m compat
 
 bench: bench-peers
 	$(BIN)/python -m benchmarks

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from convostore.formats.framed import without_frame
 from convostore.parts import (
     AttachmentPart,
     OpaquePart,
@@ -170,7 +171,8 @@ def results_of(message: Message) -> list[ToolResultPart]:
 
 
 def _parts(message: Message) -> tuple[Part, ...]:
-    return message.parts or ((TextPart(message.text),) if message.text else ())
+    parts = without_frame(message).parts  # that is for a framework alone
+    return parts or ((TextPart(message.text),) if message.text else ())
 
 
 def _given(calls: Iterable[_Call], result: ToolResultPart) -> bool:

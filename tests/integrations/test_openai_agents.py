@@ -11,15 +11,19 @@ import pytest
 import pytest_asyncio
 
 import convostore
+from convostore.cli.page import _part_line
 from convostore.errors import InvalidTextError
 from convostore.formats.framed import is_frame
+from convostore.formats.response_items import items_as_stored
 from convostore.integrations.openai_agents import ConvostoreSession
 from convostore.parts import OpaquePart, TextPart, ToolCallPart, ToolResultPart
 from convostore.records import Message
-from tests.engines import change, place
+from convostore.views.asked import Asked
+from convostore.views.viewing import view
+from tests.engines import change, place, rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from convostore.store import Store
@@ -109,6 +113,56 @@ async def test_session_is_listed_searched_and_exported_like_any_chat(
     assert LONG in shown
     assert "look" in shown
     assert "frame" not in shown
+
+
+@pytest.mark.asyncio
+async def test_items_go_along_with_an_export_and_a_fork(
+    store: Store, session: ConvostoreSession, places: Callable[[], Where], tmp_path: Path
+) -> None:
+    """To another store, and to a conversation of its own: they are part of the messages."""
+    await session.add_items(ITEMS)
+    chat = await store.get("conversation_123")
+    assert chat is not None
+    fork = await chat.fork()
+    told = [item for one in await fork.history() for item in items_as_stored(one)]
+    assert json.dumps(told) == json.dumps(ITEMS)
+    await store.export(chat.id, format="jsonl", to=tmp_path / "chat.jsonl")
+    async with convostore.open(places()) as other:
+        await other.import_(tmp_path / "chat.jsonl").finish()
+        found = await ConvostoreSession("conversation_123", other).get_items()
+    assert json.dumps(found) == json.dumps(ITEMS)
+
+
+@pytest.mark.asyncio
+async def test_chat_goes_on_with_a_session(store: Store, session: ConvostoreSession) -> None:
+    """A provider is told what was said, and nothing of what only the SDK needs."""
+    await session.add_items(ITEMS[2:3])
+    chat = await store.get("conversation_123")
+    assert chat is not None
+    await chat.append(Message.user("Still?"))
+    seen = view(await chat.history(), Asked(provider="far", model=None, tools=True))
+    assert [one.text for one in seen.messages] == [LONG, "Still?"]
+    assert seen.foreign_left_out == 0
+    assert await session.get_items(1) == [said("Still?")]
+
+
+@pytest.mark.asyncio
+async def test_forgotten_item_is_told_to_no_agent(store: Store, session: ConvostoreSession) -> None:
+    """Nothing of it is left, what only the SDK needs included."""
+    await session.add_items([*ITEMS[4:6], said("kept")])
+    chat = await store.get("conversation_123")
+    assert chat is not None
+    await chat.forget(1)
+    await chat.forget(2)
+    assert await session.get_items() == [said("kept")]
+    kept = [str(one) for row in rows(place(store), "SELECT * FROM message") for one in row]
+    assert not any("gAAAA" in one or "AAAA" in one or LONG in one for one in kept)
+
+
+def test_what_is_for_the_sdk_alone_is_not_shown() -> None:
+    """Where `convostore show` names the other parts."""
+    assert _part_line("opaque", {"kind": "frame", "data": "{}"}) == ""
+    assert _part_line("opaque", {"kind": "input_image", "data": {}}) == "[input_image]"
 
 
 @pytest.mark.asyncio

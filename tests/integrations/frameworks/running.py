@@ -63,7 +63,15 @@ def run(suite: Suite, url: str | None) -> Outcome | None:
         done = subprocess.run(
             [
                 *(str(python_of(suite.framework)), "-m", "pytest", "-q", "-p", suite.plugin),
-                *("--timeout", "120", f"--junitxml={out}.xml", "-o", "junit_family=xunit1"),
+                *(
+                    "-n",
+                    "2",
+                    "--timeout",
+                    "120",
+                    f"--junitxml={out}.xml",
+                    "-o",
+                    "junit_family=xunit1",
+                ),
                 *("-o", "addopts=", "-p", "no:cacheprovider", *suite.files),
             ],
             cwd=sources,
