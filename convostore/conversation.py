@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from convostore import clock
@@ -283,8 +284,20 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             StoreClosedError: the store is closed.
         """
         place = self._place
+        if limit is not None and limit > 0 and (last := await self._last(limit)) is not None:
+            return last
         path = await reads.path(place.database, place.owner_id, self.id, place.head_seq)
         return path if limit is None else path[max(0, len(path) - limit) :]
+
+    async def _last(self, limit: int) -> tuple[Message, ...] | None:
+        """Read so many messages up to the head, as where nothing branched among them; else None."""
+        place, head_seq = self._place, self._place.head_seq or 0
+        at = (place.database, place.owner_id, self.id)
+        after = max(0, head_seq - limit)
+        found = await reads.messages_between(*at, after=after, last=head_seq, most=limit)
+        whole = len(found) == limit or (found and found[0].parent_seq is None)
+        in_line = all(one.parent_seq == above.seq for above, one in pairwise(found))
+        return found if whole and in_line and found[-1].seq == head_seq else None
 
     async def message(self, message: str | int) -> Message:
         """Read one message of the whole tree; a running reply as far as it is on disk.

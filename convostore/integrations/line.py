@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
 
     from convostore.conversation import Conversation
     from convostore.records import Message
@@ -59,8 +59,16 @@ class Line(Generic[ItemT]):
         chat = await self._store.get(self._key)
         if chat is None or limit == 0:
             return []
-        items = [item for one in await chat.history() for item in self._items_of(one)]
-        return items if limit is None or limit < 0 else items[-limit:]
+        if limit is None or limit < 0:
+            return self._told(await chat.history())
+        last = await chat.history(limit)
+        items = self._told(last)
+        if len(items) < limit == len(last):  # of some nothing is told
+            items = self._told(await chat.history())
+        return items[-limit:]
+
+    def _told(self, messages: Iterable[Message]) -> list[ItemT]:
+        return [item for one in messages for item in self._items_of(one)]
 
     async def add(self, items: Sequence[ItemT]) -> None:
         """Add items at the end: all of them are stored, or none. It is done or failed on return.
