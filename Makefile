@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-exports how fast each format is written, and in how much memory"
 	@echo "make bench-checkpoints how large a thread of LangGraph gets, ours and its own"
 	@echo "make bench-bots   what a message through a bot costs beside its model"
+	@echo "make bench-views  what choosing what a model is sent costs, in a long conversation"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
@@ -64,6 +65,9 @@ bench-checkpoints: $(BIN)/.dev
 
 bench-bots: $(BIN)/.dev
 	$(BIN)/python -m benchmarks.bots --out benchmarks/results/bots.md
+
+bench-views: $(BIN)/.dev
+	$(BIN)/python -m benchmarks.views
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full
