@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GOAL_MB: Final = 3.0
 FORKS: Final = 3
-_OF_A_FORK: Final = 5  # turns
+_OF_A_FORK: Final = 2  # turns
 _ENVIRONMENT: Final = "langgraph_saver"
 _QUESTION: Final = (
     "How does it go on, and why is that so? Tell me in a few words, please, number {}."

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convostore.ids import new_id
 from convostore.parts import OpaquePart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
+from convostore.records import Usage
 from convostore.storage.canonical import encode_parts
-from convostore.storage.checkpoint_items import as_json
+from convostore.storage.checkpoint_items import Shown, as_json
 from convostore.storage.exchanges import NewMessage
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _THOUGHTS: Final = ("reasoning", "thinking", "text")  # where kinds of models pu
 _MOST_INT: Final = 2**63 - 1
 
 
-def shown(message: dict[str, Any], kind: str) -> NewMessage:
+def shown(message: dict[str, Any], kind: str) -> Shown:
     """Return what a conversation shows of a message.
 
     Args:
@@ -41,7 +42,7 @@ def shown(message: dict[str, Any], kind: str) -> NewMessage:
     parts = tuple(_parts(message, role))
     text, shape = encode_parts(parts)
     about = message.get("response_metadata") or {}
-    return NewMessage(
+    new = NewMessage(
         id=new_id(),
         role=role,
         text=text,
@@ -52,6 +53,24 @@ def shown(message: dict[str, Any], kind: str) -> NewMessage:
         finish_reason=_text(about.get("finish_reason") or about.get("stop_reason")),
         source_id=_text(message.get("id")),
     )
+    return Shown(new, _used(message.get("usage_metadata")))
+
+
+def _used(told: Any) -> Usage | None:
+    """Return what LangChain tells of a call's tokens; what it does not tell is None."""
+    if not isinstance(told, dict):
+        return None
+    into, out = (told.get(f"{way}_token_details") or {} for way in ("input", "output"))
+    return Usage(
+        input_tokens=_count(told.get("input_tokens")),
+        output_tokens=_count(told.get("output_tokens")),
+        cached_tokens=_count(into.get("cache_read")),
+        reasoning_tokens=_count(out.get("reasoning")),
+    )
+
+
+def _count(told: Any) -> int | None:
+    return told if isinstance(told, int) and 0 <= told <= _MOST_INT else None
 
 
 def _parts(message: dict[str, Any], role: str) -> Iterator[Part]:

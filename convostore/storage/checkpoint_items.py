@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from sqlalchemy import bindparam, insert, select, update
 
+from convostore.records import Usage
 from convostore.storage.canonical import to_json
 from convostore.storage.checkpoint_tables import checkpoint_item
 from convostore.storage.exchanges import NewMessage
@@ -48,6 +49,17 @@ def as_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """What a conversation shows of a message of a graph.
+
+    Attributes:
+        used: what the model call cost that made it, as far as it was reported; None is no call.
+    """
+
+    message: NewMessage
+    used: Usage | None = None
+
+
 class Piece(msgspec.Struct, frozen=True, gc=False):
     """A part of a value that is stored as an item.
 
@@ -63,7 +75,7 @@ class Piece(msgspec.Struct, frozen=True, gc=False):
     space: str
     data: str
     content_hash: str
-    show: Callable[[], NewMessage] | None = None
+    show: Callable[[], Shown] | None = None
     message_id: str | None = None
     text: str | None = None
 

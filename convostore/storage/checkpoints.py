@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import bindparam, select
 
+from convostore.records import Usage
+from convostore.storage.calls import KEEP_CALL, cost_columns
 from convostore.storage.canonical import to_json
-from convostore.storage.checkpoint_items import Items, Piece, as_json, pieces_in, space_of
+from convostore.storage.checkpoint_items import (
+    Items,
+    Piece,
+    Shown,
+    as_json,
+    pieces_in,
+    space_of,
+)
 from convostore.storage.checkpoint_tables import checkpoint, checkpoint_write
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import Adding, keep_standings, standings
@@ -199,6 +208,7 @@ def _show(
     """Add the messages that are not shown yet, stand at the last, and return its number."""
     items, known = found
     rows: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = []
     add = Adding(tx, owner_id, stands, now_ms=job.now_ms, rows=rows)
     last, title = _stood(tx, owner_id, job), None
     for piece in job.path or ():
@@ -206,16 +216,35 @@ def _show(
             continue
         held = items.held(piece)
         if held.message_seq is None:
-            new = piece.show()
+            shown = piece.show()
+            new = shown.message
             seq = known.get((piece.message_id or "", new.text, new.shape))
-            items.show(piece, add.message(new, last) if seq is None else seq, new.text)
+            if seq is None:
+                seq = add.message(new, last)
+                if shown.used is not None:
+                    calls.append(_call(owner_id, job, seq, shown))
+            items.show(piece, seq, new.text)
             title = title or (new.text if new.role == "user" else None)
         last = held.message_seq
     if last is not None and (rows or last != stands.head_seq):
         add.advance(last, len(rows), job.titled(title))
         add_messages(tx, rows)
+        tx.many(KEEP_CALL, calls)
         keep_standings(tx, owner_id, [stands])
     return last
+
+
+def _call(owner_id: str, job: PutCheckpoint, seq: int, shown: Shown) -> dict[str, Any]:
+    return {
+        "owner_id": owner_id,
+        "id": shown.message.id,
+        "conversation_id": job.conversation_id,
+        "message_seq": seq,
+        "provider": shown.message.provider,
+        "model": shown.message.model,
+        "created_at_ms": job.now_ms,
+        **cost_columns(shown.used or Usage()),
+    }
 
 
 def _stood(tx: Tx, owner_id: str, job: PutCheckpoint) -> int | None:

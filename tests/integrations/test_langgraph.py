@@ -63,7 +63,9 @@ async def test_thread_is_a_conversation_that_is_listed_and_searched(path: Where)
     async with convostore.open(path) as store:
         saver = ConvostoreSaver(store)
         call = {"name": "weather", "args": {"city": "Kyoto"}, "id": "c1", "type": "tool_call"}
-        asked = ai("", tool_calls=[call], response_metadata={"model_name": "m-1"})
+        about = {"model_name": "m-1", "model_provider": "far"}
+        used = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
+        asked = ai("", tool_calls=[call], response_metadata=about, usage_metadata=used)
         told = ToolMessage("rain", tool_call_id="c1", name="weather", id="t")
         said = [human("Will it rain in Kyoto?"), asked, told]
         config = await put(saver, thread(), messages=said)
@@ -74,6 +76,8 @@ async def test_thread_is_a_conversation_that_is_listed_and_searched(path: Where)
         assert found[1].parts == (ToolCallPart("c1", "weather", '{"city":"Kyoto"}'),)
         assert found[2].parts == (ToolResultPart("c1", "weather", "rain"),)
         assert (found[1].model, found[3].text) == ("m-1", "Take an umbrella")
+        tally = (await store.stats(by="model")).rows[0]
+        assert (tally.name, tally.calls, tally.usage.input_tokens) == ("m-1", 1, 7)
         assert (await store.list()).items[0].title == "Will it rain in Kyoto?"
         assert [hit.seq for hit in (await store.search("umbrella")).items] == [4]
         assert (await store.check(deep=True)).problems == ()

@@ -23,9 +23,9 @@ from convostore.errors import (
 )
 from convostore.events import Finished
 from convostore.ids import new_id
-from convostore.records import Message
+from convostore.records import Message, Usage
 from convostore.storage import postgres_schema
-from convostore.storage.checkpoint_items import MESSAGES, Piece, hash_of
+from convostore.storage.checkpoint_items import MESSAGES, Piece, Shown, hash_of
 from convostore.storage.checkpoints import NewWrite
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.postgres import READERS, PostgresDatabase
@@ -577,7 +577,7 @@ async def test_checkpoint_work_whose_answer_was_lost_is_done_once(patient: Store
     """A state, a write, a copy and a removal each leave what one try would."""
     checkpoints = patient.checkpoints()
     new = NewMessage(id=new_id(), role="user", text="q", source_id="m")
-    said = Piece(MESSAGES, '{"q":1}', hash_of('{"q":1}'), lambda: new, "m")
+    said = Piece(MESSAGES, '{"q":1}', hash_of('{"q":1}'), lambda: Shown(new, Usage()), "m")
     state = {"values": {"messages": [said]}}
     await checkpoints.put("graph", path=None, **NOWHERE, id="1", state={})
     async with answers_lost(patient, 2):
