@@ -262,6 +262,6 @@ def test_graph_comes_to_the_same_as_with_a_saver_in_memory(path: Where) -> None:
 
 
 def test_thread_of_500_turns_with_three_forks_is_below_3_mb() -> None:
-    """States share what they have in common; LangGraph's own saver needs some hundred times as much."""
+    """States share what they have in common; LangGraph's own saver needs some eighty times as much."""
     program = "from benchmarks.checkpoints import *\nprint(size_mb(ours, 500)[0] < GOAL_MB)"
     assert run(program).stdout == "True\n"
