@@ -230,3 +230,36 @@ async def test_numbers_that_are_taken_here_are_given_anew_without_meeting_each_o
             (5, "another"),
         ]
         assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_names_that_somebody_has_here_stay_theirs() -> None:
+    """A room of one name is here already: what comes has neither its key nor those of its messages."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        for owner, text in ((alice, "hers"), (bob, "his")):
+            room = await owner.get_or_create(key="room", title=f"Room of {text}")
+            await room.append(Message("user", text, idempotency_key="1"))
+        file = await file_from(alice)
+        (result,) = await imported(bob, file)
+        assert (result.outcome, result.messages) == ("added", 1)
+        there = await (await bob.resume(result.id or "")).history()
+        assert [(one.text, one.idempotency_key) for one in there] == [("hers", None)]
+        his = await bob.resume("room")
+        assert [one.text for one in await his.history()] == ["his"]
+        assert len((await bob.search("room hers")).items) == 1
+        file.seek(0)
+        assert [one.outcome for one in await imported(bob, file)] == ["unchanged"]
+        assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_attachment_that_came_back_belongs_to_its_message() -> None:
+    """It is no forsaken one, which upkeep would take away."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        part = await alice.attach(b"moss", name="moss.txt")
+        await (await alice.create(title="Kyoto")).append(Message.user("see", attachments=[part]))
+        await imported(bob, await file_from(alice))
+        assert await bob.remove_forsaken_attachments(older_than_s=0) == 0
+        assert b"".join([piece async for piece in bob.attachment(part)]) == b"moss"
