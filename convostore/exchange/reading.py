@@ -179,6 +179,8 @@ class _File:
     def founds(self, format: str | None, progress: Progress) -> Generator[Found]:
         """Yield what is found in it, by what it begins with."""
         head, limits = self._file.read(_MAGIC_BYTES), self._limits
+        if not head:
+            raise NothingKnownError("it is empty")
         if head == SQLITE:
             if self._path is None:
                 raise NothingKnownError(

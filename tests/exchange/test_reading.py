@@ -129,7 +129,6 @@ def test_every_sample_is_recognised_and_counted(
         (b"%s\n*\n%s" % (A, B), "a line 2! b"),
         (b"[%s] %s x" % (A, B), "a b behind record 2!"),
         (b"[]", ""),
-        (b"", ""),
         (b'{"conversations": []}', ""),
     ],
 )  # fmt: skip
@@ -230,6 +229,7 @@ def test_a_format_that_is_named_reads_every_record() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
+        (b"", "it is empty"),
         (b'{"name": "x", "version": "1.0", "dependencies": {}}', "no conversation of a known format"),
         (b"[1, 2, 3]", "no conversation of a known format"),
         (b"[" * 100_000, "in the middle of it"),
