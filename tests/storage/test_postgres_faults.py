@@ -429,6 +429,19 @@ async def test_branch_work_whose_answer_was_lost_is_done_once(patient: Store) ->
 
 
 @pytest.mark.asyncio
+async def test_title_whose_answers_were_lost_is_counted_once(patient: Store) -> None:
+    """The call has an id of its own, by which the second try finds it counted."""
+    provider = ScriptedProvider()
+    provider.answer("Kyoto")
+    chat = await patient.create()
+    await chat.append(Message.user("q"))
+    async with answers_lost(patient, 2):
+        made = await chat.generate_title(provider=provider)
+    assert (made.title, made.source) == ("Kyoto", "generated")
+    assert (await patient.stats()).total.calls == 1
+
+
+@pytest.mark.asyncio
 async def test_erasing_whose_answer_was_lost_has_erased(patient: Store) -> None:
     """Once, and what is made for that name afterwards stays."""
     await patient.for_owner("alice").create(title="hers")
