@@ -195,6 +195,8 @@ MAY_OPEN = {
     ("mounts.py", "file_system"),  # what the system says of its mounts
     ("files.py", "_opened"),  # the lock beside the store
     ("copies.py", "unfinished"),  # a new, empty file
+    ("copies.py", "_in_use"),  # the lock beside it
+    ("copies.py", "is_in_use"),  # the same
     ("copies.py", "sync"),  # a finished copy, or a folder
     ("leases.py", "_boot_id"),  # what the system says of itself
     ("leases.py", "_start_time"),  # and of its processes
