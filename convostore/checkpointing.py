@@ -133,7 +133,12 @@ class Checkpoints:
 
         def job(id_: str) -> PutCheckpoint:
             return PutCheckpoint(
-                conversation_id=id_, path=path, now_ms=clock.now_ms(), titled=_title, **fields
+                conversation_id=id_,
+                key=key,
+                path=path,
+                now_ms=clock.now_ms(),
+                titled=_title,
+                **fields,
             )
 
         await self._write(put_checkpoints, key, job)
@@ -148,7 +153,7 @@ class Checkpoints:
         new = tuple(writes)
 
         def job(id_: str) -> PutWrites:
-            return PutWrites(conversation_id=id_, writes=new, **fields)
+            return PutWrites(conversation_id=id_, key=key, writes=new, **fields)
 
         await self._write(put_writes, key, job)
 
@@ -166,7 +171,9 @@ class Checkpoints:
             return False
 
         def job(id_: str) -> CopyCheckpoints:
-            return CopyCheckpoints(conversation_id=id_, source_id=source_id, now_ms=clock.now_ms())
+            return CopyCheckpoints(
+                conversation_id=id_, key=target, source_id=source_id, now_ms=clock.now_ms()
+            )
 
         await self._write(copy_checkpoints, target, job)
         return True
@@ -312,7 +319,9 @@ class Checkpoints:
                     self._ids.clear()
                 self._ids[key] = id_
                 return
-            self._ids.pop(key, None)  # purged, or in the bin: a new one is made
+            self._ids.pop(
+                key, None
+            )  # purged, in the bin, or called otherwise: another one is meant
         raise ConversationNotFoundError(
             f"the conversation {key} is removed again and again", hint="see who does that"
         )

@@ -11,7 +11,7 @@ from convostore.errors import ConversationBusyError, ConvostoreError, DuplicateK
 from convostore.ids import new_id
 from convostore.storage.attachments import refer, references
 from convostore.storage.checkpoint_tables import checkpoint
-from convostore.storage.checkpoints import Stored
+from convostore.storage.checkpoints import Stored, is_called
 from convostore.storage.journal import count_interrupted
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import keep_standings, no_conversation, standings
@@ -31,10 +31,12 @@ class CopyCheckpoints(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         conversation_id: the empty one.
+        key: its; one that has another by now is not meant.
         source_id: the one to copy from.
     """
 
     conversation_id: str
+    key: str
     source_id: str
     now_ms: int
 
@@ -75,7 +77,7 @@ def _copy(tx: Tx, owner_id: str, job: CopyCheckpoints) -> Stored | ConvostoreErr
     to, source = found.get(job.conversation_id), found.get(job.source_id)
     if source is None:
         return no_conversation(tx, owner_id, job.source_id)
-    if to is None:
+    if to is None or not is_called(tx, owner_id, job.conversation_id, job.key):
         return Stored(False)
     at = {"owner_id": owner_id, "conversation_id": job.conversation_id}
     if to.last_seq or tx.rows(_ANY, **at):

@@ -25,10 +25,11 @@ from convostore.storage.checkpoint_items import (
     space_of,
 )
 from convostore.storage.checkpoint_tables import checkpoint, checkpoint_write
+from convostore.storage.kept import KEPT
 from convostore.storage.search_marks import add_messages
 from convostore.storage.standing import Adding, keep_standings, standings
 from convostore.storage.statements import Hot, one_of, upsert
-from convostore.storage.tables import message
+from convostore.storage.tables import conversation, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ class PutCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A state to be stored; one of the same name is replaced.
 
     Attributes:
+        key: the conversation's; one that has another by now is not meant.
         namespace: of a graph within the graph; empty is the graph itself.
         parent_id: the checkpoint before it; None is none.
         run_id: by which `RemoveCheckpoints` may find it.
@@ -57,6 +59,7 @@ class PutCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     conversation_id: str
+    key: str
     namespace: str
     id: str
     parent_id: str | None
@@ -83,9 +86,14 @@ class NewWrite(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PutWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task has written, to be kept beside the checkpoint at which it began."""
+    """What a task has written, to be kept beside the checkpoint at which it began.
+
+    Attributes:
+        key: as of `PutCheckpoint`.
+    """
 
     conversation_id: str
+    key: str
     namespace: str
     checkpoint_id: str
     task_id: str
@@ -97,7 +105,7 @@ class Stored(msgspec.Struct, frozen=True):
     """What became of a job.
 
     Attributes:
-        done: False where the conversation is gone; nothing was stored then.
+        done: False where the conversation is gone, or called otherwise; nothing was stored then.
     """
 
     done: bool
@@ -130,6 +138,14 @@ _STOOD = Hot(
         checkpoint.c.id == bindparam("id"),
     )
 )
+_CALLED = Hot(
+    select(conversation.c.id).where(
+        conversation.c.owner_id == bindparam("owner_id"),
+        conversation.c.id == bindparam("id"),
+        conversation.c.key == bindparam("key"),
+        *KEPT,
+    )
+)
 _SHOWN = Hot(
     select(message.c.source_id, message.c.seq, message.c.status, message.c.text, message.c.parts)
     .where(
@@ -151,9 +167,14 @@ def put_writes(tx: Tx, owner_id: str, jobs: Sequence[PutWrites]) -> list[Stored]
     return [_put_writes(tx, owner_id, job) for job in jobs]
 
 
+def is_called(tx: Tx, owner_id: str, conversation_id: str, key: str) -> bool:
+    """Tell whether a conversation is there, and has that key: it may have gone to another one."""
+    return bool(tx.rows(_CALLED, owner_id=owner_id, id=conversation_id, key=key))
+
+
 def _put_checkpoint(tx: Tx, owner_id: str, job: PutCheckpoint) -> Stored:
     stands = standings(tx, owner_id, [job.conversation_id]).get(job.conversation_id)
-    if stands is None:
+    if stands is None or not is_called(tx, owner_id, job.conversation_id, job.key):
         return Stored(False)
     items = Items(tx, owner_id, job.conversation_id)
     items.load((), *(job.state.get("values") or ()))
@@ -261,7 +282,7 @@ def _stood(tx: Tx, owner_id: str, job: PutCheckpoint) -> int | None:
 
 
 def _put_writes(tx: Tx, owner_id: str, job: PutWrites) -> Stored:
-    if job.conversation_id not in standings(tx, owner_id, [job.conversation_id]):
+    if not is_called(tx, owner_id, job.conversation_id, job.key):
         return Stored(False)
     items = Items(tx, owner_id, job.conversation_id)
     pieces = [piece for one in job.writes for piece in pieces_in(one.value)]

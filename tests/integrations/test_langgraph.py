@@ -205,12 +205,33 @@ async def test_deleted_thread_leaves_nothing(store: Store, path: Where) -> None:
     assert len((await store.list()).items) == 1
 
 
+@pytest.mark.only("sqlite", reason="it is about the bytes of a file")
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["forget", "delete_thread"])
+async def test_what_went_is_in_no_byte_of_the_file(store: Store, path: Path, how: str) -> None:
+    """Neither in pages that were freed, nor in the log beside the file."""
+    saver = ConvostoreSaver(store)
+    config = await put(saver, thread(), __start__={"messages": [("user", SECRET)]})
+    config = await put(saver, config, 1, messages=[human(SECRET, "s"), ai("ok")], note="z" * 9_000)
+    await saver.aput_writes(config, [("messages", [HumanMessage(SECRET)])], "task")
+    assert any(b"swordfish" in one.read_bytes() for one in path.parent.iterdir())
+    if how == "forget":
+        await (await store.resume("langgraph:42")).forget(1)
+        assert (await values(saver, config))["messages"] == [ai("ok")]
+    else:
+        await saver.adelete_thread("42")
+    assert not any(b"swordfish" in one.read_bytes() for one in path.parent.iterdir())
+
+
 @pytest.mark.asyncio
 async def test_thread_whose_conversation_is_in_the_bin_begins_anew(
     store: Store, saver: ConvostoreSaver
 ) -> None:
-    """Also for a saver that has known the other one."""
-    await put(saver, thread(), messages=[human("old")])
+    """Also for a saver that has known the other one; so does one whose key was given away."""
+    await put(saver, thread(), messages=[human("older")])
+    await (await store.resume("langgraph:42")).reset()
+    config = await put(saver, thread(), messages=[human("old")])
+    assert await values(saver, config) == {"messages": [human("old")]}
     await store.delete("langgraph:42")
     config = await put(saver, thread(), messages=[human("new")])
     assert await values(saver, config) == {"messages": [human("new")]}
