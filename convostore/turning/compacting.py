@@ -10,8 +10,6 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
 from convostore import clock
 from convostore.errors import ConvostoreError, ProviderError, StoreClosedError
 from convostore.events import Finished, TextDelta
@@ -88,12 +86,15 @@ def compact_later(
     limit = window.compact_above
     if limit is None or reply.status not in {"completed", "stopped"}:
         return
-    told = (seen.tokens if seen is not None and not seen.dropped_turns else None) or limit
-    if told + place.opened.count_tokens(reply.text) <= limit:
+    added = place.opened.count_tokens(reply.text)
+    told = None if seen is None or seen.dropped_turns else seen.tokens
+    if told is not None and told + added <= limit:
         return
     state = place.opened.summing.setdefault(place.record.id, Summing())
+    if told is None:  # what was left out was counted before
+        state.room -= added + place.opened.count_tokens("" if seen is None else seen.question)
     running = state.task is not None and not state.task.done()
-    if running or clock.monotonic_s() < state.not_before_s:
+    if running or state.room > 0 or clock.monotonic_s() < state.not_before_s:
         return
     wish = Wish(above=limit, keep_tokens=limit // 2, at_once=limit)
     state.task = asyncio.get_running_loop().create_task(_try(place, provider, wish, state))
@@ -142,7 +143,9 @@ async def compact(
     since = 0 if past.summary is None else past.summary.message_seq
     pinned = leading_system(past.path)
     later = [turn for turn in turns(past.path[pinned:]) if turn[-1].seq > since]
-    older = _older(later, place.opened.count_tokens, wish, past.summary)
+    told, older = _older(later, place.opened.count_tokens, wish, past.summary)
+    if (state := place.opened.summing.get(place.record.id)) is not None:
+        state.room = max(0, wish.above - told)
     if not older or older[-1].status == "streaming":
         return None
     token, now_ms = new_token(), clock.now_ms()
@@ -154,12 +157,16 @@ async def compact(
     )
     leases.hold(token, asyncio.get_running_loop())
     try:
-        if not await place.database.write(claim_summaries, place.owner_id, claim):
-            return None
-        asking = summing_up(older, past.summary, most_tokens=wish.at_once // 4)
-        made = await _made(place, provider, claim, _request(place, provider, asking, model))
-    finally:
-        leases.let_go(token)
+        if await place.database.write(claim_summaries, place.owner_id, claim):
+            asking = summing_up(older, past.summary, most_tokens=wish.at_once // 4)
+            made = await _made(place, provider, claim, _request(place, provider, asking, model))
+        else:
+            made = None
+    except BaseException:
+        await _give_back(place, claim)
+        leases.abandon(token)
+        raise
+    leases.let_go(token)
     place.said = None  # it is told from now on
     return made
 
@@ -182,35 +189,30 @@ async def _made(
     place: Place, provider: Provider, claim: ClaimSummary, request: ChatRequest
 ) -> Summary | None:
     """Ask, and store what comes; None where what it sums up was forgotten or removed meanwhile."""
+    await checked_request(provider, request)
+    said, finished = await _said(place, provider, request)
+    text = summary_in(cleaned(said))
+    why = None
+    if text is None:
+        why = "the answer has no summary in it"
+    elif len(text) >= len(request.question):
+        why = "the summary is longer than what it sums up"
     job = FinishSummary(
         conversation_id=claim.conversation_id,
         message_seq=claim.message_seq,
         lease=claim.lease,
         now_ms=clock.now_ms(),
+        text=None if why else text,
+        call_id=new_id(),
         provider=provider.name,
-        model=request.model,
+        model=finished.model or request.model,
+        usage=finished.usage,
     )
-    try:
-        await checked_request(provider, request)
-        said, finished = await _said(place, provider, request)
-        job = msgspec.structs.replace(
-            job,
-            now_ms=clock.now_ms(),
-            call_id=new_id(),
-            model=finished.model or request.model,
-            usage=finished.usage,
-        )
-        text = summary_in(cleaned(said))
-        if text is None:
-            raise _no_summary(provider, "the answer has no summary in it")
-        if len(text) >= len(request.question):
-            raise _no_summary(provider, "the summary is longer than what it sums up")
-        job = msgspec.structs.replace(job, text=text)
-    except BaseException:
-        with suppress(ConvostoreError, StoreClosedError):
-            await place.database.write(finish_summaries, place.owner_id, job)  # given back
-        raise
-    if not await place.database.write(finish_summaries, place.owner_id, job):
+    stored = await place.database.write(finish_summaries, place.owner_id, job)
+    if text is None or why is not None:
+        hint = "nothing has changed; try another model"
+        raise ProviderError(why or "", provider=provider.name, hint=hint)
+    if not stored:
         return None
     return Summary(
         message_seq=job.message_seq,
@@ -219,6 +221,18 @@ async def _made(
         model=job.model,
         created_at_ms=job.now_ms,
     )
+
+
+async def _give_back(place: Place, claim: ClaimSummary) -> None:
+    """Let others try: no summary comes of this claim, which may be stored or not."""
+    job = FinishSummary(
+        conversation_id=claim.conversation_id,
+        message_seq=claim.message_seq,
+        lease=claim.lease,
+        now_ms=clock.now_ms(),
+    )
+    with suppress(ConvostoreError, StoreClosedError):
+        await place.database.write(finish_summaries, place.owner_id, job)
 
 
 async def _said(place: Place, provider: Provider, request: ChatRequest) -> tuple[str, Finished]:
@@ -243,23 +257,20 @@ async def _said(place: Place, provider: Provider, request: ChatRequest) -> tuple
     return said, storable(event)
 
 
-def _no_summary(provider: Provider, why: str) -> ProviderError:
-    return ProviderError(why, provider=provider.name, hint="nothing has changed; try another model")
-
-
 def _older(
     later: list[list[Message]], count: CountTokens, wish: Wish, summary: Summary | None
-) -> list[Message]:
-    """Return what is to be summed up now: the oldest turns, but for the newest that stay as they are."""
+) -> tuple[int, list[Message]]:
+    """Return how many tokens there are, and what is to be summed up: the oldest turns, if too many."""
     sizes = [sum(count(one.text) for one in turn) for turn in later]
-    if sum(sizes) + (0 if summary is None else count(summary.text)) <= wish.above:
-        return []
+    all_told = sum(sizes) + (0 if summary is None else count(summary.text))
+    if all_told <= wish.above:
+        return all_told, []
     kept = _fitting(sizes[::-1], wish.keep_tokens)
     if wish.keep_turns is not None:
         kept = min(kept, wish.keep_turns)
     older = later[: max(0, len(later) - kept)]
     told = _fitting(sizes[: len(older)], wish.at_once)
-    return [one for turn in older[:told] for one in turn]
+    return all_told, [one for turn in older[:told] for one in turn]
 
 
 def _fitting(sizes: Sequence[int], most: int) -> int:

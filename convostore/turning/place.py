@@ -148,12 +148,14 @@ class Summing(msgspec.Struct):
         task: does it; None before the first time.
         failures: how many times in a row it did not work.
         not_before_s: when it is tried again at the earliest, by the monotonic clock.
+        room: tokens that may yet be said before there is too much, where a turn is not told all.
         error: why it did not work last.
     """
 
     task: asyncio.Task[None] | None = None
     failures: int = 0
     not_before_s: float = 0.0
+    room: int = 0
     error: Exception | None = None
 
 

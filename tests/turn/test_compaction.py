@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -12,6 +12,7 @@ import convostore
 from convostore import Message, Window
 from convostore.errors import ProviderConnectError, ProviderError
 from convostore.events import Finished, RemoteUpdate
+from convostore.parts import ToolCallPart
 from convostore.records import RemoteThread, Usage
 from convostore.testing import Fail, ManualClock
 from convostore.turning import compacting, looking
@@ -291,3 +292,66 @@ async def test_summary_goes_where_its_conversation_goes(
     assert (await chat.view("new")).summary is not None
     await chat.purge()
     assert await asyncio.to_thread(rows, path, "SELECT * FROM summary") == []
+
+
+@pytest.mark.asyncio
+async def test_window_of_few_turns_is_summed_up_by_all_that_is_said(
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what it leaves out counts; it is not read again until there may be too much."""
+    looked = []
+    real = looking.past_of
+
+    async def past_of(*args: Any) -> Any:
+        looked.append(args)
+        return await real(*args)
+
+    monkeypatch.setattr(compacting, "past_of", past_of)
+    chat = await store.create()
+    chat.window = Window(turns=1, compact_above=100)
+    provider.otherwise = (LONG, Finished())
+    for number in range(5):
+        await chat.send(f"q{number} {LONG}")
+        if chat.id in chat._place.opened.summing:
+            await summed_up(chat)
+    assert len(looked) <= 3
+    assert [one.message_seq for one in await chat.summaries()] == [6]
+
+
+@pytest.mark.asyncio
+async def test_summary_that_is_cancelled_at_any_time_leaves_no_claim(
+    store: Store, provider: ScriptedProvider, path: Where
+) -> None:
+    """Whoever comes next may try at once."""
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.otherwise = (provider.gate("summing"), "They talked.", Finished())
+    for steps in range(12):
+        making = asyncio.create_task(chat.compact())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        making.cancel()
+        await asyncio.wait({making})
+        left = await asyncio.to_thread(rows, path, "SELECT * FROM summary WHERE text IS NULL")
+        assert left == [], steps
+    provider.gate("summing").open()
+    assert await chat.compact() is not None
+
+
+@pytest.mark.asyncio
+async def test_model_that_goes_on_from_a_tool_is_told_its_call(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """However small the window: the last turn is told whole."""
+    provider.takes_tools = True
+    chat = await store.create()
+    await talk(chat, 2)
+    await chat.append(
+        Message.user("look"), Message.assistant("", parts=(ToolCallPart("a", "look", "{}"),))
+    )
+    await chat.append(Message.tool("a", "a cat", name="look"))
+    provider.answer("A cat.")
+    async with chat.proceed(window=Window(turns=0)) as turn:
+        await turn.drain()
+    assert [one.role for one in provider.requests[-1].messages] == ["user", "assistant", "tool"]
+    assert told(provider) == ["look", "", "a cat"]
