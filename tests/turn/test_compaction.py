@@ -234,10 +234,12 @@ async def test_summary_of_what_was_forgotten_does_not_survive(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("short", [128, 1])
 async def test_branch_is_told_the_summary_of_what_is_on_it_alone(
-    store: Store, provider: ScriptedProvider
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, short: int
 ) -> None:
     """A summary that ends on another branch is none of its; it goes with what it ends at."""
+    monkeypatch.setattr(looking, "SHORT", short)
     chat = await store.create()
     await talk(chat, 5)
     provider.answer("They talked.")
@@ -334,6 +336,11 @@ async def test_summary_that_is_cancelled_at_any_time_leaves_no_claim(
         await asyncio.wait({making})
         left = await asyncio.to_thread(rows, path, "SELECT * FROM summary WHERE text IS NULL")
         assert left == [], steps
+    making = asyncio.create_task(chat.compact())
+    await provider.gate("summing").arrive()
+    assert len(await asyncio.to_thread(rows, path, "SELECT * FROM summary")) == 1
+    making.cancel()
+    await asyncio.wait({making})
     provider.gate("summing").open()
     assert await chat.compact() is not None
 

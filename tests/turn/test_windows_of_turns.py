@@ -174,8 +174,8 @@ async def test_part_that_is_remembered_serves_the_same_window_alone(
     assert [one.text for one in said.past.path] == ["q4", "a4", "q5", "a5", "x", "ok"]
     await chat.send("y")
     assert told(provider) == ["q5", "a5", "x", "ok", "y"]
-    await chat.send("z", window=Window(turns=4))
-    assert told(provider) == ["q4", "a4", "q5", "a5", "x", "ok", "y", "ok", "z"]
+    await chat.send("z", window=Window(turns=5))
+    assert told(provider) == ["q3", "a3", "q4", "a4", "q5", "a5", "x", "ok", "y", "ok", "z"]
 
 
 @pytest.mark.asyncio

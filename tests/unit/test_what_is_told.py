@@ -153,6 +153,17 @@ def test_result_that_came_after_another_question_stands_at_its_call() -> None:
     ]
 
 
+def test_result_goes_to_the_newest_call_of_its_name_within_a_turn_too() -> None:
+    """A call that broke off is followed by another one with the same id."""
+    path = (
+        Message.user("Go"),
+        said("assistant", call("call_0"), TextPart("Once more")),
+        said("assistant", call("call_0")),
+        said("tool", result("call_0", "two")),
+    )
+    assert shape(*path)[2:] == [f"<-call_0={NO_RESULT}", "->call_0", "<-call_0=two"]
+
+
 def test_results_that_name_no_call_go_by_tool_and_order() -> None:
     """Some far sides give results no id, and a tool message may be text alone."""
     path = (

@@ -62,6 +62,18 @@ def test_window_of_tokens_tells_whole_turns_that_fit() -> None:
     assert (seen.tokens, seen.dropped_turns) == (12 + 2 * 12, 2)
 
 
+def test_turn_that_does_not_fit_hides_those_before_it() -> None:
+    """What is told is the end of the conversation, without a gap."""
+    path = (
+        Message.user("small"),
+        Message.assistant("large " * 50),
+        Message.user("small"),
+        Message.user("new question"),
+    )
+    seen = through(Window(tokens=40), (Message.user("tiny"), *path))
+    assert (texts(seen), seen.dropped_turns) == (["small\n\nnew question"], 2)
+
+
 def test_both_limits_hold_at_once() -> None:
     """Whichever is reached first."""
     assert through(Window(turns=1, tokens=10_000)).dropped_turns == 3
