@@ -14,8 +14,9 @@ FAR_MS = 253_402_300_799_999  # the end of the year 9999: no calendar here goes 
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
 MOST_TAGS = 64  # of one conversation: each list reads them all
 LONGEST_TITLE = 80  # characters of a first line that becomes the title
-MOST_KEY = 1_000  # characters of a key, which stands in an index; 2,700 bytes fit into PostgreSQL's
-MOST_MARK = 1_000  # characters of an id or a key of one message: they stand in indexes
+MOST_MARK = 1_000  # characters of a key, of a conversation or a message, of an id or an author
+# They stand in indexes. Source: PostgreSQL, "B-Tree Indexes": 2,704 bytes of a row fit into one.
+MOST_MARK_BYTES = 2_000
 MOST_OWNER = 255  # characters of an owner's name
 MOST_FILE_NAME = 255  # characters of an attachment's name, as of a file's
 MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
@@ -80,15 +81,12 @@ def gate_key(key: str) -> str:
     """Return *key* if a conversation may be called so.
 
     Raises:
-        InvalidTextError: it is empty, longer than 1,000 characters, or cannot be stored.
+        InvalidTextError: it is blank, longer than 1,000 characters or 2,000 bytes, or cannot be
+            stored.
     """
-    if gate(key, "the key") == "":
-        raise InvalidTextError("the key is empty", hint="name one, or leave it out")
-    if len(key) > MOST_KEY:
-        raise InvalidTextError(
-            f"the key has {len(key):,} characters, more than the {MOST_KEY:,} that it may have",
-            hint="shorten it",
-        )
+    if not gate_mark(key, "the key").strip():
+        what = "blank" if key else "empty"
+        raise InvalidTextError(f"the key is {what}", hint="name one, or leave it out")
     return key
 
 
@@ -96,11 +94,17 @@ def gate_mark(text: str, what: str) -> str:
     """Return *text* if it can be the name by which programs know something, and is found.
 
     Raises:
-        InvalidTextError: it is longer than 1,000 characters, or cannot be stored.
+        InvalidTextError: it is longer than 1,000 characters or 2,000 bytes, or cannot be stored.
     """
-    if len(gate(text, what)) > MOST_MARK:
+    size = len(gate(text, what))
+    if size > MOST_MARK:
         raise InvalidTextError(
-            f"{what} has {len(text):,} characters, more than the {MOST_MARK:,} that it may have",
+            f"{what} has {size:,} characters, more than the {MOST_MARK:,} that it may have",
+            hint="shorten it",
+        )
+    if (size := len(text.encode())) > MOST_MARK_BYTES:
+        raise InvalidTextError(
+            f"{what} has {size:,} bytes, more than the {MOST_MARK_BYTES:,} that it may have",
             hint="shorten it",
         )
     return text

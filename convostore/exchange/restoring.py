@@ -46,6 +46,7 @@ _NAMES: Final = (
     *("id", "author", "author_id", "provider", "model"),
     *("finish_reason", "idempotency_key", "source_id"),
 )
+_KNOWN_BY: Final = ("author", "author_id", "idempotency_key")
 _COUNTS: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens")
 
 
@@ -201,7 +202,7 @@ def _message(
         hash_ = content_hash(hashes[message.parent_seq], message.role, text, shape)
     hashes[message.seq] = hash_
     texts = {name: getattr(message, name) for name in _NAMES}
-    _gate(texts, "a message", found_by={"id", "source_id"})
+    _gate(texts, "a message", found_by={"id", "source_id", *_KNOWN_BY})
     row = {
         "seq": message.seq,
         "id": message.id,

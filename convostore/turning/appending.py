@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 _OPTIONAL: Final = (
     *("author", "author_id", "provider", "model", "finish_reason", "idempotency_key", "source_id"),
 )
-_FOUND_BY: Final = frozenset({"id", "idempotency_key", "source_id"})
+_FOUND_BY: Final = frozenset({"id", "idempotency_key", "source_id", "author", "author_id"})
+MOST_OF_A_KEY: Final = 400  # bytes of a part of an idempotency key, as JSON; a longer one is hashed
 _FINAL: Final = tuple(one for one in get_args(Status) if one != "streaming")
 _TEXTS: Final[dict[type, tuple[str, ...]]] = {
     TextPart: ("text",),
@@ -58,7 +60,15 @@ def once_key(place: Place, key: str | None, *version: str) -> str | None:
     if key is None:
         return None
     record = place.record
-    return to_json([record.scope or record.key or record.id, key, *version])
+    scope = record.scope or record.key or record.id
+    return to_json([_short(part) for part in (scope, key, *version)])
+
+
+def _short(part: str) -> str:
+    """Return a part of a key, as it is up to some length: all of them stand in one index."""
+    if len(part) <= MOST_OF_A_KEY // 6 or len(to_json(part).encode()) <= MOST_OF_A_KEY:
+        return part
+    return "sha256:" + hashlib.sha256(part.encode()).hexdigest()
 
 
 def new_messages(place: Place, messages: Sequence[Message]) -> tuple[NewMessage, ...]:

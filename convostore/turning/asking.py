@@ -74,12 +74,12 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         for value, what in (
             (self.author, "the author"),
             (self.author_id, "the author's id"),
-            (self.model, "the model"),
+            (self.idempotency_key, "the idempotency key"),
         ):
             if value is not None:
-                gate(value, what)
-        if self.idempotency_key is not None:
-            gate_mark(self.idempotency_key, "the idempotency key")
+                gate_mark(value, what)
+        if self.model is not None:
+            gate(self.model, "the model")
         if self.settings is not None:
             gate_object(self.settings, "the settings")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -92,7 +93,7 @@ async def test_key_that_is_taken_or_none_is_refused(store: Store) -> None:
         await store.rename_key(OLD, NEW)
     assert caught.value.hint
     assert not await store.rename_key("nobody", "no one")
-    for bad in ("", "x" * 10_240, "a\x00b"):
+    for bad in ("", "  ", "x" * 10_240, "я" * 1_000 + "x", "a\x00b"):
         for pair in ((OLD, bad), (bad, OLD)):
             with pytest.raises(InvalidTextError, match="the key"):
                 await store.rename_key(*pair)
@@ -101,6 +102,31 @@ async def test_key_that_is_taken_or_none_is_refused(store: Store) -> None:
     other = store.for_owner("somebody else")
     assert not await other.rename_key(OLD, "theirs")
     assert (await other.get_or_create(OLD)).id != (await store.get_or_create(OLD)).id
+
+
+@pytest.mark.asyncio
+async def test_keys_and_names_as_long_as_they_may_be_are_kept_and_found(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """Nothing makes them shorter on the way into an index; longer ones are refused in one line."""
+    provider.otherwise = ("answer", Finished())
+    chance = random.Random(1)
+    letters = [chr(one) for one in range(0xA1, 0x800)]  # so many that nothing packs them
+    room, once, who = ("".join(chance.choices(letters, k=1_000)) for _ in range(3))
+    chat = await store.get_or_create(room)
+    for _ in range(2):
+        await chat.send("plumm", idempotency_key=once, author=who)
+        async with chat.edit(once, "plum", author=who, author_id=who) as turn:
+            await turn.drain()
+    assert len(provider.calls) == 2
+    for long in (once + "x", "x" * 10_240):
+        for words in ({"idempotency_key": long}, {"author": long}, {"author_id": long}):
+            with pytest.raises(InvalidTextError, match=r"the (author|idempotency).* has .*, more"):
+                await chat.send("q", **words)  # type: ignore[arg-type] # mypy takes all for one
+    await store.rename_key(room, NEW)
+    await (await store.get_or_create(room)).send("plumm", idempotency_key=once)
+    assert len(provider.calls) == 2
+    assert (await store.forget(user=who)).conversations == 1
 
 
 @pytest.mark.asyncio
