@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from watching import Watch  # type: ignore[import-not-found] # pytest puts this folder on the path
 
     from convostore import Conversation, Store
-    from convostore.testing import ScriptedProvider
+    from convostore.testing import ManualClock, ScriptedProvider
 
 
 def told(provider: ScriptedProvider) -> list[tuple[str, str]]:
@@ -185,6 +185,7 @@ async def test_writer_who_comes_back_does_not_lead_to_what_was_forgotten(
     chat: Conversation,
     provider: ScriptedProvider,
     watch: Watch,
+    manual: ManualClock,
     adopted: bool,
 ) -> None:
     """Its text is kept, as the reply or beside it; what the far side has of it is not gone on with."""
