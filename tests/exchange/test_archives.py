@@ -300,3 +300,10 @@ def test_damaged_member_hides_no_other() -> None:
     assert told(read(bytes(shorter)))[-2:] == ["a.json!", "b"]
     struct.pack_into("<I", shorter, entry + 24, size - 50)
     assert told(read(bytes(shorter)))[-2:] == ["a.json!", "b"]
+
+
+def test_small_member_may_be_packed_as_well_as_it_can_be() -> None:
+    """The ratio is asked of what is long: a short text of one letter is no bomb."""
+    raw = packed({"a.json": b"[%s]" % A, "z.txt": b"\0" * 1_000_000})
+    with open_export(io.BytesIO(raw)) as export:
+        assert not any(isinstance(one, Refused) for one in export)
