@@ -66,6 +66,21 @@ def test_pydantic_ai_goes_on_after_a_kill(path: Where, tmp_path: Path) -> None:
     assert told[4] == " | ".join(told[:4])
 
 
+def test_keeper_leaves_what_was_said_however_a_run_of_pydantic_ai_goes(
+    path: Where, tmp_path: Path
+) -> None:
+    """With tools, streamed, and failing; a chat of another origin is gone on with."""
+    program = str(HERE / "hello" / "trial_pydantic_ai.py")
+    done = subprocess.run(
+        [str(python_of("pydantic-ai")), program, str(path)],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_langchain_goes_on_after_a_kill(path: Where, tmp_path: Path) -> None:
     """LangChain stores a turn when it has ended: of the one killed there is nothing, all else is."""
     told = killed_and_again("langchain", path, tmp_path)

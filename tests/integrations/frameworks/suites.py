@@ -18,6 +18,7 @@ class Suite(NamedTuple):
         files: within the sources.
         only_ours: of the tests those count that made an object of ours.
         reasons: what in a failure's text tells its reason, and the reason.
+        workers: how many processes share the tests; where their order matters, none does.
     """
 
     framework: str
@@ -29,6 +30,7 @@ class Suite(NamedTuple):
     checkout: str = ""
     only_ours: bool = True
     reasons: tuple[tuple[str, str], ...] = ()
+    workers: int = 0
 
 
 _OF_AGENTS: Final = (  # the first that fits a failure's text
@@ -77,6 +79,7 @@ SUITES: Final = (
             "tests/test_tool_failure_boundaries.py",
         ),
         reasons=_OF_AGENTS,
+        workers=2,
     ),
     Suite(
         framework="pydantic-ai",
