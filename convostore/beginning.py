@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from convostore.conversation import Conversation
@@ -15,6 +16,8 @@ from convostore.turning.place import Fleeting, Place
 from convostore.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from convostore.owned import Owned
     from convostore.records import ConversationRecord
     from convostore.turning.place import Opened
@@ -53,11 +56,30 @@ class Beginning(Upkeep):
             StoreError: the store cannot be opened or read.
             StoreClosedError: the store is closed.
         """
-        at = await self._owned.for_reading()
-        record = None if at is None else await lookup.conversation_by_key(*at, gate_key(key))
-        return None if record is None else await self._conversation(record)
+        async with self._in_line(gate_key(key)):
+            record = await self._known(key)
+            return None if record is None else await self._conversation(record)
+
+    @asynccontextmanager
+    async def _in_line(self, key: str) -> AsyncGenerator[None]:
+        """Give out the conversation of a key in the order in which it is asked for.
+
+        Whoever has it and asks at once is so asked in that order, too.
+        """
+        ticket = self._opener.lines.take((self._owned.name, key))
+        try:
+            await ticket.first()
+            yield
+        finally:
+            ticket.leave()
 
     async def _create(self, *, reuse: bool, ephemeral: bool = False, **wish: Any) -> Conversation:
+        if not reuse:
+            return await self._made(reuse=False, ephemeral=ephemeral, wish=wish)
+        async with self._in_line(gate_key(wish["key"])):
+            return await self._made(reuse=True, ephemeral=False, wish=wish)
+
+    async def _made(self, *, reuse: bool, ephemeral: bool, wish: dict[str, Any]) -> Conversation:
         far = self._opener.provider
         job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
         owned = self._fleeting if ephemeral else self._owned

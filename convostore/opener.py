@@ -10,6 +10,7 @@ from convostore.errors import StoreClosedError
 from convostore.storage import engines
 from convostore.storage.address import address_of
 from convostore.turning.afterwards import LAST_WRITE_S, close_provider, in_spite_of_cancel
+from convostore.turning.lines import Lines
 from convostore.turning.place import Opened, Patience
 from convostore.turning.pulse import Pulse
 
@@ -43,6 +44,7 @@ class Opener:
 
     Attributes:
         memory: where ephemeral conversations are; None while there was none.
+        lines: where those stand who ask for the conversation of a key.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class Opener:
         self._busy_timeout_s, self._patience = busy_timeout_s, patience
         self.most_attachment_bytes = most_attachment_bytes
         self._window, self._count_tokens = window, count_tokens
-        self._pulse = Pulse()
+        self._pulse, self.lines = Pulse(), Lines()
         self._opened: Opened | None = None
         self._in_memory: Opened | None = None
         self.memory: MemoryDatabase | None = None

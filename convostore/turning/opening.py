@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -33,12 +32,13 @@ from convostore.turning.compacting import compact_later, give_way
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
 from convostore.turning.handing import checked_request, handed_in
+from convostore.turning.lines import KEYED_WAIT_S, in_turn
 from convostore.turning.looking import past_of, past_with
 from convostore.turning.recovery import adopt, close_dead_replies, is_unsettled
 from convostore.turning.repeating import repeated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     from convostore.events import Delta
     from convostore.parts import Part
@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from convostore.records import Message, RemoteThread
     from convostore.storage.database import Database
     from convostore.turning.asking import Ask
+    from convostore.turning.lines import Ticket
     from convostore.turning.place import Past, Place
     from convostore.views.viewing import View
 
-KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.2
 
@@ -75,7 +75,7 @@ class Opening:
         self.view: View | None = None
         self.past: Past | None = None
         self._ask = ask
-        self._inside: Callable[[], None] | None = None
+        self._ticket: Ticket | None = None
 
     async def begin(self, place: Place) -> BegunTurn:
         """Wait for our turn, decide what to ask, and store the question and an empty reply.
@@ -84,26 +84,31 @@ class Opening:
             ProviderError, InvalidTextError, ConflictError, StoreError: see `Turn.__aenter__`.
         """
         self._check()
-        await place.settled()
-        if place.opened.summing:
-            await give_way(place, self.provider)
-        parts = await handed_in(place, self.provider, self._ask.attachments)
-        self._ask = msgspec.structs.replace(self._ask, attachments=parts)
         keyed = place.record.key is not None
         wait_s = self._ask.wait_s
         deadline_s = clock.monotonic_s() + (
             (KEYED_WAIT_S if keyed else 0.0) if wait_s is None else wait_s
         )
-        if place.owner_id not in place.opened.swept:
-            await close_dead_replies(place.database, place.owner_id)
-            place.opened.swept.add(place.owner_id)
-        if keyed:
-            await self._enter(place, deadline_s)
+        if keyed:  # before anything is waited for: those who come first are asked first
+            self._ticket = place.pulse.line_up(place.owner_id, place.record.id)
         try:
+            await self._prepare(place)
+            await self._enter(deadline_s)
             return await self._begin_when_free(place, deadline_s)
         except BaseException:
             self.leave()
             raise
+
+    async def _prepare(self, place: Place) -> None:
+        """Do what has to be done before the question can be asked, at whatever place in line."""
+        await place.settled()
+        if place.opened.summing:
+            await give_way(place, self.provider)
+        parts = await handed_in(place, self.provider, self._ask.attachments)
+        self._ask = msgspec.structs.replace(self._ask, attachments=parts)
+        if place.owner_id not in place.opened.swept:
+            await close_dead_replies(place.database, place.owner_id)
+            place.opened.swept.add(place.owner_id)
 
     def _check(self) -> None:
         """Refuse what cannot be asked, before anything happens."""
@@ -111,20 +116,13 @@ class Opening:
 
     def leave(self) -> None:
         """Let the next turn of this conversation begin."""
-        leave, self._inside = self._inside, None
-        if leave is not None:
-            leave()
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
+            ticket.leave()
 
-    async def _enter(self, place: Place, deadline_s: float) -> None:
-        try:
-            async with clock.timeout(max(0.0, deadline_s - clock.monotonic_s())):
-                await place.pulse.enter(place.owner_id, place.record.id)
-        except TimeoutError:
-            raise ConversationBusyError(
-                "another reply of this conversation is still running",
-                hint="wait until it has ended, or stop it",
-            ) from None
-        self._inside = partial(place.pulse.leave, place.owner_id, place.record.id)
+    async def _enter(self, deadline_s: float) -> None:
+        if self._ticket is not None:
+            await in_turn(self._ticket, deadline_s)
 
     async def _begin_when_free(self, place: Place, deadline_s: float) -> BegunTurn:
         pause_s = FIRST_PAUSE_S

@@ -14,9 +14,12 @@ from convostore.errors import (
     StoreClosedError,
 )
 from convostore.storage import leases
+from convostore.turning.lines import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+
+    from convostore.turning.lines import Ticket
 
 TICK_S: Final = 0.2  # so that a flush begun at a tick is on disk within the promised 250 ms
 RETRY_TICKS: Final = 5  # an ending that could not be written is tried again each second
@@ -37,20 +40,6 @@ class Ticked(Protocol):
         ...
 
 
-class _Door:
-    """Where the turns of one conversation wait in line.
-
-    Attributes:
-        waiting: how many are inside or wait.
-        loop: a door whose event loop is closed opens no more.
-    """
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.waiting = 0
-        self.loop = asyncio.get_running_loop()
-
-
 class Pulse:
     """Ticks every 200 ms while any turn runs, and not at all otherwise.
 
@@ -67,7 +56,7 @@ class Pulse:
         self._late: set[asyncio.Future[Any]] = set()  # of these, what nobody waits for any more
         self._closed = False
         self._task: asyncio.Task[None] | None = None
-        self._doors: dict[tuple[str, str], _Door] = {}
+        self._rooms = Lines()
 
     def add(self, turn: Ticked) -> None:
         """Tick *turn* from now on.
@@ -161,30 +150,9 @@ class Pulse:
             task.cancel()
         await _done(tasks, clock.monotonic_s() + LAST_S)
 
-    async def enter(self, owner_id: str, conversation_id: str) -> None:
-        """Wait in line for the one running turn of a conversation, first come, first served."""
-        place = (owner_id, conversation_id)
-        door = self._doors.get(place)
-        if door is None or door.loop.is_closed():
-            door = self._doors[place] = _Door()
-        door.waiting += 1
-        try:
-            await door.lock.acquire()
-        except BaseException:
-            self._count_out(place)
-            raise
-
-    def leave(self, owner_id: str, conversation_id: str) -> None:
-        """Let the next one in."""
-        place = (owner_id, conversation_id)
-        self._doors[place].lock.release()
-        self._count_out(place)
-
-    def _count_out(self, place: tuple[str, str]) -> None:
-        door = self._doors[place]
-        door.waiting -= 1
-        if not door.waiting:
-            del self._doors[place]
+    def line_up(self, owner_id: str, conversation_id: str) -> Ticket:
+        """Stand in line for the one running turn of a conversation, first come, first served."""
+        return self._rooms.take((owner_id, conversation_id))
 
     def _beat(self) -> None:
         task = self._task

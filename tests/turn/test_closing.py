@@ -259,19 +259,20 @@ async def test_a_cancelled_closing_of_the_pulse_is_a_cancellation() -> None:
 
 
 def test_a_pulse_beats_on_in_another_event_loop() -> None:
-    """What ran in a loop that was closed is let go: its turns, its tick, and its doors."""
+    """What ran in a loop that was closed is let go: its turns, its tick, and its places in line."""
     pulse, dead, alive = Pulse(), Counted(), Counted()
 
     async def begin() -> None:
         pulse.add(dead)
-        await pulse.enter("owner", "chat")
+        await pulse.line_up("owner", "chat").first()
 
     async def go_on() -> None:
         with ManualClock() as clock:
             pulse.add(alive)
-            await pulse.enter("owner", "chat")
+            ticket = pulse.line_up("owner", "chat")
+            await ticket.first()
             await clock.advance(5 * TICK_S + 0.01)
-            pulse.leave("owner", "chat")
+            ticket.leave()
             pulse.remove(alive)
             await pulse.aclose()
 
