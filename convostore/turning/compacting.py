@@ -37,7 +37,7 @@ from convostore.views.window import WHOLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convostore.providers.provider import ChatMessage, Provider
+    from convostore.providers.provider import Provider
     from convostore.records import Message
     from convostore.turning.place import Place
     from convostore.views.tokens import CountTokens
@@ -158,8 +158,8 @@ async def compact(
     leases.hold(token, asyncio.get_running_loop())
     try:
         if await place.database.write(claim_summaries, place.owner_id, claim):
-            asking = summing_up(older, past.summary, most_tokens=wish.at_once // 4)
-            made = await _made(place, provider, claim, _request(place, provider, asking, model))
+            wanted = _Wanted({one.seq for one in older}, since, wish.at_once // 4, model)
+            made = await _made(place, provider, claim, wanted)
         else:
             made = None
     except BaseException:
@@ -171,14 +171,40 @@ async def compact(
     return made
 
 
-def _request(
-    place: Place, provider: Provider, asking: ChatMessage, model: str | None
-) -> ChatRequest:
+class _Wanted(NamedTuple):
+    """What was chosen to be summed up.
+
+    Attributes:
+        seqs: the messages.
+        since: where the summary before them ends; 0 if there is none.
+        most_tokens: how long the new one may be, about.
+        model: who is asked; None is the conversation's.
+    """
+
+    seqs: set[int]
+    since: int
+    most_tokens: int
+    model: str | None
+
+
+async def _request(
+    place: Place, provider: Provider, upto: int, wanted: _Wanted
+) -> ChatRequest | None:
+    """Return what asks for a summary; None where another one was made, or taken away, meanwhile.
+
+    The messages are read again now that the claim is there: what was forgotten before it is not
+    in them, and forgetting after it takes the claim away.
+    """
+    past = await past_of(place, WHOLE, upto)
+    if wanted.since != (0 if past.summary is None else past.summary.message_seq):
+        return None
+    older = [one for one in past.path if one.seq in wanted.seqs]
+    asking = summing_up(older, past.summary, most_tokens=wanted.most_tokens)
     record = place.record
     other = record.provider not in {None, provider.name}
     return ChatRequest(
         messages=(asking,),
-        model=model or (None if other else record.model),
+        model=wanted.model or (None if other else record.model),
         anonymous_user_id=record.anonymous_user_id or "",
         home_url=place.home_url,
         question=asking.text,
@@ -186,9 +212,13 @@ def _request(
 
 
 async def _made(
-    place: Place, provider: Provider, claim: ClaimSummary, request: ChatRequest
+    place: Place, provider: Provider, claim: ClaimSummary, wanted: _Wanted
 ) -> Summary | None:
     """Ask, and store what comes; None where what it sums up was forgotten or removed meanwhile."""
+    request = await _request(place, provider, claim.message_seq, wanted)
+    if request is None:
+        await _give_back(place, claim)
+        return None
     await checked_request(provider, request)
     said, finished = await _said(place, provider, request)
     text = summary_in(cleaned(said))

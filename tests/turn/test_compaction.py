@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from convostore import Conversation, Store
     from convostore.testing import ScriptedProvider
+    from convostore.turning.place import Past
     from tests.engines import Where
 
 LONG = "word " * 10
@@ -231,6 +232,34 @@ async def test_summary_of_what_was_forgotten_does_not_survive(
     assert await making is None
     assert await chat.summaries() == ()
     assert "They talked" not in str((await chat.view("new")).messages)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("reading", [1, 2])
+async def test_what_is_forgotten_while_it_is_read_is_in_no_summary(
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, reading: int
+) -> None:
+    """Between the reading and the claim it is not asked about; after the claim nothing is stored."""
+    chat = await store.create()
+    await chat.append(Message.user("canaryxqz"), Message.assistant("a"))
+    await talk(chat, 5)
+    real, readings = compacting.past_of, 0
+
+    async def past_of(*place: Any) -> Past:
+        nonlocal readings
+        past = await real(*place)
+        readings += 1
+        if readings == reading:
+            await (await store.resume(chat.id)).forget(1)
+        return past
+
+    monkeypatch.setattr(compacting, "past_of", past_of)
+    provider.answer("They said it.")
+    made = await chat.compact()
+    assert (made is None) == (reading == 2)
+    if made is not None:
+        assert "canaryxqz" not in told(provider)[0]
+    assert len(await chat.summaries()) == (made is not None)
 
 
 @pytest.mark.asyncio
