@@ -11,7 +11,7 @@ from convostore.storage.canonical import to_json
 from convostore.storage.conversations import NewConversation
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.ordering import refused_metadata
-from convostore.text import gate, gate_expiry, gate_key, gate_name, gate_object
+from convostore.text import gate, gate_expiry, gate_key, gate_name, gate_object, gate_settings
 
 _TEXTS = ("system", "model", "provider", "anonymous_user_id")
 
@@ -26,7 +26,7 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
 
     Raises:
         InvalidTextError: a text cannot be stored, the title or key is too long, the key is empty,
-            settings or metadata are no JSON object, or the metadata has more than 64 KiB.
+            settings or metadata are no JSON object, the settings hold a key, or the metadata has more than 64 KiB.
         ValueError: it would have expired already.
     """
     for name in _TEXTS:
@@ -34,9 +34,10 @@ def new_conversation(*, reuse: bool, provider: str | None, wish: dict[str, Any])
             gate(wish[name], f"the {name}")
     if wish["key"] is not None:
         gate_key(wish["key"])
-    for name in ("settings", "metadata"):
-        if wish[name] is not None:
-            gate_object(wish[name], f"the {name}")
+    if wish["settings"] is not None:
+        gate_settings(wish["settings"])
+    if wish["metadata"] is not None:
+        gate_object(wish["metadata"], "the metadata")
     if wish["metadata"] and (refused := refused_metadata(wish["metadata"])) is not None:
         raise refused
     system = wish["system"]

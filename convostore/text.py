@@ -24,6 +24,30 @@ MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 )
+_SECRET = frozenset({"auth", "bearer", "cookie", "key", "token"})  # as a whole name
+_SECRET_PARTS = (
+    *("accesskey", "apikey", "authorization", "credential", "passphrase", "passwd", "password"),
+    *("privatekey", "secret", "signingkey", "subscriptionkey"),
+)
+# Tokens that are pieces of text: stop_token="</s>".
+_MARKS_OF_MODELS = frozenset(
+    {
+        "bos",
+        "cls",
+        "end",
+        "eos",
+        "eot",
+        "image",
+        "mask",
+        "pad",
+        "sep",
+        "start",
+        "stop",
+        "think",
+        "unk",
+    }
+)
+_BEARER = re.compile(r"(?:bearer|basic)\s+\S{8}", re.IGNORECASE)
 MOST_TEXT_BYTES = 16 * 1024 * 1024  # of one message; a longer one is a file, not a message
 
 
@@ -211,6 +235,52 @@ def gate_json(value: Any, what: str, deep: int = 0) -> None:
             f"{what} holds {_shown(value)}, which JSON does not have",
             hint="give text, finite numbers up to 64 bits, true, false, null, lists and objects",
         )
+
+
+def gate_settings(value: dict[str, Any], what: str = "the settings") -> dict[str, Any]:
+    """Return *value* if it is a JSON object without a key or password: it is stored, and exported.
+
+    Raises:
+        InvalidTextError: it is none, or holds what looks like one; what that is, is not repeated.
+    """
+    gate_object(value, what)
+    if (name := secret_in(value)) is not None:
+        raise InvalidTextError(
+            f"{name} in {what} would be stored with the conversation, and a key must not be",
+            hint="give the key with: convostore keys set, or to the provider itself",
+        )
+    return value
+
+
+def secret_in(value: Any, *, inside: bool = False) -> str | None:
+    """Return the name in settings under which a key or password stands; None if there is none.
+
+    A tool may well have an argument called `password`: its description is an object, and no key.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            plain = re.sub(r"[^a-z]", "", name.lower())
+            if _may_be_secret(plain) and _is_secret(plain, inner, inside=inside):
+                return str(name)
+            if (found := secret_in(inner, inside=True)) is not None:
+                return found
+    elif isinstance(value, list | tuple):
+        return next(filter(None, (secret_in(one, inside=True) for one in value)), None)
+    elif isinstance(value, str) and inside and _BEARER.match(value):
+        return "a bearer token"
+    return None
+
+
+def _may_be_secret(plain: str) -> bool:
+    if plain.endswith("token"):
+        return plain.removesuffix("token") not in _MARKS_OF_MODELS
+    return plain in _SECRET or any(part in plain for part in _SECRET_PARTS)
+
+
+def _is_secret(plain: str, value: object, *, inside: bool) -> bool:
+    if plain.endswith("token") and plain != "token":  # max_token=5 is a number of them
+        return isinstance(value, str) and bool(value)
+    return value not in (None, "", False, True) and not (inside and isinstance(value, dict))
 
 
 def _is_json_number(value: object) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 
 from convostore.cli.terminal import is_terminal, say
 from convostore.errors import InvalidTextError, UsageError
-from convostore.text import MOST_TEXT_BYTES
+from convostore.text import MOST_TEXT_BYTES, gate_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,10 +90,14 @@ def settings(pairs: Iterable[str]) -> dict[str, Any]:
     Whatever else is text.
 
     Raises:
-        UsageError: a pair without a name or without `=`.
+        UsageError: a pair without a name or without `=`, or with a key: it would be stored.
     """
     refused = ("-o {} is not name=value", "for example: -o temperature=0.2")
-    return {name: _value(value) for name, value in _pairs(pairs, *refused)}
+    found = {name: _value(value) for name, value in _pairs(pairs, *refused)}
+    try:
+        return gate_settings(found, "the options (-o)")
+    except InvalidTextError as error:
+        raise UsageError(error.message, hint=error.hint) from error
 
 
 def values(pairs: Iterable[str]) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def _pairs(pairs: Iterable[str], refusal: str, hint: str) -> Iterator[tuple[str,
 def _json_or_text(value: str) -> Any:
     try:
         return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return value
 
 

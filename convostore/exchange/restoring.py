@@ -29,6 +29,7 @@ from convostore.text import (
     gate_mark,
     gate_name,
     gate_object,
+    gate_settings,
     gate_tag,
 )
 
@@ -170,7 +171,8 @@ def _conversation(record: ConversationRecord, messages: list[dict[str, Any]]) ->
     texts = {name: fields[name] for name in names}
     _gate(texts, "a conversation", found_by={"source", "source_id", "scope"})
     for name in ("settings", "metadata"):
-        said = gate_object(fields[name], f"the {name} of a conversation")
+        checked = gate_settings if name == "settings" else gate_object
+        said = checked(fields[name], f"the {name} of a conversation")
         fields[name] = to_json(said) if said else None
     if (refused := refused_metadata(record.metadata)) is not None:
         raise refused

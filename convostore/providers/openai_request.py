@@ -10,6 +10,7 @@ import msgspec
 
 from convostore.errors import AttachmentRefusedError, ContextLengthError, ProviderOptionError
 from convostore.providers.openai_errors import NAME
+from convostore.text import secret_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +26,6 @@ _OWN: Final = {
     "stream": "answers are always streamed",
     "model": "name it with: -m MODEL",
 }
-_KEYS: Final = frozenset({"apikey", "authorization", "key", "token", "bearer", "openaiapikey"})
 
 
 def check_request(request: ChatRequest) -> None:
@@ -49,7 +49,7 @@ def check_request(request: ChatRequest) -> None:
 
 
 def _check_option(name: str, value: object) -> None:
-    if name.lower().replace("_", "").replace("-", "") in _KEYS:
+    if secret_in({name: value}) is not None:
         raise ProviderOptionError(
             f"the option {name} would be stored with the conversation, and a key must not be",
             provider=NAME,

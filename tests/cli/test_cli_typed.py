@@ -33,3 +33,20 @@ def test_an_option_without_name_or_value_is_refused(pair: str) -> None:
     with pytest.raises(UsageError) as refused:
         typed.settings([pair])
     assert "temperature=0.2" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "pair", ["access_token=canary", 'extra_headers={"Authorization":"Bearer canary"}']
+)
+def test_a_key_is_no_option(pair: str) -> None:
+    """It would be stored with the conversation; it is not repeated either."""
+    with pytest.raises(UsageError) as caught:
+        typed.settings([pair])
+    assert "canary" not in str(caught.value)
+    assert "keys set" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 5_000 + "]" * 5_000])
+def test_brackets_without_end_are_text(text: str) -> None:
+    """As whatever else is no JSON."""
+    assert typed.settings([f"x={text}"]) == {"x": text}

@@ -130,10 +130,12 @@ def test_options_that_would_break_the_protocol_are_refused(name: str, value: obj
 
 
 @pytest.mark.parametrize("name", ["api_key", "API-Key", "Authorization", "openai_api_key", "token"])
-def test_a_key_is_no_option(name: str) -> None:
+@pytest.mark.parametrize("around", [None, "extra_headers"])
+def test_a_key_is_no_option(name: str, around: str | None) -> None:
     """Options are stored with the conversation; the key is not repeated either."""
+    key: dict[str, Any] = {name: "sk-secret"}
     with pytest.raises(errors.ProviderOptionError) as caught:
-        OpenAIProvider("m").check(ask(settings={name: "sk-secret"}))
+        OpenAIProvider("m").check(ask(settings={around: key} if around else key))
     assert "sk-secret" not in f"{caught.value!r} {caught.value.hint}"
     assert "convostore keys set" in caught.value.hint
 

@@ -15,6 +15,7 @@ from convostore.events import Finished
 from convostore.parts import OpaquePart, TextPart, ToolCallPart, ToolResultPart
 from convostore.records import ErrorRecord, Message
 from convostore.testing import ScriptedProvider
+from tests.engines import rows
 
 if TYPE_CHECKING:
     from convostore import Store
@@ -104,6 +105,51 @@ async def test_settings_and_metadata_are_json_objects(store: Store, bad: Any) ->
     with pytest.raises(InvalidTextError, match="the settings "):
         await chat.send("Hi", settings=bad, provider=provider)
     assert await chat.messages() == ()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"api_key": "sk-canary"},
+        {"X-API-Key": ["sk-canary"]},
+        {"accessToken": "sk-canary"},
+        {"extra_headers": {"Authorization": "canary"}},
+        {"extra_headers": [["X-Whatever", "Bearer sk-canary"]]},
+        {"mcp": [{"deep": {"client_secret": "canary"}}]},
+        {"password": "canary"},
+    ],
+    ids=str,
+)
+async def test_no_key_is_stored_among_the_settings(
+    store: Store, path: Where, settings: dict[str, Any]
+) -> None:
+    """One clear line says where it belongs; the key is not repeated, and no conversation is made."""
+    with pytest.raises(InvalidTextError) as caught:
+        await store.create(settings=settings)
+    assert "canary" not in str(caught.value)
+    assert "convostore keys set" in caught.value.hint
+    assert await asyncio.to_thread(rows, path, "SELECT * FROM conversation") == []
+
+
+@pytest.mark.asyncio
+async def test_settings_that_only_sound_like_keys_are_kept(store: Store) -> None:
+    """Numbers of tokens, texts that end a reply, arguments of tools."""
+    password = {"type": "string", "description": "the new password"}
+    schema = {"properties": {"password": password, "api_key": {}}, "required": ["password"]}
+    settings = {
+        "max_tokens": 5,
+        "max_completion_tokens": 5,
+        "max_token": 5,
+        "stop_token": "</s>",
+        "stop": ["token", "password:"],
+        "stop_token_ids": [1, 2],
+        "logit_bias": {"50256": -100},
+        "prompt_cache_key": "room",
+        "tools": [{"type": "function", "function": {"name": "login", "parameters": schema}}],
+        "secret": None,
+    }
+    assert (await store.create(settings=settings)).record.settings == settings
 
 
 @pytest.mark.asyncio

@@ -243,7 +243,7 @@ async def test_what_is_forgotten_while_it_is_read_is_in_no_summary(
     chat = await store.create()
     await chat.append(Message.user("canaryxqz"), Message.assistant("a"))
     await talk(chat, 5)
-    real, readings = compacting.past_of, 0
+    real, readings = looking.past_of, 0
 
     async def past_of(*place: Any) -> Past:
         nonlocal readings
