@@ -345,7 +345,7 @@ async def test_window_of_few_turns_is_summed_up_by_all_that_is_said(
         await chat.send(f"q{number} {LONG}")
         if chat.id in chat._place.opened.summing:
             await summed_up(chat)
-    assert len(looked) <= 3
+    assert len(looked) <= 4  # once more under the claim
     assert [one.message_seq for one in await chat.summaries()] == [6]
 
 
