@@ -221,7 +221,7 @@ def _row(*values: Any) -> tuple[Any, ...]:
     owner_id, chat, seq, id_, parent_seq, role, text, now_ms, hash_ = values
     return (
         *(owner_id, chat, seq, id_, parent_seq, role, None, "completed", text, None),
-        *(None, None, None, None, None, None, now_ms, now_ms, hash_, None),
+        *(None, None, None, None, None, None, now_ms, now_ms, hash_, None, None),
     )
 
 
@@ -229,7 +229,7 @@ def _running(owner_id: str, chat: str, seq: int, lease: str, now_ms: int) -> tup
     """Return the row of a reply that has just begun."""
     return (
         *(owner_id, chat, seq, new_id(), seq - 1, "assistant", None, "streaming", "", None),
-        *(_PROVIDER, _MODEL, None, None, None, lease, now_ms, None, None, None),
+        *(_PROVIDER, _MODEL, None, None, None, lease, now_ms, *(None,) * 4),
     )
 
 
