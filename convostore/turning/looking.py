@@ -80,10 +80,13 @@ def _newest(made: Sequence[Summary], path: set[int]) -> Summary | None:
 
 
 def _start(outline: Outline, window: Window) -> int:
-    """Return where in a path the newest turns begin that a window may want; one is always read."""
-    if window.turns is None or len(outline.starts) <= window.turns:
+    """Return where in a path the newest turns begin that a window may want.
+
+    One more than it says: the last one may be what is asked.
+    """
+    if window.turns is None or len(outline.starts) <= window.turns + 1:
         return outline.system
-    return outline.starts[-max(1, window.turns)]
+    return outline.starts[-window.turns - 1]
 
 
 def _is_enough(place: Place, window: Window, newest: Sequence[Message]) -> bool:

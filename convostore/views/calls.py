@@ -18,7 +18,7 @@ from convostore.parts import (
 from convostore.providers.provider import ChatMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from convostore.parts import Part
     from convostore.records import Message
@@ -34,8 +34,14 @@ class Exchange:
         foreign: parts that were left out, for another provider or model made them.
     """
 
-    def __init__(self) -> None:
-        self._calls: list[_Call] = []
+    def __init__(self, moved: Collection[tuple[int, int]] = ()) -> None:
+        """Begin.
+
+        Args:
+            moved: calls that are told elsewhere, by the identity of their message and their place.
+        """
+        self._moved = moved
+        self._calls: list[Call] = []
         self._orphans: list[ToolResultPart] = []
         self.foreign = 0
 
@@ -60,7 +66,10 @@ class Exchange:
             if steps[-1].ended:
                 steps.append(Step())
             if isinstance(part, ToolCallPart):
-                call = _Call(part, spare_id=f"call_{message.seq}_{number}")
+                at = (id(message), number)
+                if at in self._moved:
+                    continue
+                call = Call(part, spare_id=f"call_{message.seq}_{number}", at=at)
                 self._calls.append(call)
                 steps[-1].calls.append(call)
                 steps[-1].parts.append(call)
@@ -69,6 +78,10 @@ class Exchange:
             else:
                 self.foreign += 1
         return steps
+
+    def answered_by(self, results: Collection[ToolResultPart]) -> list[Call]:
+        """Return the calls that some of *results* were found for."""
+        return [call for call in self._calls if any(call.result is one for one in results)]
 
     def answered(self, results: Iterable[ToolResultPart]) -> None:
         """Give results to the calls before them; where a result names none, to the first of its tool."""
@@ -95,9 +108,9 @@ class Step:
         ended: results have come.
     """
 
-    def __init__(self) -> None:
-        self.parts: list[Part | _Call] = []
-        self.calls: list[_Call] = []
+    def __init__(self, calls: Iterable[Call] = ()) -> None:
+        self.calls: list[Call] = list(calls)
+        self.parts: list[Part | Call] = list(self.calls)
         self.ended = False
 
     def told(self, *, attachments: bool) -> list[ChatMessage]:
@@ -105,8 +118,11 @@ class Step:
         parts: list[Part] = []
         results: list[ToolResultPart] = []
         files: list[AttachmentPart] = []
+        ids: set[str] = set()
         for part in self.parts:
-            if isinstance(part, _Call):
+            if isinstance(part, Call):
+                part.renamed = part.part.id in ids
+                ids.add(part.part.id)
                 if (pair := part.settled()) is not None:
                     parts.append(pair[0])
                     results.append(pair[1])
@@ -124,18 +140,24 @@ class Step:
         ]
 
 
-class _Call:
+class Call:
     """A call, and the result that was found for it."""
 
-    def __init__(self, part: ToolCallPart, *, spare_id: str) -> None:
-        self.part = part
+    def __init__(self, part: ToolCallPart, *, spare_id: str, at: tuple[int, int]) -> None:
+        self.part, self.at = part, at
         self.result: ToolResultPart | None = None
+        self.renamed = False  # another call of the same message has its id
         self._spare_id = spare_id
 
     @property
     def mended(self) -> bool:
         """Whether it is not told as it is in the record."""
-        return self.result is None or not self.part.id or not _is_object(self.part.args)
+        return (
+            self.result is None
+            or self.renamed
+            or not self.part.id
+            or not _is_object(self.part.args)
+        )
 
     def settled(self) -> tuple[ToolCallPart, ToolResultPart] | None:
         """Return it with its result; None where it broke off before it could be made.
@@ -148,7 +170,7 @@ class _Call:
             if self.result is None:
                 return None
             args = msgspec.json.encode({"unreadable": args}).decode()
-        id_ = part.id or self._spare_id
+        id_ = self._spare_id if self.renamed else part.id or self._spare_id
         result = self.result or ToolResultPart(id_, part.name, NO_RESULT)
         return (
             ToolCallPart(id_, part.name, args),
@@ -175,7 +197,7 @@ def _parts(message: Message) -> tuple[Part, ...]:
     return parts or ((TextPart(message.text),) if message.text else ())
 
 
-def _given(calls: Iterable[_Call], result: ToolResultPart) -> bool:
+def _given(calls: Iterable[Call], result: ToolResultPart) -> bool:
     for call in calls:
         if call.is_for(result):
             call.result = result

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from convostore.parts import AttachmentPart, TextPart
 from convostore.providers.provider import ChatMessage
-from convostore.views.calls import Exchange, results_of
+from convostore.views.calls import Exchange, Step, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convostore.parts import Part, ToolResultPart
     from convostore.records import Message
     from convostore.views.asked import Asked
-    from convostore.views.calls import Step
+    from convostore.views.calls import Call
 
 _BETWEEN: Final = "\n\n"  # stands between two messages that are joined
 
@@ -35,6 +35,8 @@ class Teller:
         self._names = _Names(several) if len(several) > 1 else None
         self._asked = asked
         self._waiting: list[ToolResultPart] = []
+        self._late: dict[int, list[ToolResultPart]] = {}  # told last, by their message's identity
+        self._moved: set[tuple[int, int]] = set()  # their calls
         self.left_out = self.foreign = self.calls_mended = 0
 
     @property
@@ -57,16 +59,57 @@ class Teller:
                 told.append(ChatMessage(one.role, text, files, one.author))
         return told
 
-    def _with_tools(self, turn: Sequence[Message]) -> list[ChatMessage]:
-        exchange = Exchange()
+    def last_turn(
+        self, turn: Sequence[Message], earlier: Sequence[Sequence[Message]]
+    ) -> list[ChatMessage]:
+        """Return what is told of the newest turn: what is stored last is what a model answers.
+
+        Results that came after other words of the model would stand above those, at their calls;
+        then the calls are told with them, at the end.
+        """
+        told = self.turn(turn)
+        if not told or told[-1].role != "assistant" or turn[-1].role != "tool":
+            return told
+        at = len(turn)
+        while at and turn[at - 1].role == "tool":
+            at -= 1
+        self._late = {id(one): results_of(one) for one in turn[at:]}
+        late = [one for results in self._late.values() for one in results]
+        calls: list[Call] = []
+        waiting: list[ToolResultPart] = []
+        for each in (turn, *reversed(earlier)):
+            exchange = Exchange()
+            self._taken_in(exchange, each)
+            waiting = exchange.answered_later(waiting)
+            calls = [*exchange.answered_by(late), *calls]
+            if len(calls) == len(late):
+                break
+        self._moved = {call.at for call in calls}
+        self._late = {
+            whose: [one for one in results if all(one is not call.result for call in calls)]
+            for whose, results in self._late.items()
+        }
+        self.left_out = self.foreign = self.calls_mended = 0
+        self._waiting = []
+        told = self.turn(turn) + Step(calls).told(attachments=False)
+        self.calls_mended += len(calls)
+        return told
+
+    def _taken_in(self, exchange: Exchange, turn: Sequence[Message]) -> list[list[Step] | Message]:
         said: list[list[Step] | Message] = []
         for message in turn:
             if message.role == "assistant":
                 said.append(exchange.said(message, own=self._asked.made(message)))
                 continue
-            exchange.answered(results_of(message))
+            late = self._late.get(id(message))
+            exchange.answered(results_of(message) if late is None else late)
             if message.role != "tool":
                 said.append(message)
+        return said
+
+    def _with_tools(self, turn: Sequence[Message]) -> list[ChatMessage]:
+        exchange = Exchange(self._moved)
+        said = self._taken_in(exchange, turn)
         self._waiting = exchange.answered_later(self._waiting)
         told: list[ChatMessage] = []
         for one in said:

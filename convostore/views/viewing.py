@@ -27,7 +27,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         messages: oldest first; see `ChatMessage`.
-        question: the last message as it is told, without those that were joined to it.
+        question: the last message as it is told, never a model's own, without those that were joined to it.
         tokens: how many it has, about; None where nobody wanted to know.
         dropped_turns: turns that the window leaves out, the oldest ones.
         summary: what is told in place of the messages up to its `message_seq`; else None.
@@ -118,7 +118,7 @@ def view(path: Sequence[Message], asked: Asked = _ANYBODY, sight: Sight = ALL) -
     pinned = leading_system(path)
     *earlier, last = turns(path[pinned:]) or [[]]
     room = _Room(sight)
-    kept = [teller.turn(last)]  # the newest first
+    kept = [teller.last_turn(last, earlier)]  # the newest first
     fixed = [teller.turn(path[:pinned])]
     if not room.takes([*fixed[0], *kept[0]]):
         raise _too_long(asked, room)
@@ -136,7 +136,7 @@ def view(path: Sequence[Message], asked: Asked = _ANYBODY, sight: Sight = ALL) -
     messages, count = joined(one for said in (*fixed, *reversed(kept)) for one in said)
     return View(
         messages=tuple(messages),
-        question=kept[0][-1].text if kept[0] else "",
+        question=next((one.text for one in reversed(kept[0]) if one.role != "assistant"), ""),
         tokens=None if sight.counter is None else room.tokens,
         dropped_turns=len(earlier) + 1 - len(kept) + sight.skipped_turns,
         summary=summary,

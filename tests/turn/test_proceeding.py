@@ -66,6 +66,23 @@ async def test_a_model_goes_on_from_a_tools_result(
 
 
 @pytest.mark.asyncio
+async def test_a_result_that_comes_late_is_what_is_answered(
+    chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """Another exchange came in between: the call is told again, at the end, with its result."""
+    provider.script("Let me see.", CALL, Finished(finish_reason="tool_calls"))
+    await chat.send("Will it rain?")
+    provider.answer("e4")
+    await chat.send("And chess?")
+    await chat.append(Message.tool("c1", "wet"))
+    provider.answer("It rains.")
+    await proceeded(chat)
+    roles = [one.role for one in provider.requests[-1].messages]
+    assert roles == ["user", "assistant", "user", "assistant", "tool"]
+    assert provider.requests[-1].question == "wet"
+
+
+@pytest.mark.asyncio
 async def test_a_question_that_was_appended_is_answered(
     chat: Conversation, provider: ScriptedProvider
 ) -> None:

@@ -153,7 +153,7 @@ async def test_of_a_long_conversation_only_what_is_wanted_is_read(
         part = await chat.view("new", window=window)
         assert (part.messages, part.dropped_turns) == (whole.messages, whole.dropped_turns), window
     past = await looking.past_of(chat._place, Window(turns=3), chat._place.head_seq)
-    assert len(past.path) == 1 + 3 * 2 + 1
+    assert len(past.path) == 1 + 4 * 2 + 1  # one more turn: the last may be what is asked
     assert past.path[-1].text == "nobody called"
 
 
@@ -171,7 +171,7 @@ async def test_part_that_is_remembered_serves_the_same_window_alone(
     assert told(provider) == ["q4", "a4", "q5", "a5", "x"]
     said = chat._place.said
     assert isinstance(said, place.Said)
-    assert [one.text for one in said.past.path] == ["q4", "a4", "q5", "a5", "x", "ok"]
+    assert [one.text for one in said.past.path][-6:] == ["q4", "a4", "q5", "a5", "x", "ok"]
     await chat.send("y")
     assert told(provider) == ["q5", "a5", "x", "ok", "y"]
     await chat.send("z", window=Window(turns=5))
@@ -191,3 +191,21 @@ async def test_forgotten_message_is_in_no_window(
     await (await store.resume(chat.id)).forget(9)
     await chat.send("y")
     assert told(provider) == ["a5", "x", "ok", "y"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("short", [128, 1])
+async def test_question_that_is_stored_already_is_no_earlier_turn(
+    chat: Conversation, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, short: int
+) -> None:
+    """A window tells as many turns before it as before any other, however long the path is."""
+    monkeypatch.setattr(looking, "SHORT", short)
+    await talk(chat, 5)
+    await chat.append(Message.user("new"))
+    chat.window = Window(turns=3)
+    provider.answer("ok")
+    async with chat.proceed() as turn:
+        await turn.drain()
+    assert told(provider) == ["q3", "a3", "q4", "a4", "q5", "a5", "new"]
+    assert turn.view is not None
+    assert turn.view.dropped_turns == 2

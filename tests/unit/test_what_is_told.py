@@ -19,7 +19,8 @@ from convostore.parts import (
 from convostore.providers.provider import ChatMessage
 from convostore.views.asked import Asked
 from convostore.views.calls import NO_RESULT
-from convostore.views.viewing import view
+from convostore.views.viewing import Sight, view
+from convostore.views.window import Window
 
 if TYPE_CHECKING:
     from convostore.records import Role
@@ -153,6 +154,47 @@ def test_result_that_came_after_another_question_stands_at_its_call() -> None:
     ]
 
 
+def test_result_that_came_after_another_exchange_is_told_last() -> None:
+    """It is what the model is to answer, so its call is told with it; nobody's words are lost."""
+    path = (
+        Message.user("Weather?"),
+        said("assistant", TextPart("I look."), call("c1"), call("c2")),
+        said("tool", result("c2", "two")),
+        Message.user("And chess?"),
+        said("assistant", TextPart("e4")),
+        said("tool", result("c1", "wet")),
+    )
+    assert shape(*path) == [
+        "Weather?",
+        "I look. ->c2",
+        "<-c2=two",
+        "And chess?",
+        "e4 ->c1",
+        "<-c1=wet",
+    ]
+    seen = view(path, TOOLS)
+    assert (seen.question, seen.calls_mended, seen.results_left_out) == ("wet", 1, 0)
+    near = view(path, TOOLS, Sight(window=Window(turns=0)))
+    assert [one.role for one in near.messages] == ["user", "assistant", "tool"]
+
+
+def test_result_that_came_after_more_words_of_the_model_is_told_last() -> None:
+    """Within one turn, too."""
+    path = (
+        Message.user("Go"),
+        said("assistant", call("c1")),
+        said("assistant", TextPart("Wait")),
+        said("tool", TextPart("wet")),
+    )
+    assert shape(*path) == ["Go", "Wait ->c1", "<-c1=wet"]
+
+
+def test_no_words_of_the_model_are_the_question() -> None:
+    """Where a result is left out that nobody called for, what was asked before stays the question."""
+    path = (Message.user("Go"), said("assistant", TextPart("Done")), said("tool", result("zz")))
+    assert view(path, TOOLS).question == "Go"
+
+
 def test_result_goes_to_the_newest_call_of_its_name_within_a_turn_too() -> None:
     """A call that broke off is followed by another one with the same id."""
     path = (
@@ -180,6 +222,13 @@ def test_call_without_an_id_gets_one_that_its_result_names() -> None:
     """Old records have such calls."""
     path = (Message.user("Go"), said("assistant", call(""), result("")))
     assert shape(*path) == ["Go", "->call_7_0", "<-call_7_0=42"]
+
+
+def test_two_calls_of_one_message_have_two_ids() -> None:
+    """Servers refuse a message in which one id stands twice."""
+    reply = said("assistant", call("a"), call("a"))
+    path = (Message.user("Go"), reply, said("tool", result("a")), Message.user("And?"))
+    assert shape(*path) == ["Go", "->a ->call_7_1", f"<-a={NO_RESULT}", "<-call_7_1=42", "And?"]
 
 
 @pytest.mark.parametrize(
