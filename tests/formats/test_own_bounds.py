@@ -79,7 +79,12 @@ async def test_whatever_a_store_takes_in_comes_back() -> None:
         long = "ж" * 5_000
         chat = await store.create(key="k" * 1_000, title="One", provider=long, model=long)
         said = Message(
-            role="user", text="q", id="m1", author=long, source_id="s" * 1_000, provider=long
+            role="user",
+            text="q",
+            id="m1",
+            author="ж" * 1_000,
+            source_id="s" * 1_000,
+            provider=long,
         )
         answer = Message(role="assistant", text="a", id="é" * 1_000, model=long, finish_reason=long)
         await chat.append(said, answer)
@@ -97,7 +102,7 @@ async def test_whatever_a_store_takes_in_comes_back() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["id", "source_id", "idempotency_key"])
+@pytest.mark.parametrize("name", ["id", "source_id", "idempotency_key", "author", "author_id"])
 async def test_what_stands_in_an_index_is_refused_where_it_is_too_long(name: str) -> None:
     """On either engine, before anything is stored."""
     async with temporary_store() as store:
