@@ -59,7 +59,7 @@ class Editing(Opening):
         self._ask = msgspec.structs.replace(self._ask, attachments=attachments_of(question))
         path = tuple(above)
         await self._asks_after(place, path)
-        await checked_request(self.provider, self.request)
+        await checked_request(self.provider, self.request, place.opened.patience)
         user = self._question(place)
         below_seq = path[-1].seq if path else None
         outcome = await self._write(place, user, on_moved, below_seq=below_seq, as_of=as_of)
@@ -92,7 +92,7 @@ class Regenerating(Opening):
             # The far side had kept another answer than the one that is known: it is the wanted one.
             return await self._known(place, _known(place, question))
         await self._asks_after(place, tuple(above))
-        await checked_request(self.provider, self.request)
+        await checked_request(self.provider, self.request, place.opened.patience)
         outcome = await self._write(
             place, None, on_moved, below_seq=question.seq, again=True, as_of=as_of
         )

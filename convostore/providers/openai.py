@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 from convostore import clock
@@ -54,6 +55,8 @@ _JSON: Final = frozenset({"application/json", "application/problem+json"})
 _STREAM: Final = "text/event-stream"
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
+_USAGE_S: Final = 5.0  # after the model has ended: then what it cost is there, or never comes
+_TURNS_OF_LOOP: Final = 256  # events, after which others have their turn
 
 
 class OpenAIProvider:
@@ -197,7 +200,7 @@ class OpenAIProvider:
         return Limits(self.idle_timeout_s, self.total_timeout_s, _WORDS)
 
     def _headers(self, accept: str) -> dict[str, str]:
-        headers = {"Accept": accept}
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}  # a small answer stays small
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return headers
@@ -288,19 +291,38 @@ async def _streamed(
     answer: Answer, piece: bytes, reply: ReplyDecoder, limits: Limits
 ) -> AsyncGenerator[Event]:
     """Yield the events of a body that began with *piece*."""
-    reader = EventReader()
+    reader, count = EventReader(), 0
+    end_s: float | None = None  # when what may follow the model's end has to be there
     while piece:
         for found in reader.feed(piece):
             limits.restart_idle()  # a comment counts: the server lives
             for event in reply.feed(found):
                 yield event
-        piece = b"" if reply.done else await answer.read(limits)
-    if reply.done:
-        await answer.settle()
-        return
+            count += 1
+            if count % _TURNS_OF_LOOP == 0:
+                await asyncio.sleep(0)  # others want to go on, too
+        if reply.done:
+            await answer.settle()
+            return
+        if reply.finish_reason is not None and end_s is None:
+            end_s = clock.monotonic_s() + _USAGE_S
+        piece = await _next_piece(answer, limits, end_s)
     for found in reader.end():
         for event in reply.last(found):
             yield event
+
+
+async def _next_piece(answer: Answer, limits: Limits, end_s: float | None) -> bytes:
+    """Return what comes next of a body; nothing where it ends, or says nothing until *end_s*.
+
+    Some servers keep the connection open without a word, once the model has ended.
+    """
+    if end_s is None:
+        return await answer.read(limits)
+    with suppress(TimeoutError):
+        async with clock.timeout(max(0.0, end_s - clock.monotonic_s())):
+            return await answer.read(limits)
+    return b""
 
 
 def _is_json(answer: Answer, beginning: bytes) -> bool:

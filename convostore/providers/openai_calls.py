@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -11,6 +11,9 @@ from convostore.ids import new_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_MOST_LOOKS: Final = 16  # at the arguments of one call, whether they are whole
 
 
 class _Call:
@@ -23,16 +26,20 @@ class _Call:
         args: what came of the arguments.
     """
 
-    __slots__ = ("args", "far_id", "id", "name")
+    __slots__ = ("_looked", "args", "far_id", "id", "name")
 
     def __init__(self, id: str, far_id: str) -> None:
         self.id, self.far_id, self.name = id, far_id, ""
         self.args: list[str] = []
+        self._looked = 0
 
     def is_whole(self) -> bool:
         """Tell whether its arguments are a whole JSON object."""
         if not self.args or not self.args[-1].rstrip().endswith("}"):
             return False
+        if self._looked == _MOST_LOOKS:
+            return False  # it repeats its name with every piece, and that costs ever more
+        self._looked += 1
         try:
             return isinstance(msgspec.json.decode("".join(self.args)), dict)
         except (msgspec.DecodeError, RecursionError, UnicodeError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from convostore.errors import AttachmentRefusedError, ContextLengthError, ProviderOptionError
+from convostore.media_types import is_text
 from convostore.providers.openai_errors import NAME
 from convostore.text import secret_in
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 REQUEST_LIMIT_BYTES: Final = 64 * 1024 * 1024  # of all text; more than any server takes
 FILES_LIMIT_BYTES: Final = 32 * 1024 * 1024  # OpenAI takes 50 MB, and four thirds of this is less
-_TEXTS: Final = frozenset({"application/json", "application/xml", "application/x-yaml"})
 _OWN: Final = {
     "messages": "the conversation has them",
     "stream": "answers are always streamed",
@@ -81,7 +81,7 @@ def check_files(request: ChatRequest, *, takes_images: bool | None) -> None:
         name = part.name or "a file"
         if is_image(part) and takes_images is False:
             raise _refused(f"the model takes no images, and {name} is one", "choose another model")
-        if not is_image(part) and not is_text(part):
+        if not is_image(part) and not is_text(part.media_type):
             raise _refused(
                 f"{name} is {part.media_type}; images and texts alone can be sent",
                 "attach another kind, or the text of it",
@@ -99,11 +99,6 @@ def is_image(part: AttachmentPart) -> bool:
     return part.media_type.startswith("image/") and "svg" not in part.media_type
 
 
-def is_text(part: AttachmentPart) -> bool:
-    """Tell whether a file can go as text."""
-    return part.media_type.startswith("text/") or part.media_type in _TEXTS
-
-
 def files_of(request: ChatRequest, *, takes_images: bool | None) -> list[AttachmentPart]:
     """Return the files that go along, of all the user's messages: the server keeps none."""
     return [
@@ -111,7 +106,7 @@ def files_of(request: ChatRequest, *, takes_images: bool | None) -> list[Attachm
         for message in request.messages
         for part in message.attachments
         if message.role == "user"  # of others servers take text alone
-        and ((is_image(part) and takes_images is not False) or is_text(part))
+        and ((is_image(part) and takes_images is not False) or is_text(part.media_type))
     ]
 
 
@@ -181,7 +176,7 @@ def _file(part: AttachmentPart, content: bytes | None) -> dict[str, Any]:
     name = part.name or part.sha256[:12]
     if content is None:
         return {"type": "text", "text": f"(Attached, and not sent: {name}, {part.media_type}.)"}
-    if is_text(part):
+    if is_text(part.media_type):
         text = content.decode("utf-8", "replace")
         return {"type": "text", "text": f"(Attached: {name}, {part.media_type}.)\n\n{text}"}
     data = base64.b64encode(content).decode()

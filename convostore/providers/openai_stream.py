@@ -136,7 +136,7 @@ class ReplyDecoder:
         error, came = chunk.get("error"), False
         self._count_tokens(chunk.get("usage"))
         for choice in _objects(chunk.get("choices")):
-            if choice.get("index") not in {0, None}:
+            if (index := choice.get("index")) is not None and index != 0:
                 continue  # nobody asked for another
             self._count_tokens(choice.get("usage"))
             for event in self._choice(choice):

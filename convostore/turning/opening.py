@@ -155,7 +155,7 @@ class Opening:
         said = place.recalled(self._ask.window_in(place))
         past = await self._path(place) if said is None else said.past
         self._asks(place, past, place.remote)
-        await checked_request(self.provider, self.request)
+        await checked_request(self.provider, self.request, place.opened.patience)
         user = self._question(place)
         outcome = await self._write(place, user, on_moved, as_of=said and said.last_seq)
         if isinstance(outcome, KnownKey):
@@ -362,7 +362,7 @@ class Opening:
         past = await self._past(place, user.parent_seq)
         remote = await reads.remote_of(*at, user.parent_seq)
         self._asks(place, past, remote)
-        await checked_request(self.provider, self.request)
+        await checked_request(self.provider, self.request, place.opened.patience)
         outcome = await self._write(
             place,
             None,

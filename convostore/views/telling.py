@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from convostore.parts import AttachmentPart, TextPart
@@ -31,7 +32,7 @@ class Teller:
     """
 
     def __init__(self, asked: Asked, authors: Iterable[str | None]) -> None:
-        several = {_one_line(author) if author else "" for author in set(authors)}
+        several = {_name(author) if author else "" for author in set(authors)}
         self._names = _Names(several) if len(several) > 1 else None
         self._asked = asked
         self._waiting: list[ToolResultPart] = []
@@ -145,14 +146,18 @@ class _Names:
     """Says who said what, in a room with several people."""
 
     def __init__(self, authors: Iterable[str]) -> None:
-        names = sorted(filter(None, authors))
-        self._others = re.compile(rf"^(?=(?:{'|'.join(map(re.escape, names))}):)", re.MULTILINE)
+        names = "|".join(re.escape(_folded(name)) for name in sorted(filter(None, authors)))
+        self._others = re.compile(rf"[\W_]*(?:{names})[\W_]*:")
 
     def said(self, author: str | None, text: str) -> str:
         """Return *text* with its author's name before it; no line of it can pass for another's."""
-        text = self._others.sub("  ", text)
-        name = _one_line(author or "")
+        if ":" in (text if text.isascii() else _folded(text)):
+            text = "".join(map(self._set_in, text.splitlines(keepends=True)))
+        name = _name(author or "")
         return f"{name}: {text}" if name else text
+
+    def _set_in(self, line: str) -> str:
+        return f"  {line}" if self._others.match(_folded(line)) else line
 
 
 def joined(told: Iterable[ChatMessage]) -> tuple[list[ChatMessage], int]:
@@ -202,5 +207,18 @@ def _is_more(one: Message) -> bool:
     return one.role == "tool" or any(not isinstance(part, TextPart) for part in one.parts)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _name(author: str) -> str:
+    """Return a name as it stands before what is said: one line, and nothing that ends it."""
+    return " ".join("".join(" " if _ends(one) else one for one in author).split())
+
+
+def _ends(character: str) -> bool:
+    return ":" in unicodedata.normalize("NFKC", character)
+
+
+def _folded(text: str) -> str:
+    """Return how a text looks, about: without what cannot be seen, in small and plain letters."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(one for one in text if unicodedata.category(one) != "Cf")
+    return text.casefold()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
+from convostore.media_types import is_text
 from convostore.parts import OpaquePart, ReasoningPart, ToolCallPart
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 CountTokens: TypeAlias = Callable[[str], int]
 
 ATTACHED_TOKENS: Final = 1_000  # an image or a document: what models make of them differs widely
+_A_BYTE: Final = 0.8  # of an attached text, which is not read: as many as of numbers and signs
 _FRAME_TOKENS: Final = 4  # a message's role and ends
 _CALL_TOKENS: Final = 8  # a call's id and frame
 _MARGIN: Final = 1.15
@@ -99,4 +101,4 @@ class Counter:
 
     @staticmethod
     def _attached(part: AttachmentPart) -> int:
-        return part.size // 3 if part.media_type.startswith("text/") else ATTACHED_TOKENS
+        return round(part.size * _A_BYTE) if is_text(part.media_type) else ATTACHED_TOKENS

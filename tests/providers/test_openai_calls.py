@@ -136,3 +136,13 @@ def test_calls_of_another_shape_break_nothing(odd: object) -> None:
     """They are read as far as they are calls."""
     for one in CallReader().read({"tool_calls": odd}):
         assert (one.name, one.args) == ("", "")
+
+
+def test_a_name_with_every_piece_is_not_looked_at_for_ever() -> None:
+    """Whether arguments are whole is asked of a call some times, and not of each of its pieces."""
+    reader = CallReader()
+    for number in range(3_000):
+        args = '{"a": "' + "y" * 300_000 if not number else "x}"
+        for one in reader.read({"tool_calls": [piece(0, None, "rain", args)]}):
+            assert one.name == ("rain" if not number else "")
+    assert len({call.id for call in reader._at.values()}) == 1

@@ -181,3 +181,38 @@ async def test_a_server_that_goes_on_after_its_last_mark_is_left() -> None:
         heard = await asyncio.wait_for(hear(server), 10)
         assert heard.end.finish_reason == "stop"
         await asyncio.wait_for(server.gone.wait(), 10)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("last", [b"", b": alive\n\n"])
+async def test_a_server_that_says_nothing_after_the_end_has_ended(
+    monkeypatch: pytest.MonkeyPatch, last: bytes
+) -> None:
+    """The model has ended, though neither an end mark nor the end of the body comes."""
+    monkeypatch.setattr("convostore.providers.openai._USAGE_S", 0.05)
+    async with serving() as server:
+        server.answer(*text("all of it"), END, *([last] if last else []), hangs=True)
+        heard = await hear(server, idle_timeout_s=5.0)
+    assert heard.error is None
+    assert heard.text == "all of it"
+
+
+@pytest.mark.asyncio
+async def test_many_signs_of_life_leave_others_their_turn() -> None:
+    """A small answer may hold millions of them; it is asked for as it is, too."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving() as server:
+        server.answer(b": x\n" * 20_000, *text("a"), END, DONE)
+        other = asyncio.create_task(others())
+        heard = await hear(server)
+        other.cancel()
+        assert server.received[-1].headers["Accept-Encoding"] == "identity"
+    assert heard.text == "a"
+    assert turns > 70

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import types
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -318,4 +319,27 @@ async def test_what_comes_after_the_end_is_not_heard(store: Store, plugin: Plugi
     plugin.where, plugin.raised = "event 2", ValueError()
     reply = await chat.send("Go", provider=plugin)
     assert (reply.status, reply.text) == ("completed", "one")
+    await sound(store, chat, plugin)
+
+
+@pytest.mark.asyncio
+async def test_a_look_at_attachments_that_never_ends_is_left(store: Store, plugin: Plugin) -> None:
+    """Whatever it catches: after a silence too long nothing is stored, and the room goes on."""
+    freed = asyncio.Event()
+
+    class Deaf(Plugin):
+        async def check_attachments(self, request: object) -> None:
+            while not freed.is_set():
+                with suppress(asyncio.CancelledError):
+                    await freed.wait()
+
+    chat = await store.create()
+    with ManualClock() as clock:
+        asking = asyncio.ensure_future(chat.send("Go", provider=Deaf(), attachments=[b"x"]))
+        while not asking.done():
+            await clock.advance(10)
+            await asyncio.sleep(0)
+    assert isinstance(asking.exception(), errors.ProviderTimeoutError)
+    assert await chat.history() == ()
+    freed.set()
     await sound(store, chat, plugin)

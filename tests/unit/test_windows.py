@@ -177,4 +177,13 @@ def test_everything_that_is_told_is_counted() -> None:
         Message.assistant("", parts=(ToolCallPart("a", "look", '{"at": "it"}'),)),
     )
     seen = through(Window(), path)
-    assert seen.tokens == (4 + 1 + 100 + ATTACHED_TOKENS) + (4 + 8 + 1 + 2) + (4 + 7)
+    assert seen.tokens == (4 + 1 + 240 + ATTACHED_TOKENS) + (4 + 8 + 1 + 2) + (4 + 7)
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "application/json", "application/xml"])
+def test_attached_text_is_counted_as_what_is_sent_of_it(kind: str) -> None:
+    """Also where it is numbers and signs alone."""
+    text = '{"id": 12345, "v": 3.14159},' * 1000
+    said = Message.user("", attachments=(AttachmentPart("0" * 64, len(text), kind),))
+    counted = Counter(estimate_tokens, {}).one(view((said,), Asked(attachments=True)).messages[0])
+    assert counted >= estimate_tokens(text)
