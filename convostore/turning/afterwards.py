@@ -22,6 +22,7 @@ from convostore.providers.faults import FaultsOf, passes
 from convostore.records import ErrorRecord
 from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.endings import finish_turns
+from convostore.turning.listening import heeded
 from convostore.turning.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.turning.reply import storable
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 AGAIN_S: Final = 0.5  # how long an end is tried where the store was busy all the time before
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
+_EARLY_S: Final = 0.01  # a timer may ring a little before its time
 _CLASSES: Final[dict[str, type[ProviderError]]] = {
     ProviderError.code: ProviderError,
     **{one.code: one for one in ProviderError.__subclasses__()},
@@ -196,9 +198,10 @@ async def close(events: object) -> None:
     """
     aclose = getattr(events, "aclose", None)
     if aclose is not None:
+        until_s = clock.monotonic_s() + LAST_WRITE_S - _EARLY_S
         try:
             async with clock.timeout(LAST_WRITE_S):
-                await aclose()
+                await heeded(aclose(), lambda: clock.monotonic_s() >= until_s)
         except BaseException as raised:
             if passes(raised):
                 raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+import types
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -20,13 +21,15 @@ from convostore.events import (
 from convostore.providers.faults import FaultsOf, fault, is_cancelled, passes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
     from types import UnionType
 
     from convostore.events import Event
     from convostore.providers.provider import ChatRequest, Provider
     from convostore.turning.place import Limits
 
+ResultT = TypeVar("ResultT")
+GRACE_S: Final = 5.0  # for what a provider still does once it is cancelled
 _EARLY_S: Final = 0.001  # a timer may ring a little before its time
 
 
@@ -45,6 +48,35 @@ def start(provider: Provider, request: ChatRequest) -> AsyncIterator[Event]:
         return events
 
 
+@types.coroutine
+def heeded(what: Awaitable[ResultT], given_up: Callable[[], bool]) -> Generator[Any, Any, ResultT]:
+    """Wait for *what* as `await` does, in the same task; but not for ever once it is cancelled.
+
+    What waits for something else in spite of being cancelled is left there, if *given_up* says so.
+
+    Raises:
+        BaseException: what it raises; the cancellation where it is left.
+    """
+    steps: Any = what.__await__()
+    try:
+        waits = steps.send(None)
+        while True:
+            try:
+                sent = yield waits
+            except GeneratorExit:
+                steps.close()
+                raise
+            except BaseException as raised:
+                waits = steps.throw(raised)
+                if given_up():
+                    raise
+            else:
+                waits = steps.send(sent)
+    except StopIteration as end:
+        result: ResultT = end.value
+        return result
+
+
 class Listener:
     """Waits for the events of one reply, each within the limits.
 
@@ -60,6 +92,8 @@ class Listener:
         self._task: asyncio.Task[Any] | None = None  # who waits
         self._late = False
         self._timer: asyncio.TimerHandle | None = None
+        self._cancels = 0  # of ours, which are taken back
+        self._in_grace = self._given_up = False
 
     async def next(self, events: AsyncIterator[Event], task: asyncio.Task[Any] | None) -> Event:
         """Wait for the next event, in *task*, the running one.
@@ -77,7 +111,7 @@ class Listener:
             self._ring()
         try:
             try:
-                event = await anext(events)
+                event = await heeded(anext(events), self._is_given_up)
             finally:
                 self._unhand()
             return sound(event)
@@ -110,12 +144,38 @@ class Listener:
             self._timer = asyncio.get_running_loop().call_later(left_s, self._ring)
         else:
             self._late = True
+            self._cut_short()
+
+    def _cut_short(self) -> None:
+        """Cancel who waits; a provider that catches that is left after a moment."""
+        if self._task is not None:
+            self._give_grace()
+            self._cancels += 1
             self._task.cancel()
+
+    def _give_grace(self) -> None:
+        self.close()
+        self._in_grace = True
+        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        self._cut_short()
+
+    def _is_given_up(self) -> bool:
+        """Tell whether a provider has had its time; it goes on though it was cancelled."""
+        if not self._in_grace:  # somebody else has cancelled
+            self._give_grace()
+        return self._given_up
 
     def _unhand(self) -> None:
         """Let go of the task that waited, and take back what cut its wait short."""
-        if self._late and self._task is not None:
+        if self._in_grace:
+            self.close()
+            self._timer, self._in_grace, self._given_up = None, False, False
+        while self._cancels and self._task is not None:
             self._task.uncancel()
+            self._cancels -= 1
         self._task = None
 
 

@@ -343,3 +343,54 @@ async def test_a_look_at_attachments_that_never_ends_is_left(store: Store, plugi
     assert await chat.history() == ()
     freed.set()
     await sound(store, chat, plugin)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("where", "cancelled"), [("body", False), ("body", True), ("end", False)])
+async def test_a_generator_that_does_not_hear_is_left(
+    store: Store, plugin: Plugin, where: str, cancelled: bool
+) -> None:
+    """Whatever it catches: the reply ends with what came, its caller and the room go on."""
+    freed = asyncio.Event()
+
+    async def deaf(self: object, request: object) -> Any:
+        yield TextDelta("one")
+        try:
+            if where == "end":
+                yield Finished()
+        finally:
+            while not freed.is_set():
+                with suppress(asyncio.CancelledError):
+                    await freed.wait()
+
+    chat = await store.create()
+    wrong = Plugin()
+    wrong.stream = types.MethodType(deaf, wrong)  # type: ignore[method-assign]  # on purpose
+    begun = asyncio.Event()
+
+    async def ask() -> None:
+        async with chat.stream("Go", provider=wrong) as turn:
+            await anext(turn)
+            begun.set()
+            await turn.drain()
+
+    async def status() -> str:
+        return (await chat.history())[-1].status
+
+    with ManualClock() as clock:
+        asking = asyncio.ensure_future(ask())
+        await begun.wait()
+        if cancelled:
+            asking.cancel()
+        while where == "end" and await status() != "completed":
+            await asyncio.sleep(0)
+        for seconds in (6,) if where == "end" or cancelled else (119, 2, 6):
+            await status()  # what is being written has its time
+            await clock.advance(seconds)
+        await asyncio.wait({asking})
+    ended = "completed" if where == "end" else "stopped" if cancelled else "failed"
+    assert await status() == ended
+    if not cancelled and where == "body":
+        assert isinstance(asking.exception(), errors.ProviderTimeoutError)
+    freed.set()
+    await sound(store, chat, plugin)
