@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from convostore.providers.openai_calls import CallReader
+from tests.providers.completions import DONE, END, hear, serving, text
 
 Piece = dict[str, Any]
 
@@ -146,3 +147,13 @@ def test_a_name_with_every_piece_is_not_looked_at_for_ever() -> None:
         for one in reader.read({"tool_calls": [piece(0, None, "rain", args)]}):
             assert one.name == ("rain" if not number else "")
     assert len({call.id for call in reader._at.values()}) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_choice_of_another_shape_is_none() -> None:
+    """Nobody asked for it; the reply goes on."""
+    odd = b'data: {"choices":[{"index":[0],"delta":{"content":"x"}}]}\n\n'
+    async with serving() as server:
+        server.answer(odd, *text("a"), END, DONE)
+        heard = await hear(server)
+    assert (heard.error, heard.text) == (None, "a")
