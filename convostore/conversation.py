@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from convostore.storage.appends import ANY_HEAD, Append, Appended, append_messag
 from convostore.text import fallback_title
 from convostore.turning.appending import new_messages, stored
 from convostore.turning.asking import Ask, who_answers
+from convostore.turning.lines import in_line, when_free
 from convostore.turning.naming import message_of
 from convostore.turning.opening import Opening
 from convostore.turning.recovery import close_dead_replies
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from convostore.parts import AttachmentPart
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord, Message
-    from convostore.storage.exchanges import OnMoved
+    from convostore.storage.exchanges import NewMessage, OnMoved
     from convostore.turn import Turn
     from convostore.views.window import Window
 
@@ -196,6 +198,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
     def proceed(
         self,
         *,
+        below: str | int | None = None,
         model: str | None = None,
         provider: Provider | None = None,
         settings: dict[str, Any] | None = None,
@@ -210,6 +213,9 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         an answer that failed or broke off is made anew, beside it.
 
         Args:
+            below: the message to be answered, by its id, number or idempotency key; by default
+                what this object has appended last, if that has no answer, else what was said last.
+                Where others have gone on meanwhile, its answer is a branch beside theirs.
             model: for this turn and those after it.
             provider: instead of the store's; it stays the caller's to close.
             settings: options for this turn, over the conversation's own.
@@ -220,10 +226,14 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, window=window)
-        return turn_of(self._place, Proceeding(ask, who_answers(provider, self._provider)), None)
+        opening = Proceeding(ask, who_answers(provider, self._provider), below)
+        return turn_of(self._place, opening, None)
 
     async def append(
-        self, *messages: Message, expected_head: str | None = ANYWHERE
+        self,
+        *messages: Message,
+        expected_head: str | None = ANYWHERE,
+        wait_s: float | None = None,
     ) -> tuple[Message, ...]:
         """Store finished messages one below the other, in one transaction, and stand at the last.
 
@@ -236,10 +246,11 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
                 authors and models are kept, ids too. A tool call has an id.
             expected_head: the id of the message that must be the head; None is an empty
                 conversation. Without it, the append goes on wherever the conversation stands.
+            wait_s: how long to wait for a running reply; by default 60 with a key, else 0.
 
         Raises:
             HeadMovedError: the head is another one; nothing was stored.
-            ConversationBusyError: a reply is running at the head.
+            ConversationBusyError: a reply is running at the head, and still did after `wait_s`.
             DuplicateKeyError: a message of the same id, or an append with the same idempotency
                 key, has another text.
             ConversationNotFoundError: the conversation is gone.
@@ -252,9 +263,20 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         """
         place = self._place
         new = new_messages(place, messages)
-        if place.owner_id not in place.opened.swept:
-            await close_dead_replies(place.database, place.owner_id)
-            place.opened.swept.add(place.owner_id)
+        async with in_line(place, wait_s) as deadline_s:
+            if place.owner_id not in place.opened.swept:
+                await close_dead_replies(place.database, place.owner_id)
+                place.opened.swept.add(place.owner_id)
+            write = partial(self._append, messages, new, expected_head)
+            return await when_free(write, deadline_s)
+
+    async def _append(
+        self,
+        messages: tuple[Message, ...],
+        new: tuple[NewMessage, ...],
+        expected_head: str | None,
+    ) -> tuple[Message, ...]:
+        place = self._place
         first_user = next((one.text for one in new if one.role == "user"), "")
         job = Append(
             conversation_id=self.id,
@@ -299,18 +321,24 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         in_line = all(one.parent_seq == above.seq for above, one in pairwise(found))
         return found if whole and in_line and found[-1].seq == head_seq else None
 
-    async def message(self, message: str | int) -> Message:
+    async def message(self, message: str | int, *, wait_s: float | None = 0.0) -> Message:
         """Read one message of the whole tree; a running reply as far as it is on disk.
 
         Args:
             message: its id, its number, or the idempotency key with which it was stored: of what
                 was edited since, the newest wording.
+            wait_s: how long to wait for what is in line before, among which it may be; None is 60
+                with a key, else 0. Then this object stands where the conversation stands.
 
         Raises:
             MessageNotFoundError: the conversation has no such message.
+            ConversationBusyError: what is in line took longer than *wait_s*.
             StoreError: the store cannot be read.
             StoreClosedError: the store is closed.
         """
+        if wait_s != 0:
+            async with in_line(self._place, wait_s):
+                await self._refresh()
         return await message_of(self._place, message)
 
     async def messages(self) -> tuple[Message, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +12,8 @@ from convostore.storage import reads
 from convostore.storage.deleting import Binned, MoveBin, move_bins
 from convostore.storage.forgetting import Forget, Forgotten, forget_messages
 from convostore.storage.purging import Purge, Purged, purge_conversations
-from convostore.storage.scrub_note import scrub_after
+from convostore.storage.scrub_note import scrub_after, scrub_soon
+from convostore.turning.lines import in_line, when_free
 from convostore.turning.naming import named
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ class Deleting:
         await scrub_after(place.database, scrub)
         return purged.messages
 
-    async def forget(self, message: str | int, *, scrub: bool | None = None) -> bool:
+    async def forget(
+        self, message: str | int, *, scrub: bool | None = None, wait_s: float | None = None
+    ) -> bool:
         """Empty one message for good: text, parts, author, attachments, search words.
 
         It stays in the tree, with the status `erased`; what hangs below it stays too, and so does
@@ -81,7 +85,10 @@ class Deleting:
             message: its id, its number, or the idempotency key with which it was stored: then all
                 that it was edited to goes as well, also where that was before a `reset`.
             scrub: get it out of the store's files too, as `Store.scrub` does; by default for a
-                file, and not on a server.
+                file of up to 16 MiB, as a larger one is held for long: there it stays owed until
+                `Store.scrub` or `convostore db scrub`. Not by default on a server.
+            wait_s: how long to wait for a reply that is running, and for what is in line before,
+                among which it may be; by default 60 with a key, else 0.
 
         Returns:
             Whether there was anything to forget.
@@ -90,13 +97,21 @@ class Deleting:
             MessageNotFoundError: the conversation has no such message.
             ConversationNotFoundError: the conversation is gone, or in the bin.
             ConversationBusyError: it is a reply that is still being written, or such a one hangs
-                below it.
+                below it, and still did after `wait_s`.
             StoreBusyError: from scrubbing: it is forgotten, but others kept traces of it in the
                 file.
             StoreError: the store cannot be read or written.
         """
         place = self._place
-        await place.settled()
+        async with in_line(place, wait_s) as deadline_s:
+            await place.settled()
+            changed = await when_free(partial(self._forget, message), deadline_s)
+        await scrub_soon(place.database, scrub)
+        return changed
+
+    async def _forget(self, message: str | int) -> bool:
+        """Forget all that a message was told as; those that are forgotten already stay so."""
+        place = self._place
         found, changed = await named(place, message), False
         id_ = found.conversation_id
         for seq in found.seqs:
@@ -109,7 +124,6 @@ class Deleting:
             place.head_seq, place.said = stood, None
             at = (place.database, place.owner_id, id_)
             place.remote, place.home_url, place.compacted = await reads.far_side(*at, stood)
-        await scrub_after(place.database, scrub)
         return changed
 
     async def _bin(self, deleted_at_ms: int | None) -> ConversationRecord:

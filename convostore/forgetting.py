@@ -11,7 +11,7 @@ import msgspec
 from convostore import clock
 from convostore.errors import ConversationBusyError, InvalidTextError
 from convostore.storage.forgetting_users import SAID_BY, ForgetSaid, SaidForgotten, forget_said
-from convostore.storage.scrub_note import scrub_after
+from convostore.storage.scrub_note import scrub_soon
 from convostore.text import gate
 from convostore.upkeep import Upkeep
 
@@ -57,8 +57,9 @@ class Forgetting(Upkeep):
             user: the `author_id` with which their messages were stored; the `author`, where none
                 was given.
             wait_s: how long to wait for replies that are being written below what they said.
-            scrub: get it out of the store's files too, as `scrub` does; by default for a file, and
-                not on a server.
+            scrub: get it out of the store's files too, as `scrub` does; by default for a file of up
+                to 16 MiB, as a larger one is held for long: there it stays owed until `scrub` or
+                `convostore db scrub`. Not by default on a server.
 
         Raises:
             InvalidTextError: nobody can be called so.
@@ -77,7 +78,7 @@ class Forgetting(Upkeep):
             if not report.busy or clock.monotonic_s() + _PAUSE_S > deadline_s:
                 break
             await clock.sleep(_PAUSE_S)
-        await scrub_after((await self._opener.opened()).database, scrub)
+        await scrub_soon((await self._opener.opened()).database, scrub)
         return report
 
     async def _forget_said(

@@ -103,9 +103,13 @@ class PacedTurn(Turn):
 
     async def _read(self) -> None:
         """Take the answer in as it comes."""
+        reply_id = self.reply.id if self._begun else None
         try:
             while True:
                 delta = await super().__anext__()
+                if self.reply.id != reply_id:  # of another reply than the one that was followed
+                    reply_id = self.reply.id
+                    self._said.clear()
                 if isinstance(delta, TextDelta):
                     self._said.append(delta.text)
                     self._news.set()

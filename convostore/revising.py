@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from convostore.errors import MessageNotFoundError, ProviderOptionError
+from convostore.parts import ToolCallPart, ToolResultPart
 from convostore.providers.provider import takes_tools
 from convostore.storage import lookup, reads
 from convostore.storage.exchanges import KnownKey
 from convostore.turning.appending import once_key
-from convostore.turning.begun import BegunTurn
+from convostore.turning.begun import BegunTurn, OutdatedError
 from convostore.turning.handing import attachments_of, checked_request
 from convostore.turning.naming import named, number_here, number_of
 from convostore.turning.opening import Opening
@@ -37,6 +38,7 @@ class Editing(Opening):
         super().__init__(ask, provider)
         self._at = at
         self._by_key = False
+        self._again: int | None = None  # after which other words the same are asked once more
 
     def _once_key(self, place: Place) -> str | None:
         if not self._by_key:
@@ -44,7 +46,8 @@ class Editing(Opening):
         version = self._ask.idempotency_key
         if version in {None, self._at}:  # a platform's edit has the id of what was edited
             version = hashlib.sha256(self._ask.text.encode()).hexdigest()
-        return once_key(place, str(self._at), str(version))
+        again = () if self._again is None else (str(self._again),)
+        return once_key(place, str(self._at), str(version), *again)
 
     async def _try(self, place: Place) -> BegunTurn:
         on_moved, as_of = await self._look(place), await _last_seq(place)
@@ -56,6 +59,11 @@ class Editing(Opening):
                 f"message {question.seq} is no question: its role is {question.role}",
                 hint="edit the question above it",
             )
+        if self._by_key and question.status == "erased":
+            raise MessageNotFoundError(
+                f"message {question.seq} was forgotten, and is not asked in other words",
+                hint="ask a new question",
+            )
         self._ask = msgspec.structs.replace(self._ask, attachments=attachments_of(question))
         path = tuple(above)
         await self._asks_after(place, path)
@@ -64,6 +72,12 @@ class Editing(Opening):
         below_seq = path[-1].seq if path else None
         outcome = await self._write(place, user, on_moved, below_seq=below_seq, as_of=as_of)
         if isinstance(outcome, KnownKey):
+            newest = found.seqs[-1]
+            if self._by_key and question.text == self._ask.text:
+                return await self._known(place, _known(place, question))
+            if self._by_key and outcome.user_seq < newest and self._again != newest:
+                self._again = newest  # other words came between: these are the newest now
+                raise OutdatedError
             return await self._known(place, outcome)
         return self._begun(place, path, user, outcome)
 
@@ -127,14 +141,15 @@ class Proceeding(Opening):
     the answer that is there, or follows the one that is being made.
     """
 
+    def __init__(self, ask: Ask, provider: Provider, below: str | int | None) -> None:
+        super().__init__(ask, provider)
+        self._below = below
+
     def _check(self) -> None:
         self._ask.check_options()
 
     async def _try(self, place: Place) -> BegunTurn:
-        await self._look(place)
-        path = (await self._path(place)).path
-        while path and path[-1].role == "assistant":
-            path = path[:-1]
+        path = await self._asked(place)
         last = path[-1] if path else None
         if last is None or last.role == "system" or last.status == "erased":
             raise MessageNotFoundError(
@@ -146,6 +161,7 @@ class Proceeding(Opening):
                 provider=self.provider.name,
                 hint="ask a provider that does, or ask a question",
             )
+        await _see_that_it_was_called(place, path)
         self._ask = msgspec.structs.replace(
             self._ask,
             text=last.text,
@@ -154,6 +170,46 @@ class Proceeding(Opening):
             stored=last,
         )
         return await self._known(place, _known(place, last))
+
+    async def _asked(self, place: Place) -> tuple[Message, ...]:
+        """Return the messages from the root to the one to be answered, as far as they are read."""
+        if self._below is not None:
+            await self._look(place)
+            return await path_to(place, self._below)
+        stood = place.head_seq
+        await self._look(place)
+        if stood not in {None, place.head_seq}:  # others went on since: first what is ours
+            own = (await self._past(place, stood)).path
+            at = (place.database, place.owner_id, place.record.id, own[-1].seq)
+            ours = own[-1].role in {"user", "tool"}
+            if ours and not any(one.role == "assistant" for one in await reads.answers(*at)):
+                return own
+        path = (await self._path(place)).path
+        while path and path[-1].role == "assistant":
+            path = path[:-1]
+        return path
+
+
+async def _see_that_it_was_called(place: Place, path: tuple[Message, ...]) -> None:
+    """Refuse a tool's result that answers no call.
+
+    Raises:
+        MessageNotFoundError: there is none such above it.
+        StoreError: the store cannot be read.
+    """
+    results = {one.id for one in path[-1].parts if isinstance(one, ToolResultPart)} - {""}
+    if results <= _calls(path):
+        return
+    whole = await reads.path(place.database, place.owner_id, place.record.id, path[-1].seq)
+    if missing := sorted(results - _calls(whole)):
+        raise MessageNotFoundError(
+            f"message {path[-1].seq} has the result of a call that nobody made: {missing[0]!r}",
+            hint="append the answer that has the call before it",
+        )
+
+
+def _calls(path: tuple[Message, ...]) -> set[str]:
+    return {part.id for one in path for part in one.parts if isinstance(part, ToolCallPart)}
 
 
 async def path_to(place: Place, at: str | int | None) -> tuple[Message, ...]:

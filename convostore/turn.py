@@ -32,7 +32,6 @@ from convostore.turning.afterwards import (
     close,
     columns_of,
     ended_reply,
-    error_of,
     error_record,
     in_spite_of_cancel,
     kept_of,
@@ -41,8 +40,9 @@ from convostore.turning.afterwards import (
     write_end,
 )
 from convostore.turning.journaling import Journaling
-from convostore.turning.listening import Listener, start
+from convostore.turning.listening import start
 from convostore.turning.reply import ReplyBuffer, storable, with_final_text
+from convostore.turning.retelling import Retelling
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from convostore.views.viewing import View
 
 
-class Turn:
+class Turn(Retelling):
     """One exchange: a question, one model call, its reply. Use it with `async with`.
 
     Entering stores the question and asks; iterating yields the deltas; leaving ends the reply,
@@ -74,9 +74,6 @@ class Turn:
         limits: how long it waits for the provider.
     """
 
-    user: Message
-    reply: Message
-
     def __init__(self, place: Place, opening: Opening) -> None:
         self._place = place
         self._opening = opening
@@ -86,7 +83,6 @@ class Turn:
         self._events: AsyncIterator[Event] | None = None
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
-        self._listener: Listener
         self._entered = self._begun = self._known = self._stopping = self._ended = False
         self._done = asyncio.Event()
         self._unwritten: ConvostoreError | None = None
@@ -135,13 +131,7 @@ class Turn:
                 raise TurnStateError("the turn was stopped before it began") from None
             raise
         self._puller, self._begun = None, True
-        self.user, self.reply, self.branched = begun.user, begun.reply, begun.branched
-        if begun.known is not None:  # asked before, with the same key: no model call
-            self._events, self._known = begun.known, True
-            self._place.pulse.remove(self)
-            return self
-        self._journal.begin(self.reply.seq, begun.lease)
-        self._listener = Listener(self._opening.provider.name, self.limits)
+        self._goes_on(begun)
         return self
 
     def __aiter__(self) -> Self:
@@ -160,8 +150,9 @@ class Turn:
         """
         if not self._begun:
             raise TurnStateError("enter the turn first: async with chat.stream(...) as turn")
-        if self._known:
-            return await self._known_delta()
+        while self._known:
+            if (delta := await self._known_delta()) is not None:
+                return delta
         while not self._ended:
             event = await self._next_event()
             if event is None:
@@ -287,17 +278,6 @@ class Turn:
             self._events = start(provider, self._opening.request)
         return await self._listener.next(self._events, self._puller)
 
-    async def _known_delta(self) -> Delta:
-        """Return a delta of a reply that is followed, not made."""
-        try:
-            return await anext(self._events)  # type: ignore[arg-type]  # entered, and a followed reply has deltas only
-        except StopAsyncIteration:
-            if (error := error_of(self._opening.reply)) is not None:
-                raise error from None
-            raise
-        finally:
-            self.reply = self._opening.reply
-
     # -- the journal -----------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -366,7 +346,7 @@ class Turn:
         self._remote = finished.remote or self._remote
         shown = self._buffer.parts()
         parts = with_final_text(shown, finished.text)
-        self.replaced = parts != shown
+        self.replaced = self.replaced or parts != shown
         self.reply = ended_reply(self.reply, parts, status, error, finished)
         return FinishTurn(
             conversation_id=self._place.record.id,

@@ -55,7 +55,7 @@ async def _forget(
         found = [one for one in await conversation.messages() if at in {one.seq, one.id}]
         if found and not yes:
             _confirm(found[0])
-        done = await conversation.forget(at, scrub=False)
+        done = await conversation.forget(at, scrub=False, wait_s=0)
         say("the message is empty now" if done else "the message was empty already")
         if conversation.record.title_source == "generated":
             say(f"its title may tell of it: {invocation.command('title', ref, 'NEW')}")

@@ -6,14 +6,17 @@ key, so that a repeat does not ask again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import bindparam, null, select, update
 
 from convostore.errors import ConversationBusyError
+from convostore.ids import new_token
 from convostore.storage.attachments import let_go
 from convostore.storage.branches import no_message
+from convostore.storage.canonical import to_json
 from convostore.storage.checkpoint_forgetting import forget_in_checkpoints
 from convostore.storage.exchanges import Change
 from convostore.storage.journal import clear_journals, close_dead, count_interrupted
@@ -28,7 +31,7 @@ from convostore.storage.summaries import GONE_SUMMARIES
 from convostore.storage.tables import message
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from convostore.errors import ConvostoreError
     from convostore.storage.standing import Standing
@@ -70,6 +73,8 @@ class Node(NamedTuple):
     author_id: str | None
 
 
+_PLAIN: Final = 2  # parts of an idempotency key: of which room, and the caller's own; then versions
+
 _FROM = Hot(
     select(*(message.c[name] for name in Node._fields))
     .where(
@@ -80,7 +85,7 @@ _FROM = Hot(
     .order_by(message.c.seq)
 )
 _TEXT = Hot(
-    select(message.c.text).where(
+    select(message.c.text, message.c.idempotency_key).where(
         message.c.owner_id == bindparam("owner_id"),
         message.c.conversation_id == bindparam("conversation_id"),
         message.c.seq == bindparam("seq"),
@@ -104,6 +109,15 @@ _empty = (
     )
 )
 _EMPTY = Hot(_empty)
+_RENAME = Hot(
+    update(message)
+    .where(
+        message.c.owner_id == bindparam("of_owner_id"),
+        message.c.conversation_id == bindparam("of_conversation_id"),
+        message.c.seq == bindparam("of_seq"),
+    )
+    .values(idempotency_key=bindparam("new_key"))
+)
 _EMPTY_ALL = Hot(_empty.values(idempotency_key=null()))
 
 
@@ -173,7 +187,8 @@ def empty(
     close_dead(tx, owner_id, id_, [one.seq for one in running], now_ms)
     at = _at(owner_id, id_)
     gone = [one for one in rows if one.seq in seqs]
-    said = {one.seq: tx.rows(_TEXT, **at, seq=one.seq)[0][0] for one in gone}
+    found = {one.seq: tx.rows(_TEXT, **at, seq=one.seq)[0] for one in gone}
+    said = {seq: text for seq, (text, _) in found.items()}
     for one in gone:
         if one.role == "user":
             _drop_title(stands, said[one.seq])
@@ -182,6 +197,8 @@ def empty(
         stands.title = stands.title_source = None
     forget_in_checkpoints(tx, owner_id, id_, said)
     _empty_rows(tx, owner_id, id_, [one.seq for one in gone], _EMPTY_ALL if whole else _EMPTY)
+    if not whole:
+        _rename_versions(tx, owner_id, id_, {seq: key for seq, (_, key) in found.items() if key})
     tx.many(GONE_REMOTE, [{**at, "seq": one} for one in sorted(follows)])
     broken = sum(one.status in {"interrupted", "streaming"} for one in gone)  # just closed, too
     if broken:
@@ -222,6 +239,20 @@ def _empty_rows(
     tx.many(GONE_ORIGINAL, [{**_at(owner_id, conversation_id), "seq": seq} for seq in seqs])
     of = {"of_owner_id": owner_id, "of_conversation_id": conversation_id}
     tx.many(emptied, [{**of, "of_seq": seq} for seq in seqs])
+
+
+def _rename_versions(tx: Tx, owner_id: str, conversation_id: str, keys: Mapping[int, str]) -> None:
+    """Take out of keys of edits what tells their words: a hash of them (see `Editing`)."""
+    of = {"of_owner_id": owner_id, "of_conversation_id": conversation_id}
+    told = {seq: json.loads(key) for seq, key in keys.items()}
+    tx.many(
+        _RENAME,
+        [
+            {**of, "of_seq": seq, "new_key": to_json([*key[:2], new_token()])}
+            for seq, key in told.items()
+            if len(key) > _PLAIN
+        ],
+    )
 
 
 def _drop_title(stands: Standing, text: str) -> None:

@@ -6,6 +6,7 @@ process that dies on the way, or has to give up, leaves it for the next one.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from convostore.storage.statements import Tx
 
 NOTE: Final = "scrub_owed"  # the name in store_meta; its value is new with each removal
+SOON_BYTES: Final = 16 * 1024 * 1024  # a file is written anew in some 0.3 s
 REMARK: Final = "texts that were removed may still be in its files: convostore db scrub"
 
 OWED: Final = Hot(select(store_meta.c.value).where(store_meta.c.name == NOTE))
@@ -78,3 +80,22 @@ async def scrub_after(database: Database, scrub: bool | None) -> None:
     """
     if scrub or (scrub is None and not database.on_server):
         await database.scrub()
+
+
+async def scrub_soon(database: Database, scrub: bool | None) -> None:
+    """Scrub after a removal as `scrub_after` does, but a large file only where the caller wants it.
+
+    Raises:
+        StoreError: as `Database.scrub`.
+    """
+    if scrub is None and not database.on_server and size_of(database.name) > SOON_BYTES:
+        return
+    await scrub_after(database, scrub)
+
+
+def size_of(path: str) -> int:
+    """Return the bytes of a file; 0 of what is in none."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0

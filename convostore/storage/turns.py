@@ -59,6 +59,7 @@ _ANSWERS = Hot(
         message.c.conversation_id == bindparam("conversation_id"),
         message.c.seq > bindparam("seq"),  # answers come later: the key serves the search
         message.c.parent_seq == bindparam("seq"),
+        message.c.role == "assistant",  # others may have asked right below what was appended
     )
 )
 

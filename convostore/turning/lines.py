@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from convostore import clock
 from convostore.errors import ConversationBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+
+    from convostore.turning.place import Place
+
+T = TypeVar("T")
 
 KEYED_WAIT_S: Final = 60.0  # a room's people expect to be answered in turn
+FIRST_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 0.2
 
 
 class Ticket:
@@ -79,3 +86,48 @@ async def in_turn(ticket: Ticket, deadline_s: float) -> None:
             "another reply of this conversation is still running",
             hint="wait until it has ended, or stop it",
         ) from None
+
+
+def until(place: Place, wait_s: float | None) -> float:
+    """Return until when somebody waits for a conversation, by the monotonic clock."""
+    if wait_s is None:
+        wait_s = KEYED_WAIT_S if place.record.key is not None else 0.0
+    return clock.monotonic_s() + wait_s
+
+
+@asynccontextmanager
+async def in_line(place: Place, wait_s: float | None) -> AsyncGenerator[float]:
+    """Be the only one of this process who writes in a conversation with a key; give the deadline.
+
+    The place in line is had before anything is waited for.
+
+    Raises:
+        ConversationBusyError: its turn had not come by then.
+    """
+    deadline_s, ticket = until(place, wait_s), None
+    if place.record.key is not None:
+        ticket = place.pulse.line_up(place.owner_id, place.record.id)
+    try:
+        if ticket is not None:
+            await in_turn(ticket, deadline_s)
+        yield deadline_s
+    finally:
+        if ticket is not None:
+            ticket.leave()
+
+
+async def when_free(write: Callable[[], Awaitable[T]], deadline_s: float) -> T:
+    """Write once no reply runs any more that other processes make.
+
+    Raises:
+        ConversationBusyError: one still did at *deadline_s*.
+    """
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            return await write()
+        except ConversationBusyError:
+            if clock.monotonic_s() + pause_s > deadline_s:
+                raise
+        await clock.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_PAUSE_S)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from convostore import clock
 from convostore.carrying import contents_of
-from convostore.errors import ConversationBusyError, ConvostoreError
+from convostore.errors import ConvostoreError
 from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
 from convostore.storage import leases, lookup, reads
@@ -32,7 +33,7 @@ from convostore.turning.compacting import compact_later, give_way
 from convostore.turning.following import follow
 from convostore.turning.forsaking import doubtful, forsaken
 from convostore.turning.handing import checked_request, handed_in
-from convostore.turning.lines import KEYED_WAIT_S, in_turn
+from convostore.turning.lines import in_turn, until, when_free
 from convostore.turning.looking import past_of, past_with
 from convostore.turning.recovery import adopt, close_dead_replies, is_unsettled
 from convostore.turning.repeating import repeated
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from convostore.turning.lines import Ticket
     from convostore.turning.place import Past, Place
     from convostore.views.viewing import View
-
-FIRST_PAUSE_S: Final = 0.02
-LONGEST_PAUSE_S: Final = 0.2
 
 
 class Opening:
@@ -76,6 +74,7 @@ class Opening:
         self.past: Past | None = None
         self._ask = ask
         self._ticket: Ticket | None = None
+        self._follows = False
 
     async def begin(self, place: Place) -> BegunTurn:
         """Wait for our turn, decide what to ask, and store the question and an empty reply.
@@ -84,17 +83,14 @@ class Opening:
             ProviderError, InvalidTextError, ConflictError, StoreError: see `Turn.__aenter__`.
         """
         self._check()
-        keyed = place.record.key is not None
-        wait_s = self._ask.wait_s
-        deadline_s = clock.monotonic_s() + (
-            (KEYED_WAIT_S if keyed else 0.0) if wait_s is None else wait_s
-        )
-        if keyed:  # before anything is waited for: those who come first are asked first
+        deadline_s = until(place, self._ask.wait_s)
+        if place.record.key is not None:  # at once: those who come first are asked first
             self._ticket = place.pulse.line_up(place.owner_id, place.record.id)
         try:
             await self._prepare(place)
-            await self._enter(deadline_s)
-            return await self._begin_when_free(place, deadline_s)
+            if self._ticket is not None:
+                await in_turn(self._ticket, deadline_s)
+            return await when_free(partial(self._begin, place), deadline_s)
         except BaseException:
             self.leave()
             raise
@@ -119,21 +115,6 @@ class Opening:
         ticket, self._ticket = self._ticket, None
         if ticket is not None:
             ticket.leave()
-
-    async def _enter(self, deadline_s: float) -> None:
-        if self._ticket is not None:
-            await in_turn(self._ticket, deadline_s)
-
-    async def _begin_when_free(self, place: Place, deadline_s: float) -> BegunTurn:
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._begin(place)
-            except ConversationBusyError:
-                if clock.monotonic_s() + pause_s > deadline_s:
-                    raise
-            await clock.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
     async def _begin(self, place: Place) -> BegunTurn:
         while True:
@@ -174,6 +155,10 @@ class Opening:
     def ended(self, place: Place, reply: Message) -> None:
         """Sum up in the background what is older, where the window wants that."""
         compact_later(place, self.provider, self._ask.window_in(place), self.view, reply)
+
+    def broke_off(self) -> bool:
+        """Tell whether a reply that was being made elsewhere has ended as no answer."""
+        return self._follows and self.reply.status in {"interrupted", "failed"}
 
     def seen(self) -> View | None:
         """Return what the model was sent, as it turned out; None if it was not asked."""
@@ -339,6 +324,7 @@ class Opening:
         if again.reply is None:
             return await self._answer_again(place, again.user, again.replies)
         self.reply, self.view = again.reply, None
+        self._follows = again.is_here and again.reply.status == "streaming"
         at = (place.database, place.owner_id, known.conversation_id)
         if again.is_here and (place.head_seq is None or place.head_seq < self.reply.seq):
             place.head_seq = self.reply.seq

@@ -12,6 +12,7 @@ from convostore.turning.recovery import adopt, is_answer, is_unsettled
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import Message
+    from convostore.storage.database import Database
     from convostore.storage.exchanges import KnownKey
     from convostore.turning.asking import Ask
     from convostore.turning.place import Place
@@ -48,10 +49,10 @@ async def repeated(place: Place, known: KnownKey, ask: Ask, provider: Provider) 
     user = await reads.message_at(*at, known.user_seq)
     if user.status != "erased":
         _see_that_it_is_the_same(user, ask)
-    replies = await reads.answers(*at, known.user_seq)
+    replies = await _answers(*at, known.user_seq)
     if is_here and replies and is_unsettled(replies[-1]):
         await adopt(place, replies[-1], provider)
-        replies = await reads.answers(*at, known.user_seq)
+        replies = await _answers(*at, known.user_seq)
     found = [one for one in replies if is_answer(one)] or [
         one for one in replies if one.status == "streaming"
     ]
@@ -61,6 +62,14 @@ async def repeated(place: Place, known: KnownKey, ask: Ask, provider: Provider) 
             gone = "set aside" if user.status != "erased" else "forgotten"
             raise MessageNotFoundError(f"the question was {gone} before it was answered")
     return Repeated(user, replies, found[-1] if found else None, is_here)
+
+
+async def _answers(
+    database: Database, owner_id: str, conversation_id: str, seq: int
+) -> tuple[Message, ...]:
+    """Read the replies to a message; of what was appended, others may ask right below."""
+    below = await reads.answers(database, owner_id, conversation_id, seq)
+    return tuple(one for one in below if one.role == "assistant")
 
 
 def _see_that_it_is_the_same(user: Message, ask: Ask) -> None:
