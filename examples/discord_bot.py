@@ -10,7 +10,9 @@ is deleted is forgotten, and an answer that a crash broke off is gone on with. `
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +50,8 @@ class Bot(discord.Client):
         if text == "!reset":
             old = await (await self.room(message)).reset()
             await message.reply(f"A new conversation. The old one is kept as {old.handle}.")
-        elif text == "!forgetme":
-            report = await self.memory.forget(user=keys.author_id(message) or "nobody")
+        elif text == "!forgetme" and (user := keys.author_id(message)):
+            report = await self.memory.forget(user=user)
             await message.reply(f"Forgotten: {report.messages} messages.")
         else:
             chat = await self.room(message)
@@ -60,7 +62,7 @@ class Bot(discord.Client):
         text, key = self.meant(message), keys.idempotency_key(message)
         with suppress(NotFoundError):  # it was never seen here
             chat = await self.memory.resume(keys.conversation_key(message))
-            question = await chat.message(key)
+            question = await chat.message(key, wait_s=None)
             is_last = question.id in {one.id for one in await chat.history(limit=2)}
             if text and is_last and text != question.text:  # links that unfold are edits, too
                 turn = chat.edit(key, text, every_s=EVERY_S, **keys.said(message))
@@ -72,16 +74,26 @@ class Bot(discord.Client):
             chat = await self.memory.resume(keys.conversation_key(event))
             await chat.forget(keys.idempotency_key(event))
 
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        """Forget what is deleted at once."""
+        with suppress(NotFoundError):  # a room that was never seen here
+            chat = await self.memory.resume(keys.conversation_key(event))
+            for id_ in event.message_ids:
+                with suppress(NotFoundError):
+                    await chat.forget(str(id_))
+
     async def on_ready(self) -> None:
         """Answer anew what a crash broke off."""
         page = await self.memory.list(key_prefix=f"{keys.PREFIX}:", limit=RECENT)
         for record in page.items:
             chat = await self.memory.resume(record.id)
             if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
-                async with chat.regenerate() as turn:
-                    text = (await turn.drain()).text
-                channel: Any = await self.fetch_channel(int(record.metadata["channel_id"]))
-                await channel.send(text[:LIMIT])
+                with suppress(ConvostoreError, discord.HTTPException):  # the other rooms go on
+                    async with chat.regenerate() as turn:
+                        text = (await turn.drain()).text
+                    channel: Any = await self.fetch_channel(int(record.metadata["channel_id"]))
+                    for piece in cut(text):
+                        await channel.send(piece)
 
     async def close(self) -> None:
         """Close the store when the program ends."""
@@ -94,7 +106,7 @@ class Bot(discord.Client):
             return None
         if message.guild is not None and self.user not in message.mentions:
             return None
-        return message.content.replace(f"<@{self.user.id}>", "").strip() or None
+        return re.sub(rf"<@!?{self.user.id}>", "", message.content).strip() or None
 
     async def room(self, message: discord.Message) -> Conversation:
         """Return the conversation of a message's channel."""
@@ -106,22 +118,37 @@ class Bot(discord.Client):
 
 
 async def answer(message: discord.Message, turn: Turn) -> None:
-    """Show an answer as it grows; of one that failed, what had come, and why."""
+    """Show an answer as it grows; of one that failed, what had come, and why.
+
+    Where Discord refuses, the answer goes on: it is kept whole, and shown at the end.
+    """
     shown: list[tuple[discord.Message, str]] = []
+    missed = ""
     try:
         async with turn:
             async for delta in turn:
-                await show(message, shown, delta.text)
+                missed = ""
+                try:
+                    await show(message, shown, delta.text)
+                except discord.HTTPException:
+                    missed = delta.text
     except ConvostoreError as error:
         await message.reply(f"({error.message})")
+    if missed:
+        await asyncio.sleep(EVERY_S)
+        await show(message, shown, missed)
+
+
+def cut(text: str) -> list[str]:
+    """Return *text* in pieces that Discord takes."""
+    return [text[at : at + LIMIT].strip() for at in range(0, len(text), LIMIT)]
 
 
 async def show(
     message: discord.Message, shown: list[tuple[discord.Message, str]], text: str
 ) -> None:
     """Edit what is shown, and send what does not fit into it as further messages."""
-    pieces = [text[at : at + LIMIT].strip() for at in range(0, len(text), LIMIT)]
-    for at, piece in enumerate(pieces):
+    for at, piece in enumerate(cut(text)):
         if at == len(shown) and piece:
             shown.append((await message.reply(piece), piece))
         elif at < len(shown) and piece and shown[at][1] != piece:

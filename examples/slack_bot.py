@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_sdk.errors import SlackApiError
 
 import convostore
 from convostore.errors import ConvostoreError, NotFoundError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SYSTEM = "You are a friendly bot in a Slack workspace. Answer briefly."
 EVERY_S = 1.2  # Slack permits about one update a second
+LIMIT = 4000  # characters of a message
 MENTION = re.compile(r"<@\w+>")
 RECENT = 50  # rooms that are looked at for broken-off answers when the bot starts
 Event = dict[str, Any]
@@ -45,9 +47,11 @@ class Bot:
 
     async def on_message(self, event: Event, body: Event, client: AsyncWebClient) -> None:
         """Answer what is said in direct messages, and in threads that the bot is in."""
-        if event.get("bot_id") or event.get("subtype"):
+        if not slack.is_said(event):
             return
         if event.get("channel_type") != "im":
+            if any(f"<@{one['user_id']}>" in slack.text(event) for one in body["authorizations"]):
+                return  # a mention of the bot, which comes as an event of its own, too
             with suppress(NotFoundError):  # a room that the bot was not asked into
                 await self.memory.resume(slack.conversation_key(event, body["team_id"]))
                 await self.on_mention(event, body, client)
@@ -63,8 +67,8 @@ class Bot:
             old = await chat.reset()
             done = f"A new conversation. The old one is kept as {old.handle}."
             await client.chat_postMessage(text=done, **where)
-        elif text == "!forgetme":
-            report = await self.memory.forget(user=slack.author_id(event) or "nobody")
+        elif text == "!forgetme" and (user := slack.author_id(event)):
+            report = await self.memory.forget(user=user)
             done = f"Forgotten: {report.messages} messages."
             await client.chat_postMessage(text=done, **where)
         elif text:
@@ -73,10 +77,13 @@ class Bot:
 
     async def on_change(self, event: Event, body: Event, client: AsyncWebClient) -> None:
         """Answer the last question anew; an older one stays, as what was said since builds on it."""
+        if slack.is_deletion(event):
+            await self.on_delete(event, body)
+            return
         text, key = MENTION.sub("", slack.text(event)).strip(), slack.idempotency_key(event)
         with suppress(NotFoundError):  # it was never seen here
             chat = await self.memory.resume(slack.conversation_key(event, body["team_id"]))
-            question = await chat.message(key)
+            question = await chat.message(key, wait_s=None)
             is_last = question.id in {one.id for one in await chat.history(limit=2)}
             if text and is_last and text != question.text:  # links that unfold are changes, too
                 turn = chat.edit(key, text, every_s=EVERY_S, **slack.said(event))
@@ -99,7 +106,8 @@ class Bot:
         for record in page.items:
             chat = await self.memory.resume(record.id)
             if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
-                await answer(client, record.metadata, chat.regenerate(every_s=EVERY_S))
+                with suppress(SlackApiError):  # a room that the bot is not in any more
+                    await answer(client, record.metadata, chat.regenerate(every_s=EVERY_S))
 
 
 def place(event: Event) -> Event:
@@ -112,19 +120,37 @@ def place(event: Event) -> Event:
 
 
 async def answer(client: AsyncWebClient, where: Event, turn: Turn) -> None:
-    """Show an answer as it grows; of one that failed, what had come, and why."""
-    shown: Any = None
+    """Show an answer as it grows; of one that failed, what had come, and why.
+
+    Where Slack refuses, the answer goes on: it is kept whole, and shown at the end.
+    """
+    shown: list[Any] = []
+    missed = ""
     try:
         async with turn:
             async for delta in turn:
-                text = delta.text
-                if shown is None:
-                    shown = await client.chat_postMessage(text=text, **where)
-                else:
-                    at = {"channel": shown["channel"], "ts": shown["ts"]}
-                    await client.chat_update(text=text, **at)
+                missed = ""
+                try:
+                    await show(client, where, shown, delta.text)
+                except SlackApiError:
+                    missed = delta.text
     except ConvostoreError as error:
         await client.chat_postMessage(text=f"({error.message})", **where)
+    if missed:
+        await asyncio.sleep(EVERY_S)
+        await show(client, where, shown, missed)
+
+
+async def show(client: AsyncWebClient, where: Event, shown: list[Any], text: str) -> None:
+    """Update what is shown, and post what does not fit into it as further messages."""
+    pieces = [text[at : at + LIMIT].strip() for at in range(0, len(text), LIMIT)]
+    for at, piece in enumerate(pieces):
+        if at == len(shown) and piece:
+            posted = await client.chat_postMessage(text=piece, **where)
+            shown.append({"channel": posted["channel"], "ts": posted["ts"], "text": piece})
+        elif at < len(shown) and piece and shown[at]["text"] != piece:
+            await client.chat_update(**{**shown[at], "text": piece})
+            shown[at]["text"] = piece
 
 
 def build(memory: Store, **options: Any) -> tuple[AsyncApp, Bot]:

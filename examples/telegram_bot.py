@@ -10,11 +10,13 @@ a message of one's own, forgets that: Telegram tells no bot what was deleted.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from telegram.constants import MessageLimit
+from telegram.error import TelegramError
 from telegram.ext import Application, CommandHandler, MessageHandler, filters
 
 import convostore
@@ -52,7 +54,7 @@ class Bot:
         key, text = telegram.idempotency_key(message), message.text or ""
         with suppress(NotFoundError):  # it was never seen here
             chat = await self.memory.resume(telegram.conversation_key(message))
-            question = await chat.message(key)
+            question = await chat.message(key, wait_s=None)
             is_last = question.id in {one.id for one in await chat.history(limit=2)}
             if is_last and text != question.text:  # other changes are told as edits, too
                 turn = chat.edit(key, text, every_s=EVERY_S, **telegram.said(message))
@@ -78,8 +80,9 @@ class Bot:
     async def on_forget_me(self, update: Update, _: Any) -> None:
         """Forget whoever says so, in all rooms."""
         message = cast("Message", update.effective_message)
-        report = await self.memory.forget(user=telegram.author_id(message) or "nobody")
-        await message.reply_text(f"Forgotten: {report.messages} messages.")
+        if user := telegram.author_id(message):
+            report = await self.memory.forget(user=user)
+            await message.reply_text(f"Forgotten: {report.messages} messages.")
 
     async def on_migration(self, update: Update, _: Any) -> None:
         """Go on with a group's conversation under its new id."""
@@ -106,27 +109,44 @@ class Bot:
         for record in page.items:
             chat = await self.memory.resume(record.id)
             if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
-                async with chat.regenerate() as turn:
-                    text = (await turn.drain()).text
-                await app.bot.send_message(text=text, **record.metadata)
+                with suppress(ConvostoreError, TelegramError):  # the other rooms go on
+                    async with chat.regenerate() as turn:
+                        text = (await turn.drain()).text
+                    for piece in cut(text):
+                        await app.bot.send_message(text=piece, **record.metadata)
 
 
 async def answer(message: Message, turn: Turn) -> None:
-    """Show an answer as it grows; of one that failed, what had come, and why."""
+    """Show an answer as it grows; of one that failed, what had come, and why.
+
+    Where Telegram refuses, the answer goes on: it is kept whole, and shown at the end.
+    """
     shown: list[tuple[Message, str]] = []
+    missed = ""
     try:
         async with turn:
             async for delta in turn:
-                await show(message, shown, delta.text)
+                missed = ""
+                try:
+                    await show(message, shown, delta.text)
+                except TelegramError:
+                    missed = delta.text
     except ConvostoreError as error:
         await message.reply_text(f"({error.message})")
+    if missed:
+        await asyncio.sleep(EVERY_S)
+        await show(message, shown, missed)
+
+
+def cut(text: str) -> list[str]:
+    """Return *text* in pieces that Telegram takes."""
+    limit = MessageLimit.MAX_TEXT_LENGTH
+    return [text[at : at + limit].strip() for at in range(0, len(text), limit)]
 
 
 async def show(message: Message, shown: list[tuple[Message, str]], text: str) -> None:
     """Edit what is shown, and send what does not fit into it as further messages."""
-    limit = MessageLimit.MAX_TEXT_LENGTH
-    pieces = [text[at : at + limit].strip() for at in range(0, len(text), limit)]
-    for at, piece in enumerate(pieces):
+    for at, piece in enumerate(cut(text)):
         if at == len(shown) and piece:
             shown.append((await message.reply_text(piece), piece))
         elif at < len(shown) and piece and shown[at][1] != piece:

@@ -61,6 +61,9 @@ def metadata(event: Any) -> dict[str, Any]:
 
 
 def _who(event: Any) -> Any:
-    """Return the author of a message or of an edited one, or the user of an interaction."""
-    message = getattr(event, "message", None) or event
-    return getattr(message, "author", None) or getattr(event, "user", None)
+    """Return the author of a message or of an edited one, or the user of an interaction.
+
+    An interaction's message may be the bot's own, with a button that somebody else has pressed.
+    """
+    user = getattr(event, "user", None)
+    return user or getattr(getattr(event, "message", None) or event, "author", None)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 PREFIX: Final = "slack"
+_SAID: Final = frozenset({None, "file_share", "thread_broadcast"})
 _RETRY: Final = "x-slack-retry-num"
 
 
@@ -66,6 +67,23 @@ def said(event: Mapping[str, Any]) -> Said:
 def text(event: Mapping[str, Any]) -> str:
     """Return what was written; of a change, the new words."""
     return str(_message(event).get("text") or "")
+
+
+def is_said(event: Mapping[str, Any]) -> bool:
+    """Tell whether an event is what somebody has written: no change, no notice, not of a bot."""
+    return not event.get("bot_id") and event.get("subtype") in _SAID
+
+
+def is_deletion(event: Mapping[str, Any]) -> bool:
+    """Tell whether an event says that a message was deleted.
+
+    One that has replies leaves a tombstone in its place, and that is told as a change.
+    """
+    if event.get("subtype") == "message_deleted":
+        return True
+    return (
+        event.get("subtype") == "message_changed" and _message(event).get("subtype") == "tombstone"
+    )
 
 
 def retries(headers: Mapping[str, str | Sequence[str]]) -> int:

@@ -19,12 +19,13 @@ class SlackServer:
         url: of the Web API.
         posts: the bot's messages by their `ts`: where they stand, and their text.
         updates: how often the bot has changed one.
+        refusals: how many of the next posts and updates are refused.
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.posts: dict[str, dict[str, Any]] = {}
-        self.updates = 0
+        self.updates = self.refusals = 0
         self._numbers = itertools.count(1)
 
     def shown(self) -> list[str]:
@@ -36,6 +37,9 @@ class SlackServer:
         form: dict[str, Any] = dict(await request.post())
         if request.content_type == "application/json":
             form = await request.json()
+        if self.refusals and request.match_info["method"].startswith("chat."):
+            self.refusals -= 1
+            return web.json_response({"ok": False, "error": "ratelimited"})
         result: dict[str, Any] = {"ok": True}
         match request.match_info["method"]:
             case "auth.test":

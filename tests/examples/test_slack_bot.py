@@ -14,6 +14,7 @@ from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 import convostore
+from convostore.events import Finished
 from convostore.integrations import slack
 from examples import slack_bot
 from tests.turn.talking import BROKEN, asked, said
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.engines import Where
 
 ANN, BOB = "UANN", "UBOB"
+DIRECT = {"channel": "D1", "channel_type": "im"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +45,11 @@ class Workspace:
         self._numbers = itertools.count(1)
 
     async def say(self, text: str, who: str = ANN, **more: Any) -> dict[str, Any]:
-        """Mention the bot in a channel; return the event."""
+        """Mention the bot in a channel, or say a plain message; return the event."""
         ts = f"1700000000.{next(self._numbers):06}"
-        event = {"type": "app_mention", "user": who, "text": f"<@UBOT> {text}", "ts": ts}
+        if more.get("type") != "message":
+            text = f"<@UBOT> {text}"
+        event = {"type": "app_mention", "user": who, "text": text, "ts": ts}
         event |= {"channel": "C1", "team": "T1", "channel_type": "channel"} | more
         await self.deliver(event)
         return event
@@ -117,9 +121,42 @@ async def test_event_that_is_delivered_twice_is_asked_once(
     async with running(path, provider) as workspace:
         first = await workspace.say("plums?")
         await workspace.deliver(first, retry=1)
+        before = workspace.server.shown()
         await workspace.deliver(first | {"type": "message"})
         assert len(provider.calls) == 1
-        assert set(workspace.server.shown()) == {"an answer"}
+        assert workspace.server.shown() == before
+        assert set(before) == {"an answer"}
+
+
+@pytest.mark.asyncio
+async def test_message_that_was_deleted_though_it_has_replies_is_forgotten(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """A tombstone takes its place, and that is told as a change: nobody is asked about it."""
+    async with running(path, provider) as workspace:
+        first = await workspace.say("plums?")
+        grave = {"type": "message", "subtype": "tombstone", "text": "This message was deleted."}
+        grave |= {"user": "USLACKBOT", "ts": first["ts"], "thread_ts": first["ts"]}
+        about = {"type": "message", "channel": "C1", "channel_type": "channel"}
+        await workspace.deliver(about | {"subtype": "message_changed", "message": grave})
+        assert len(provider.calls) == 1
+        chat = await workspace.bot.memory.resume(f"slack:T1:C1:{first['ts']}")
+        assert (await said(chat))[1:] == ["", "an answer"]
+
+
+@pytest.mark.asyncio
+async def test_answer_is_kept_and_shown_whole_though_an_update_is_refused(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """Slack has its limits; the model's words do not end with them."""
+    async with running(path, provider) as workspace:
+        provider.script("one ", "two ", "three", Finished())
+        workspace.server.refusals = 1
+        first = await workspace.say("count", subtype="file_share", type="message", **DIRECT)
+        assert workspace.server.refusals == 0
+        assert workspace.server.shown() == ["one two three"]
+        chat = await workspace.bot.memory.resume(slack.conversation_key(first))
+        assert [one.status for one in await chat.history(limit=1)] == ["completed"]
 
 
 @pytest.mark.asyncio

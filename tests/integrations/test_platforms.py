@@ -87,6 +87,17 @@ def test_discord_rooms_are_channels_and_ids_are_text() -> None:
     assert discord.author(raw) is None
 
 
+def test_discord_button_is_pressed_by_whoever_pressed_it() -> None:
+    """The message below which it stands is the bot's own."""
+    bot, ann = Told(id=9, display_name="Bot"), Told(id=1, display_name="Ann")
+    pressed = Told(channel_id=5, id=7, user=ann, message=Told(author=bot))
+    assert (discord.author(pressed), discord.author_id(pressed)) == ("Ann", "discord:1")
+    key = discord.conversation_key(pressed, per_user=True)
+    assert key == "discord:5:user:discord:1"
+    edited = Told(channel_id=5, message_id=7, message=Told(author=ann))
+    assert discord.author_id(edited) == "discord:1"
+
+
 def test_slack_rooms_are_threads_and_direct_messages() -> None:
     """What begins a thread is in it; direct messages are one room, however they are threaded."""
     first = {"type": "app_mention", "channel": "C1", "team": "T1", "ts": "1.1", "user": "UANN"}

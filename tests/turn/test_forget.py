@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from reading import journaled  # type: ignore[import-not-found] # pytest puts this folder on the path
-from watching import until  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 from convostore import Message, revising
 from convostore.errors import (
@@ -197,7 +195,6 @@ async def test_writer_who_comes_back_does_not_lead_to_what_was_forgotten(
     async with chat.stream("plum") as turn:
         await anext(turn)
         other = await store.resume(chat.id)
-        await until(lambda: journaled(watch.path))  # a flush to come would renew the lease
         ((lease,),) = rows(watch.path, "SELECT lease FROM message WHERE status = 'streaming'")
         dead = lease.partition("|")[0] + "|x|x|1|1|0"
         change(watch.path, "UPDATE message SET lease = ? WHERE status = 'streaming'", dead)
