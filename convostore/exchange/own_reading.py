@@ -234,7 +234,7 @@ class _Reading:
         if begins:
             named = _NAMED.match(line.raw)
             self._next_is_strange = named is None
-            self._strange.add(named[2].decode() if named else "")
+            self._strange.add(named[2].decode(errors="replace") if named else "")
 
     def _owned(self, entry: jsonl.Owned) -> Iterator[Found]:
         value, owner = entry.value, entry.conversation_id

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from convostore.errors import FormatError
@@ -116,6 +116,7 @@ async def test_changed_export_is_taken_or_refused_on_any_engine() -> None:
 
 @pytest.mark.only("sqlite", reason="what is only read reaches no engine")
 @given(st.lists(st.binary(max_size=40) | changed(), max_size=3).map(b"".join))
+@example(b'{"type":"conversation","id":"\x80"}\n{}\n')
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_bytes_behind_our_first_line_are_found_or_refused(rest: bytes) -> None:
     """Whatever follows, nothing else is raised than by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,11 @@ async def shown(turn: Turn) -> list[tuple[float, str]]:
 
 
 async def played(manual: ManualClock, turn: Turn) -> list[tuple[float, str]]:
-    """Let time pass until a turn was read; the writer's thread has its own."""
+    """Let time pass until a turn was read, not so fast that the store's patience ends in a write."""
     reading = asyncio.create_task(shown(turn))
     while not reading.done():
         await manual.advance(0.1)
-        await asyncio.to_thread(lambda: None)
+        await asyncio.to_thread(time.sleep, 0.01)
     return await reading
 
 
