@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from watching import Watch
+    from watching import Watch  # type: ignore[import-not-found] # pytest puts this folder on the path
 
     from convostore import Conversation, Store
     from convostore.testing import ManualClock, ScriptedProvider
