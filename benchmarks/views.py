@@ -28,8 +28,6 @@ from convostore.views.asked import Asked
 from convostore.views.viewing import view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from convostore import Conversation
 
 GOAL_MS: Final = 30.0  # over 10,000 messages
@@ -75,8 +73,11 @@ async def _measured(
         start = time.perf_counter()
         view(path, asked, sight_of(place, window, past, asked))
         making.append(time.perf_counter() - start)
-    ms: Callable[[list[float]], float] = lambda one: statistics.median(one) * 1000  # noqa: E731
-    return ms(whole), ms(cpu), ms(making), len(seen.messages)
+    return _ms(whole), _ms(cpu), _ms(making), len(seen.messages)
+
+
+def _ms(took_s: list[float]) -> float:
+    return statistics.median(took_s) * 1000
 
 
 async def main(messages: int, times: int, server: str | None) -> None:
