@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostore.conversation import Conversation
 from convostore.making import new_conversation
-from convostore.storage import lookup, reads
+from convostore.storage import lookup
 from convostore.storage.conversations import create_conversations
 from convostore.storage.owner_rows import OwnerGone
 from convostore.storage.rooms import RenameKey, rename_keys
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from convostore.owned import Owned
     from convostore.records import ConversationRecord
+    from convostore.storage.lookup import Standing
+    from convostore.storage.reads import FarSide
     from convostore.turning.place import Opened
 
 
@@ -57,8 +59,8 @@ class Beginning(Upkeep):
             StoreClosedError: the store is closed.
         """
         async with self._in_line(gate_key(key)):
-            record = await self._known(key)
-            return None if record is None else await self._conversation(record)
+            known = await self._known(key)
+            return None if known is None else await self._conversation(*known)
 
     @asynccontextmanager
     async def _in_line(self, key: str) -> AsyncGenerator[None]:
@@ -83,28 +85,29 @@ class Beginning(Upkeep):
         far = self._opener.provider
         job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
         owned = self._fleeting if ephemeral else self._owned
-        if reuse and (record := await self._known(job.key)) is not None:
-            return await self._conversation(record)
+        if reuse and (known := await self._known(job.key)) is not None:
+            return await self._conversation(*known)
         while True:
             database, owner_id = await owned.for_writing()
             if not ephemeral:
                 await self._sweep()
             id_ = await database.write(create_conversations, owner_id, job)
             if not isinstance(id_, OwnerGone):
-                record = await lookup.conversation_by_id(database, owner_id, id_)
-                return await (self._ephemeral(record) if ephemeral else self._conversation(record))
+                made = await lookup.standing(database, owner_id, id_)
+                return await (self._ephemeral(made[0]) if ephemeral else self._conversation(*made))
             owned.forget()  # erased by somebody else: one of that name is made anew
 
-    async def _known(self, key: str | None) -> ConversationRecord | None:
+    async def _known(self, key: str | None) -> Standing | None:
         """Read the conversation of a key, as it mostly is there: nobody who writes is held up."""
         at = await self._owned.for_reading()
-        return None if at is None or key is None else await lookup.conversation_by_key(*at, key)
-
-    async def _conversation(self, record: ConversationRecord) -> Conversation:
-        opened = await self._opener.opened()
-        database, owner_id = await self._owned.for_writing()
+        if at is None or key is None:
+            return None
         await self._sweep()
-        far = await reads.far_side(database, owner_id, record.id, record.head_seq)
+        return await lookup.standing_of_key(*at, key)
+
+    async def _conversation(self, record: ConversationRecord, far: FarSide) -> Conversation:
+        opened = await self._opener.opened()
+        _, owner_id = await self._owned.for_writing()
         remote, home_url, compacted = far
         place = Place(opened, owner_id, record, remote, home_url, compacted=compacted)
         return Conversation(place, self._opener.provider)

@@ -7,7 +7,7 @@ from collections import deque
 from functools import lru_cache
 
 from convostore.query import Term
-from convostore.words import LONGEST_WORD, pieces, runs
+from convostore.words import LONGEST_WORD, pieces, plain_runs
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ _LEAD = WIDTH // 4  # of the text before the first mark
 _TO_A_SPACE = 20  # characters; so far a cut moves so that no word is cut
 _FAR = 20_000  # characters after the first mark in which a better place is looked for
 _MOST_FOUND = 500
+_MOST_RUNS = 8192  # of letters that are known again in a search for one word
 _SPACE = re.compile(r"\s+")
+_ODD_SPACE = re.compile(r"\s\s|[^\S ]")
 
 
 def excerpt(text: str, terms: Sequence[Term]) -> tuple[str, tuple[Mark, ...], bool]:
@@ -39,10 +41,10 @@ def excerpt(text: str, terms: Sequence[Term]) -> tuple[str, tuple[Mark, ...], bo
     shown: list[str] = [CUT] if start else []
     places: list[Mark] = []
     length = len(CUT) if start else 0
-    at = start
+    at, is_odd = start, _ODD_SPACE.search(text, start, end)
     for mark_start, mark_end in [*marks, (end, end)]:
         for part, is_mark in ((text[at:mark_start], False), (text[mark_start:mark_end], True)):
-            line = _SPACE.sub(" ", part)
+            line = _SPACE.sub(" ", part) if is_odd else part
             if not length or (shown and shown[-1].endswith(" ")):
                 line = line.lstrip(" ")
             if line:
@@ -74,34 +76,48 @@ def _skipped(text: str, term: Term) -> int:
     Most words do; for one that does not the whole text is gone through. Only ASCII has small
     letters in the same places.
     """
-    found = re.search(rf"\b{re.escape(term.stems[0])}", text.lower())
-    return 0 if found is None else text.rfind(" ", 0, found.start()) + 1
+    stem, small = term.stems[0], text.lower()
+    at = small.find(stem)
+    while at > 0 and small[at - 1].isalnum():
+        at = small.find(stem, at + 1)
+    return 0 if at < 0 else text.rfind(" ", 0, at) + 1
 
 
 def _scanned_for_one(text: str, start: int, term: Term) -> list[tuple[int, int, int]]:
-    """Do the same for a lone word, which most searches are for: a run of letters is known again."""
-    asked = term.stems[0], term.beginning, term.whole
+    """Do the same for a lone word in ASCII, as most searches are: its runs are known again."""
+    places = _places_of(term.stems[0], term.beginning, term.whole)
     found: list[tuple[int, int, int]] = []
     stop = len(text)
-    for at, run in runs(text, start):
+    for run in plain_runs(text, start):
+        at = run.start()
         if at > stop:
             break
-        places = _places if len(run) <= LONGEST_WORD else _places.__wrapped__
-        for begin, end in places(run, *asked):
+        for begin, end in places[run[0]]:
             found.append((at + begin, at + end, 0))
             stop = min(stop, at + begin + WIDTH)
     return found
 
 
-@lru_cache(maxsize=8192)
-def _places(
-    run: str, stem: str, beginning: str | None, whole: str | None
-) -> tuple[tuple[int, int], ...]:
-    """Return where in a run of letters the word stands that is asked for."""
-    term = Term((stem,), beginning, whole)
-    return tuple(
-        (piece.start, piece.end) for piece in pieces(run) if _ends_here(term, deque((piece,)))
-    )
+class _Places(dict[str, "tuple[tuple[int, int], ...]"]):
+    """From a run of letters to where the word stands in it that is asked for; learns as it goes."""
+
+    def __init__(self, term: Term) -> None:
+        self._term = term
+
+    def __missing__(self, run: str) -> tuple[tuple[int, int], ...]:
+        places = tuple(
+            (piece.start, piece.end)
+            for piece in pieces(run)
+            if _ends_here(self._term, deque((piece,)))
+        )
+        if len(run) <= LONGEST_WORD and len(self) < _MOST_RUNS:
+            self[run] = places
+        return places
+
+
+@lru_cache(maxsize=8)
+def _places_of(stem: str, beginning: str | None, whole: str | None) -> _Places:
+    return _Places(Term((stem,), beginning, whole))
 
 
 def _scanned(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:

@@ -93,12 +93,21 @@ class Lists:
             StoreError: the store cannot be opened or read.
             StoreClosedError: the store is closed.
         """
+        return await lookup.find(*await self._reading(ref), ref)
+
+    async def _reading(self, ref: str) -> tuple[Database, str]:
+        """Say where *ref* is to be looked up.
+
+        Raises:
+            ConversationNotFoundError: this owner has nothing at all.
+            StoreError: the store cannot be opened.
+        """
         at = await self._owned.for_reading()
         if at is None:
             raise ConversationNotFoundError(
                 f"there is no conversation {ref}", hint="start one: convostore chat"
             )
-        return await lookup.find(*at, ref)
+        return at
 
     async def matching(
         self, filter: Filter | None = None, **words: Unpack[FilterWords]

@@ -18,7 +18,7 @@ from convostore.owned import Owned
 from convostore.owners import Owners
 from convostore.retention import Retaining
 from convostore.seeking import Seeking
-from convostore.storage import engines
+from convostore.storage import engines, lookup
 from convostore.text import gate_owner
 from convostore.turning.place import MOST_ATTACHMENT_BYTES, Patience
 from convostore.views.tokens import estimate_tokens
@@ -307,7 +307,9 @@ class Store(
             StoreError: the store cannot be opened or read.
             StoreClosedError: the store is closed.
         """
-        return await self._conversation(await self.find(ref))
+        at = await self._reading(ref)
+        await self._sweep()
+        return await self._conversation(*await lookup.standing(*at, ref))
 
     async def check(self, *, deep: bool = False) -> CheckReport:
         """Look for damage; *deep* also recomputes every message's hash.

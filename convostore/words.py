@@ -57,6 +57,7 @@ _HUMP = re.compile(
     f"(?<=[{_LOW}])(?=[{_HIGH}])|(?<=[{_HIGH}])(?=[{_HIGH}][a-zа-яё])|(?<=^[vV])(?=[0-9])"
 )
 # In a text of ASCII runs are what stands between all else: to cut there takes a fifth of the time.
+_PLAIN_CHUNK = re.compile("[0-9A-Za-z]+")  # what _CHUNK is in ASCII
 _BLANKS = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 _PART = re.compile(f"[{_UNSPACED}{_MARKS}]|{_LETTER}")
@@ -156,10 +157,9 @@ class Piece:
         self.start, self.end, self.stem, self.forms = start, end, stem, forms
 
 
-def runs(text: str, start: int) -> Iterator[tuple[int, str]]:
-    """Yield where each run of letters begins, from *start* on, and the run."""
-    for found in _CHUNK.finditer(text, start, MOST_CHARACTERS):
-        yield found.start(), found[0]
+def plain_runs(text: str, start: int) -> Iterator[re.Match[str]]:
+    """Find each run of letters in an ASCII text, from *start* on."""
+    return _PLAIN_CHUNK.finditer(text, start, MOST_CHARACTERS)
 
 
 def pieces(text: str) -> Iterator[Piece]:

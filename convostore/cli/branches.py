@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostore.cli.answering import answer, answer_options, wish_of
+from convostore.cli.asking import asked, confirmed
 from convostore.cli.completion import conversations
 from convostore.cli.invocation import (
     Invocation,
@@ -246,7 +247,7 @@ def _confirm(tree: Tree, top: Message) -> None:
         what += f" and {below} below it"
     if not is_terminal(sys.stdin):
         raise UsageError(f"this would remove {what} for good", hint="add --yes to do it")
-    if not click.confirm(f"Remove {what} for good?", err=True):
+    if not confirmed(f"Remove {what} for good?"):
         raise UsageError("nothing was removed")
 
 
@@ -288,7 +289,7 @@ def needed_message(
     record, tree = run(_tree(invocation, needed_ref(ref, command, picking=invocation)))
     drawn_tree.print_tree(record, tree)
     sys.stdout.flush()
-    return record.handle, _named(click.prompt(f"{command} which message, by its number", err=True))
+    return record.handle, _named(asked(f"{command} which message, by its number"))
 
 
 async def _with(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from convostore.cli.asking import confirmed
 from convostore.cli.branches import first_line, needed_message
 from convostore.cli.completion import conversations
 from convostore.cli.invocation import (
@@ -71,5 +72,5 @@ def _confirm(message: Message) -> None:
     what = f'message {message.seq} ("{first_line(message)}")'
     if not is_terminal(sys.stdin):
         raise UsageError(f"this would empty {what} for good", hint="add --yes to do it")
-    if not click.confirm(f"Empty {what} for good?", err=True):
+    if not confirmed(f"Empty {what} for good?"):
         raise UsageError("nothing was changed")

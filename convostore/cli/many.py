@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from convostore.cli import picker
+from convostore.cli.asking import confirmed
 from convostore.cli.completion import conversations
 from convostore.cli.filtering import filter_options
 from convostore.cli.invocation import run
@@ -187,5 +188,5 @@ def ask(what: str, hint: str = "add --yes, or --dry-run to see which they are") 
             f"{what}, and nobody is there to be asked",
             hint=hint,
         )
-    if not click.confirm(f"{what}. Go on?", err=True):
+    if not confirmed(f"{what}. Go on?"):
         raise UsageError("nothing was changed")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from convostore.cli import many
+from convostore.cli.asking import confirmed
 from convostore.cli.invocation import Invocation, examples, pass_invocation, run, store_options
 from convostore.cli.terminal import counted, is_terminal, one_line, say
 from convostore.errors import ConversationBusyError
@@ -118,7 +119,7 @@ async def remove_copies(invocation: Invocation, store: Store, *, copies: bool) -
     if not found:
         return
     if not copies and is_terminal(sys.stdin):
-        copies = click.confirm(f"Remove {counted(len(found), 'file')}?", err=True)
+        copies = confirmed(f"Remove {counted(len(found), 'file')}?")
     if copies:
         await store.remove_copies(found)
         say(f"{counted(len(found), 'file')} removed")

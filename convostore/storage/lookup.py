@@ -10,14 +10,20 @@ from convostore.errors import AmbiguousHandleError, ConversationNotFoundError
 from convostore.handles import ID_LENGTH, fold_handle, fold_id, is_handle_like
 from convostore.storage.conversations import OWNER_BY_NAME, PERSONAL_OWNER
 from convostore.storage.kept import BINNED, KEPT
+from convostore.storage.reads import look_far
 from convostore.storage.rows import RECORD_COLUMNS, conversation_from
 from convostore.storage.standing import in_bin
 from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from convostore.records import ConversationRecord
-    from convostore.storage.database import Database
+    from convostore.storage.database import Database, Reading
+    from convostore.storage.reads import FarSide
+
+    Standing: TypeAlias = tuple[ConversationRecord, FarSide]
 
 MOST_CANDIDATES = 10  # of an ambiguous handle: more help nobody
 _MOST_DIGITS = 9  # of `@n`: nobody counts as far, and it stays far below 64 bits
@@ -93,21 +99,22 @@ async def conversation_by_id(database: Database, owner_id: str, id: str) -> Conv
     Raises:
         ConversationNotFoundError: this owner has none of that id, or has it in the bin.
     """
-    rows = await database.read(_BY_ID, owner_id=owner_id, id=id)
-    if not rows:
-        raise await _missing(database, owner_id, id)
-    return conversation_from(rows[0])
+    return await database.read_through(lambda: _of_id(owner_id, id))
 
 
-async def conversation_by_key(
-    database: Database, owner_id: str, key: str
-) -> ConversationRecord | None:
+async def standing_of_key(database: Database, owner_id: str, key: str) -> Standing | None:
     """Read the conversation of that very key, or the one that was first called so, if any."""
-    for hot in (_BY_KEY, _BY_FIRST_KEY):
-        rows = await database.read(hot, owner_id=owner_id, key=key)
-        if rows:
-            return conversation_from(rows[0])
-    return None
+    return await database.read_through(lambda: _of_key(owner_id, key))
+
+
+async def standing(database: Database, owner_id: str, ref: str) -> Standing:
+    """Look up as `find` does, and read what the far side keeps of the conversation's head.
+
+    Raises:
+        ConversationNotFoundError: nothing fits, or only something in the bin.
+        AmbiguousHandleError: the beginning fits several.
+    """
+    return await database.read_through(lambda: _standing(owner_id, _found(owner_id, ref)))
 
 
 async def find(database: Database, owner_id: str, ref: str) -> ConversationRecord:
@@ -120,16 +127,7 @@ async def find(database: Database, owner_id: str, ref: str) -> ConversationRecor
         ConversationNotFoundError: nothing fits, or only something in the bin.
         AmbiguousHandleError: the beginning fits several.
     """
-    if not isinstance(ref, str):
-        raise _gone(repr(ref))
-    if (number := _number(ref.strip())) is not None:
-        rows = await database.read(_NTH, owner_id=owner_id, nth=number, skip=number - 1)
-        if rows:
-            return await conversation_by_id(database, owner_id, rows[0][0])
-    found = await _named(database, owner_id, ref, _KEPT_ONES)
-    if found is None:
-        raise await _missing(database, owner_id, ref)
-    return found
+    return await database.read_through(lambda: _found(owner_id, ref))
 
 
 async def find_in_bin(database: Database, owner_id: str, ref: str) -> ConversationRecord:
@@ -139,13 +137,51 @@ async def find_in_bin(database: Database, owner_id: str, ref: str) -> Conversati
         ConversationNotFoundError: nothing in the bin fits.
         AmbiguousHandleError: the beginning fits several.
     """
+    return await database.read_through(lambda: _found_in_bin(owner_id, ref))
+
+
+def _standing(owner_id: str, finding: Reading[ConversationRecord]) -> Reading[Standing]:
+    record = yield from finding
+    return record, (yield from look_far(owner_id, record.id, record.head_seq))
+
+
+def _of_id(owner_id: str, id: str) -> Reading[ConversationRecord]:
+    rows = yield _BY_ID, {"owner_id": owner_id, "id": id}
+    if not rows:
+        raise (yield from _missing(owner_id, id))
+    return conversation_from(rows[0])
+
+
+def _of_key(owner_id: str, key: str) -> Reading[Standing | None]:
+    for hot in (_BY_KEY, _BY_FIRST_KEY):
+        rows = yield hot, {"owner_id": owner_id, "key": key}
+        if rows:
+            record = conversation_from(rows[0])
+            return record, (yield from look_far(owner_id, record.id, record.head_seq))
+    return None
+
+
+def _found(owner_id: str, ref: str) -> Reading[ConversationRecord]:
+    if not isinstance(ref, str):
+        raise _gone(repr(ref))
+    if (number := _number(ref.strip())) is not None:
+        rows = yield _NTH, {"owner_id": owner_id, "nth": number, "skip": number - 1}
+        if rows:
+            return (yield from _of_id(owner_id, rows[0][0]))
+    found = yield from _named(owner_id, ref, _KEPT_ONES)
+    if found is None:
+        raise (yield from _missing(owner_id, ref))
+    return found
+
+
+def _found_in_bin(owner_id: str, ref: str) -> Reading[ConversationRecord]:
     if not isinstance(ref, str):
         raise not_in_bin(repr(ref))
     if (number := _number(ref.strip())) is not None:
-        rows = await database.read(_NTH_BINNED, owner_id=owner_id, skip=number - 1)
+        rows = yield _NTH_BINNED, {"owner_id": owner_id, "skip": number - 1}
         if rows:
             return conversation_from(rows[0])
-    found = await _named(database, owner_id, ref, _BINNED_ONES)
+    found = yield from _named(owner_id, ref, _BINNED_ONES)
     if found is None:
         raise not_in_bin(ref)
     return found
@@ -158,9 +194,9 @@ def not_in_bin(ref: str) -> ConversationNotFoundError:
     )
 
 
-async def _named(
-    database: Database, owner_id: str, ref: str, where: tuple[Hot, Hot, Hot]
-) -> ConversationRecord | None:
+def _named(
+    owner_id: str, ref: str, where: tuple[Hot, Hot, Hot]
+) -> Reading[ConversationRecord | None]:
     """Return the conversation of that id, key, handle or handle's beginning, if there is one.
 
     A key may have blanks around it, which belong to it; to all else they do not.
@@ -175,13 +211,13 @@ async def _named(
     tried = [(by_id, "id", fold_id(bare))] if len(bare) == ID_LENGTH else []
     tried += [(by_key, "key", key) for key in dict.fromkeys((ref, bare))]
     for hot, name, value in tried:
-        rows = await database.read(hot, owner_id=owner_id, **{name: value})
+        rows = yield hot, {"owner_id": owner_id, name: value}
         if rows:
             return conversation_from(rows[0])
     handle = fold_handle(ref)
     rows = []
     if is_handle_like(handle):
-        rows = await database.read(by_handle, owner_id=owner_id, low=handle, high=handle + "~")
+        rows = yield by_handle, {"owner_id": owner_id, "low": handle, "high": handle + "~"}
     found = [conversation_from(row) for row in rows]
     if len(found) > 1:
         candidates = tuple((one.handle, one.title or "") for one in found[:MOST_CANDIDATES])
@@ -200,10 +236,10 @@ def _number(ref: str) -> int | None:
     return int(number) or None if plain and len(number) < _MOST_DIGITS else None
 
 
-async def _missing(database: Database, owner_id: str, ref: str) -> ConversationNotFoundError:
+def _missing(owner_id: str, ref: str) -> Reading[ConversationNotFoundError]:
     """Return the error for what is not there; for what is in the bin, with the way back."""
     try:
-        binned = await _named(database, owner_id, ref, _BINNED_ONES)
+        binned = yield from _named(owner_id, ref, _BINNED_ONES)
     except AmbiguousHandleError:
         binned = None
     if binned is not None:

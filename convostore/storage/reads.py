@@ -25,13 +25,13 @@ from convostore.storage.tables import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
-    from convostore.records import (
-        Message,
-        RemoteThread,
-    )
-    from convostore.storage.database import Database
+    from convostore.records import Message, RemoteThread
+    from convostore.storage.database import Database, Reading
     from convostore.storage.statements import Row
+
+    FarSide: TypeAlias = tuple[RemoteThread | None, str | None, bool]
 
 MOST_SEQ = 2**31 - 1  # what an Integer of PostgreSQL holds
 
@@ -364,12 +364,18 @@ async def remote_of(
 
 async def far_side(
     database: Database, owner_id: str, conversation_id: str, seq: int | None
-) -> tuple[RemoteThread | None, str | None, bool]:
+) -> FarSide:
     """Read what the far side keeps of a reply, the server that knows the conversation; if it is summed up."""
+    return await database.read_through(lambda: look_far(owner_id, conversation_id, seq))
+
+
+def look_far(owner_id: str, conversation_id: str, seq: int | None) -> Reading[FarSide]:
+    """Ask for what `far_side` reads, after other statements of the same trip."""
     if seq is None:
         return None, None, False
-    rows = await database.read(
-        _FAR_SIDE, owner_id=owner_id, conversation_id=conversation_id, seq=seq
+    rows = yield (
+        _FAR_SIDE,
+        {"owner_id": owner_id, "conversation_id": conversation_id, "seq": seq},
     )
     if not rows:
         return None, None, False

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Asking: TypeAlias = Generator[Ask, list[Row], "Found"]
 
 RANKED_WINDOW = 2_000  # matches
-NEWEST_WINDOW = 200
+NEWEST_WINDOW = 200  # but first as many as a page mostly takes
 MOST_WINDOWS = 10  # in one page: then it is given as it is, and the next one goes on
 _FIRST_LOOK = 16  # matches whose details are read at once; most pages need no more
 
@@ -117,7 +117,7 @@ class Wish:
             "within": self.within,
             "after_ms": 0 if query.after_ms is None else query.after_ms,
             "before_ms": 2**63 - 1 if query.before_ms is None else query.before_ms,
-            "most": RANKED_WINDOW if self.ranked else NEWEST_WINDOW,
+            "most": RANKED_WINDOW if self.ranked else min(NEWEST_WINDOW, 3 * (self.limit + 1)),
         }
 
 
@@ -169,6 +169,8 @@ def search(wish: Wish) -> Asking:
                 last = row
         if len(rows) < values["most"]:
             return Found(hits, None)
+        if not wish.ranked:
+            values["most"] = NEWEST_WINDOW
         lowest = min(row[:size] for row in rows)
         top, last = (*lowest[:-1], lowest[-1] - 1), None
     return Found(hits, [*top])

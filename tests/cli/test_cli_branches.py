@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -153,7 +152,6 @@ def test_person_is_asked_for_the_message_below_the_tree(program: Program, branch
     assert "stands at message" in screen.text
     with Screen(program, "forget", branched) as screen:
         screen.expect("forget which message, by its number: ")
-        time.sleep(0.5)  # it is asked for before the program listens
         screen.type(CTRL_C)
         assert screen.end() == 130
 

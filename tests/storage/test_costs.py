@@ -39,7 +39,7 @@ COSTS = {
     "append": Cost(statements=8, hops=1),
     "turn": Cost(statements=13, hops=2),  # one is the call's row, which outlives the messages
     "history": Cost(statements=0, hops=1),
-    "resume": Cost(statements=0, hops=2),
+    "resume": Cost(statements=0, hops=1),
     "list": Cost(statements=0, hops=1),
     "search": Cost(statements=0, hops=1),  # of what is indexed
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from convostore import excerpt as module
 from convostore.excerpt import CUT, WIDTH, excerpt
 from convostore.query import parse
-from convostore.words import pieces, runs
+from convostore.words import pieces, plain_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,11 +72,11 @@ def test_no_more_is_read_once_all_words_stand_together(monkeypatch: pytest.Monke
     read: list[object] = []
 
     def counting(text: str, *start: int) -> Iterator[object]:
-        for piece in runs(text, *start) if start else pieces(text):
+        for piece in plain_runs(text, *start) if start else pieces(text):
             read.append(piece)
             yield piece
 
-    monkeypatch.setattr(module, "runs", counting)
+    monkeypatch.setattr(module, "plain_runs", counting)
     text = "the rail " + "x " * 200 + "pass the rail " + "and on " * 1000
     assert marked(text, "the") == ["the"]
     assert len(read) < 100

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convostore import words
+from convostore.words import plain_runs
 
 
 def stems(text: str) -> list[str]:
@@ -150,3 +151,9 @@ def test_threads_stem_at_the_same_time() -> None:
 def test_version_of_the_words_is_pinned() -> None:
     """Whoever changes the words changes their version: `FORM`, or the stemmer did."""
     assert words.version() == "1-46c23bd5"
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_runs_of_plain_letters_are_those_of_any_text(text: str) -> None:
+    """In ASCII the short way finds what the long one does."""
+    assert [run[0] for run in plain_runs(text, 0)] == words._CHUNK.findall(text)
