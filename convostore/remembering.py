@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 AT_ONCE: Final = 8_000  # tokens that one call sums up, where the window does not say
-_ALL_THAT_FIT: Final = 2**62
 
 
 class Remembering:
@@ -105,7 +104,7 @@ class Remembering:
         place, who = self._place, who_answers(provider, self._provider)
         await place.settled()
         at_once = self.window.compact_above or AT_ONCE
-        wish = Wish(0, _ALL_THAT_FIT, at_once, keep_turns=max(1, keep_turns))
+        wish = Wish(0, at_once, keep_turns=max(1, keep_turns))
         made = None
         while (one := await compact(place, who, wish, model=model)) is not None:
             made = one

@@ -25,14 +25,16 @@ from convostore.storage.summaries import (
     finish_summaries,
 )
 from convostore.turning.afterwards import close
+from convostore.turning.asking import sight_of
 from convostore.turning.handing import checked_request
 from convostore.turning.listening import Listener, start
 from convostore.turning.looking import past_of
 from convostore.turning.place import Summing
 from convostore.turning.reply import cleaned, storable
+from convostore.views.asked import who_is_asked
 from convostore.views.summing import summary_in, summing_up
-from convostore.views.viewing import leading_system, turns
-from convostore.views.window import WHOLE
+from convostore.views.viewing import weighed
+from convostore.views.window import WHOLE, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,26 +42,25 @@ if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import Message
     from convostore.turning.place import Place
-    from convostore.views.tokens import CountTokens
-    from convostore.views.viewing import View
-    from convostore.views.window import Window
+    from convostore.views.asked import Asked
+    from convostore.views.viewing import View, Weighed
 
 PAUSE_S: Final = 60.0  # after a failure, and twice as long after each further one
 LONGEST_PAUSE_S: Final = 3600.0
+_COUNTED: Final = Window(compact_above=1)  # all of it, with what providers have counted
 
 
 class Wish(NamedTuple):
     """How much is summed up.
 
     Attributes:
-        above: only where there are more tokens than these that no summary stands for.
-        keep_tokens: of the newest turns, which stay as they are; at least one turn does.
-        keep_turns: the same in turns; None is no matter.
+        above: only where more tokens than these would be told.
         at_once: the most tokens that one call is told.
+        keep_turns: so many of the newest turns stay as they are, at least one; None is those that
+            take half of what may be told besides the system text.
     """
 
     above: int
-    keep_tokens: int
     at_once: int
     keep_turns: int | None = None
 
@@ -86,17 +87,17 @@ def compact_later(
     limit = window.compact_above
     if limit is None or reply.status not in {"completed", "stopped"}:
         return
-    added = place.opened.count_tokens(reply.text)
+    count = place.opened.count_tokens
+    added = count(reply.text)
     told = None if seen is None or seen.dropped_turns else seen.tokens
-    if told is not None and told + added <= limit:
-        return
-    state = place.opened.summing.setdefault(place.record.id, Summing())
-    if told is None:  # what was left out was counted before
-        state.room -= added + place.opened.count_tokens("" if seen is None else seen.question)
+    state = place.opened.summing.get(place.record.id) or Summing()
+    state.room -= added + count("" if seen is None else seen.question)
+    is_much = state.room <= 0 if told is None else told + added > max(limit, state.limit)
     running = state.task is not None and not state.task.done()
-    if running or state.room > 0 or clock.monotonic_s() < state.not_before_s:
+    if not is_much or running or clock.monotonic_s() < state.not_before_s:
         return
-    wish = Wish(above=limit, keep_tokens=limit // 2, at_once=limit)
+    place.opened.summing[place.record.id] = state
+    wish = Wish(above=limit, at_once=limit)
     state.task = asyncio.get_running_loop().create_task(_try(place, provider, wish, state))
     background = Background(state.task)
     try:
@@ -139,18 +140,23 @@ async def compact(
         StoreError: the store cannot be read or written.
     """
     place.compacted = True  # perhaps by somebody else: it is looked for
-    past = await past_of(place, WHOLE, place.head_seq)
-    since = 0 if past.summary is None else past.summary.message_seq
-    pinned = leading_system(past.path)
-    later = [turn for turn in turns(past.path[pinned:]) if turn[-1].seq > since]
-    told, older = _older(later, place.opened.count_tokens, wish, past.summary)
-    if (state := place.opened.summing.get(place.record.id)) is not None:
-        state.room = max(0, wish.above - told)
+    past = await past_of(place, _COUNTED, place.head_seq)
+    record = place.record
+    other = record.provider not in {None, provider.name}  # then model and settings are not its
+    asked = who_is_asked(provider, model or (None if other else record.model))
+    tools = None if other else record.settings.get("tools")
+    sight = sight_of(place, _COUNTED, past, asked, tools, count=True)
+    found = weighed(past.path, asked, sight)
+    spare = max(wish.above - found.fixed, wish.above // 2)
+    if (state := place.opened.summing.get(record.id)) is not None:
+        state.room = max(0, spare - sum(found.sizes))
+        state.limit = found.fixed + spare
+    older = _older(found, wish, spare)
     if not older or older[-1].status == "streaming":
         return None
     token, now_ms = new_token(), clock.now_ms()
     claim = ClaimSummary(
-        conversation_id=place.record.id,
+        conversation_id=record.id,
         message_seq=older[-1].seq,
         lease=new_lease(token, now_ms),
         now_ms=now_ms,
@@ -158,7 +164,9 @@ async def compact(
     leases.hold(token, asyncio.get_running_loop())
     try:
         if await place.database.write(claim_summaries, place.owner_id, claim):
-            wanted = _Wanted({one.seq for one in older}, since, wish.at_once // 4, model)
+            since = 0 if past.summary is None else past.summary.message_seq
+            seqs = {one.seq for one in older}
+            wanted = _Wanted(seqs, since, wish.at_once // 4, asked)
             made = await _made(place, provider, claim, wanted)
         else:
             made = None
@@ -178,13 +186,13 @@ class _Wanted(NamedTuple):
         seqs: the messages.
         since: where the summary before them ends; 0 if there is none.
         most_tokens: how long the new one may be, about.
-        model: who is asked; None is the conversation's.
+        asked: who is asked.
     """
 
     seqs: set[int]
     since: int
     most_tokens: int
-    model: str | None
+    asked: Asked
 
 
 async def _request(
@@ -199,13 +207,12 @@ async def _request(
     if wanted.since != (0 if past.summary is None else past.summary.message_seq):
         return None
     older = [one for one in past.path if one.seq in wanted.seqs]
-    asking = summing_up(older, past.summary, most_tokens=wanted.most_tokens)
-    record = place.record
-    other = record.provider not in {None, provider.name}
+    tools = wanted.asked.tools
+    asking = summing_up(older, past.summary, most_tokens=wanted.most_tokens, tools=tools)
     return ChatRequest(
         messages=(asking,),
-        model=wanted.model or (None if other else record.model),
-        anonymous_user_id=record.anonymous_user_id or "",
+        model=wanted.asked.model,
+        anonymous_user_id=place.record.anonymous_user_id or "",
         home_url=place.home_url,
         question=asking.text,
     )
@@ -287,20 +294,21 @@ async def _said(place: Place, provider: Provider, request: ChatRequest) -> tuple
     return said, storable(event)
 
 
-def _older(
-    later: list[list[Message]], count: CountTokens, wish: Wish, summary: Summary | None
-) -> tuple[int, list[Message]]:
-    """Return how many tokens there are, and what is to be summed up: the oldest turns, if too many."""
-    sizes = [sum(count(one.text) for one in turn) for turn in later]
-    all_told = sum(sizes) + (0 if summary is None else count(summary.text))
-    if all_told <= wish.above:
-        return all_told, []
-    kept = _fitting(sizes[::-1], wish.keep_tokens)
-    if wish.keep_turns is not None:
-        kept = min(kept, wish.keep_turns)
-    older = later[: max(0, len(later) - kept)]
+def _older(found: Weighed, wish: Wish, spare: int) -> list[Message]:
+    """Return what is to be summed up: the oldest turns, as much as one call is told.
+
+    Args:
+        found: what would be told.
+        wish: how much is summed up.
+        spare: the tokens that turns may have.
+    """
+    sizes = found.sizes
+    if sum(sizes) <= spare:
+        return []
+    kept = _fitting(sizes[::-1], spare // 2) if wish.keep_turns is None else wish.keep_turns
+    older = found.turns[: max(0, len(sizes) - kept)]
     told = _fitting(sizes[: len(older)], wish.at_once)
-    return all_told, [one for turn in older[:told] for one in turn]
+    return [one for turn in older[:told] for one in turn]
 
 
 def _fitting(sizes: Sequence[int], most: int) -> int:

@@ -149,6 +149,7 @@ class Summing(msgspec.Struct):
         failures: how many times in a row it did not work.
         not_before_s: when it is tried again at the earliest, by the monotonic clock.
         room: tokens that may yet be said before there is too much, where a turn is not told all.
+        limit: tokens that may be told before there is too much, as far as is known.
         error: why it did not work last.
     """
 
@@ -156,6 +157,7 @@ class Summing(msgspec.Struct):
     failures: int = 0
     not_before_s: float = 0.0
     room: int = 0
+    limit: int = 0
     error: Exception | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -36,7 +36,7 @@ MOST_CHARS: Final = 100_000  # of a summary; what is longer is none
 
 
 def summing_up(
-    messages: Sequence[Message], before: Summary | None, *, most_tokens: int
+    messages: Sequence[Message], before: Summary | None, *, most_tokens: int, tools: bool = False
 ) -> ChatMessage:
     """Return what asks for a summary of *messages*; they go along as data.
 
@@ -44,11 +44,12 @@ def summing_up(
         messages: in order.
         before: the summary of what was before them.
         most_tokens: how long it may be, about.
+        tools: with calls of tools and their results.
     """
-    said = view(messages, Asked(attachments=False)).messages
+    said = view(messages, Asked(attachments=False, tools=tools)).messages
     lines = [
         *([] if before is None else [{"summary": before.text}]),
-        *({"role": one.role, "content": _cut(one.text)} for one in said),
+        *map(_line, said),
     ]
     words = max(50, round(most_tokens * _WORDS_PER_TOKEN))
     tell = _TELL.format(more="" if before is None else _MORE, words=words)
@@ -60,6 +61,13 @@ def summary_in(said: str) -> str | None:
     """Return the summary that an answer gives, without reasoning; None if there is none."""
     text = _THOUGHT_END.sub("", _THOUGHT.sub("", said)).strip()
     return text if text and len(text) <= MOST_CHARS else None
+
+
+def _line(said: ChatMessage) -> dict[str, Any]:
+    line: dict[str, Any] = {"role": said.role, "content": _cut(said.text)}
+    if said.calls:
+        line["calls"] = [{"name": one.name, "arguments": _cut(one.args)} for one in said.calls]
+    return line
 
 
 def _cut(text: str) -> str:

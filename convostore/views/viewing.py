@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -125,7 +125,7 @@ def view(path: Sequence[Message], asked: Asked = _ANYBODY, sight: Sight = ALL) -
     summary = sight.summary
     if summary is not None:
         earlier = [turn for turn in earlier if turn[-1].seq > summary.message_seq]
-        fixed.append([ChatMessage("user", LEAD + summary.text)])
+        fixed.append([_told(summary)])
         if not room.takes(fixed[1]):
             summary, _ = None, fixed.pop()
     for turn in reversed(_newest(earlier, sight.window.turns)):
@@ -146,6 +146,41 @@ def view(path: Sequence[Message], asked: Asked = _ANYBODY, sight: Sight = ALL) -
         results_left_out=teller.results_left_out,
         foreign_left_out=teller.foreign,
     )
+
+
+class Weighed(NamedTuple):
+    """How many tokens are told of each turn.
+
+    Attributes:
+        turns: those that no summary stands for, oldest first.
+        sizes: their tokens.
+        fixed: the tokens of what is always told: system text, summary, descriptions of tools.
+    """
+
+    turns: list[list[Message]]
+    sizes: list[int]
+    fixed: int
+
+
+def weighed(path: Sequence[Message], asked: Asked, sight: Sight) -> Weighed:
+    """Return how large each turn of *path* is in a view that tells all of them.
+
+    Args:
+        path: the messages, oldest first.
+        asked: who is asked, and what they take.
+        sight: with a counter.
+    """
+    assert sight.counter is not None
+    count, summary = sight.counter.all, sight.summary
+    teller = Teller(asked, (one.author for one in path if one.role == "user"))
+    pinned = leading_system(path)
+    since = 0 if summary is None else summary.message_seq
+    later = [turn for turn in turns(path[pinned:]) if turn[-1].seq > since]
+    sizes = [count(teller.turn(turn)) for turn in reversed(later)]
+    fixed = sight.beside_tokens + count(teller.turn(path[:pinned]))
+    if summary is not None:
+        fixed += count([_told(summary)])
+    return Weighed(later, sizes[::-1], fixed)
 
 
 class _Room:
@@ -169,6 +204,10 @@ class _Room:
             return False
         self.tokens += tokens
         return True
+
+
+def _told(summary: Summary) -> ChatMessage:
+    return ChatMessage("user", LEAD + summary.text)
 
 
 def turns(path: Iterable[Message]) -> list[list[Message]]:

@@ -33,11 +33,11 @@ SUMMARY = f"{LEAD}They talked."
 
 @pytest_asyncio.fixture
 async def store(path: Where, provider: ScriptedProvider) -> AsyncIterator[Store]:
-    """Open a store that sums up above a hundred words."""
+    """Open a store that sums up above 110 tokens: a word is one, and a message has four more."""
     async with convostore.open(
         path,
         provider=provider,
-        window=Window(compact_above=100),
+        window=Window(compact_above=110),
         count_tokens=lambda text: len(text.split()),
     ) as opened:
         yield opened
@@ -49,7 +49,7 @@ def told(provider: ScriptedProvider) -> list[str]:
 
 
 async def talk(chat: Conversation, count: int) -> None:
-    """Append turns of twenty words."""
+    """Append turns of thirty tokens."""
     for number in range(count):
         await chat.append(Message.user(f"q{number} {LONG}"), Message.assistant(f"a{number} {LONG}"))
 
@@ -105,6 +105,47 @@ async def test_what_is_older_is_summed_up_behind_a_turn_and_told_from_then_on(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("system", "most"), [(None, 130), ("word " * 60, 160)])
+async def test_conversation_that_grows_is_summed_up_whenever_too_much_would_be_told(
+    store: Store, provider: ScriptedProvider, system: str | None, most: int
+) -> None:
+    """The frames of many short messages count, and a long system text; not each turn sums up."""
+    chat = await store.create(system=system)
+    provider.otherwise = (LONG, Finished())
+    told = []
+    for number in range(20):
+        async with chat.stream(f"q{number}") as turn:
+            await turn.drain()
+        assert turn.view is not None
+        told.append(turn.view.tokens or 0)
+        if chat.id in chat._place.opened.summing:
+            assert await summed_up(chat) is None
+    assert max(told) <= most
+    assert 4 <= len(await chat.summaries()) <= 10
+
+
+@pytest.mark.asyncio
+async def test_what_tools_have_said_is_counted_and_summed_up(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """By a provider that is told it otherwise, too."""
+    provider.takes_tools = True
+    chat = await store.create()
+    await chat.append(
+        Message.user("look"), Message.assistant("", parts=(ToolCallPart("a", "look", '{"at":1}'),))
+    )
+    await chat.append(Message.tool("a", f"a cat {LONG * 12}"), Message.assistant("I see."))
+    provider.answer("ok")
+    provider.answer("There is a cat.")
+    await chat.send("new")
+    assert await summed_up(chat) is None
+    call, result = told(provider)[0].splitlines()[1:3]
+    assert call.endswith('"calls":[{"name":"look","arguments":"{\\"at\\":1}"}]}')
+    assert result.startswith('{"role":"tool","content":"a cat word')
+    assert [one.message_seq for one in await chat.summaries()] == [4]
+
+
+@pytest.mark.asyncio
 async def test_summary_of_a_summary_goes_on_from_it(
     store: Store, provider: ScriptedProvider
 ) -> None:
@@ -115,9 +156,9 @@ async def test_summary_of_a_summary_goes_on_from_it(
         provider.answer(f"part {number}")
     made = await chat.compact(keep_turns=2)
     assert made is not None
-    assert [one.message_seq for one in await chat.summaries()] == [8, 16, 20]
-    assert told(provider)[0].startswith('{"summary":"part 1"}\n{"role":"user","content":"q8')
-    assert (await chat.view("new")).messages[0].text == f"{LEAD}part 2\n\nq10 {LONG}"
+    assert [one.message_seq for one in await chat.summaries()] == [6, 12, 18, 20]
+    assert told(provider)[0].startswith('{"summary":"part 2"}\n{"role":"user","content":"q9')
+    assert (await chat.view("new")).messages[0].text == f"{LEAD}part 3\n\nq10 {LONG}"
     assert await chat.compact(keep_turns=2) is None
 
 
@@ -271,6 +312,7 @@ async def test_branch_is_told_the_summary_of_what_is_on_it_alone(
     monkeypatch.setattr(looking, "SHORT", short)
     chat = await store.create()
     await talk(chat, 5)
+    provider.answer("They began to talk.")
     provider.answer("They talked.")
     await chat.compact(keep_turns=1)
     await chat.switch(4, exactly=True)
