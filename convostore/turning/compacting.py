@@ -25,7 +25,7 @@ from convostore.storage.summaries import (
     finish_summaries,
 )
 from convostore.turning.afterwards import close
-from convostore.turning.asking import sight_of
+from convostore.turning.asking import counter_of
 from convostore.turning.handing import checked_request
 from convostore.turning.listening import Listener, start
 from convostore.turning.looking import past_of
@@ -87,11 +87,14 @@ def compact_later(
     limit = window.compact_above
     if limit is None or reply.status not in {"completed", "stopped"}:
         return
-    count = place.opened.count_tokens
-    added = count(reply.text)
+    try:
+        added = place.opened.count_tokens(reply.text)
+        asked = place.opened.count_tokens("" if seen is None else seen.question)
+    except Exception:  # noqa: BLE001 - the caller's own; the next turn raises it, before it begins
+        return
     told = None if seen is None or seen.dropped_turns else seen.tokens
     state = place.opened.summing.get(place.record.id) or Summing()
-    state.room -= added + count("" if seen is None else seen.question)
+    state.room -= added + asked
     is_much = state.room <= 0 if told is None else told + added > max(limit, state.limit)
     running = state.task is not None and not state.task.done()
     if not is_much or running or clock.monotonic_s() < state.not_before_s:
@@ -145,12 +148,13 @@ async def compact(
     other = record.provider not in {None, provider.name}  # then model and settings are not its
     asked = who_is_asked(provider, model or (None if other else record.model))
     tools = None if other else record.settings.get("tools")
-    sight = sight_of(place, _COUNTED, past, asked, tools, count=True)
-    found = weighed(past.path, asked, sight)
-    spare = max(wish.above - found.fixed, wish.above // 2)
+    counter = counter_of(place, past, asked)
+    found = weighed(past.path, asked, counter, past.summary)
+    fixed = found.fixed + (counter.json(tools) if tools else 0)
+    spare = max(wish.above - fixed, wish.above // 2)
     if (state := place.opened.summing.get(record.id)) is not None:
         state.room = max(0, spare - sum(found.sizes))
-        state.limit = found.fixed + spare
+        state.limit = fixed + spare
     older = _older(found, wish, spare)
     if not older or older[-1].status == "streaming":
         return None
@@ -195,9 +199,7 @@ class _Wanted(NamedTuple):
     asked: Asked
 
 
-async def _request(
-    place: Place, provider: Provider, upto: int, wanted: _Wanted
-) -> ChatRequest | None:
+async def _request(place: Place, upto: int, wanted: _Wanted) -> ChatRequest | None:
     """Return what asks for a summary; None where another one was made, or taken away, meanwhile.
 
     The messages are read again now that the claim is there: what was forgotten before it is not
@@ -222,7 +224,7 @@ async def _made(
     place: Place, provider: Provider, claim: ClaimSummary, wanted: _Wanted
 ) -> Summary | None:
     """Ask, and store what comes; None where what it sums up was forgotten or removed meanwhile."""
-    request = await _request(place, provider, claim.message_seq, wanted)
+    request = await _request(place, claim.message_seq, wanted)
     if request is None:
         await _give_back(place, claim)
         return None

@@ -154,7 +154,7 @@ class Weighed(NamedTuple):
     Attributes:
         turns: those that no summary stands for, oldest first.
         sizes: their tokens.
-        fixed: the tokens of what is always told: system text, summary, descriptions of tools.
+        fixed: the tokens of what is told in any case: system text and summary.
     """
 
     turns: list[list[Message]]
@@ -162,22 +162,24 @@ class Weighed(NamedTuple):
     fixed: int
 
 
-def weighed(path: Sequence[Message], asked: Asked, sight: Sight) -> Weighed:
+def weighed(
+    path: Sequence[Message], asked: Asked, counter: Counter, summary: Summary | None = None
+) -> Weighed:
     """Return how large each turn of *path* is in a view that tells all of them.
 
     Args:
         path: the messages, oldest first.
         asked: who is asked, and what they take.
-        sight: with a counter.
+        counter: counts tokens.
+        summary: stands for the messages up to its own.
     """
-    assert sight.counter is not None
-    count, summary = sight.counter.all, sight.summary
+    count = counter.all
     teller = Teller(asked, (one.author for one in path if one.role == "user"))
     pinned = leading_system(path)
     since = 0 if summary is None else summary.message_seq
     later = [turn for turn in turns(path[pinned:]) if turn[-1].seq > since]
     sizes = [count(teller.turn(turn)) for turn in reversed(later)]
-    fixed = sight.beside_tokens + count(teller.turn(path[:pinned]))
+    fixed = count(teller.turn(path[:pinned]))
     if summary is not None:
         fixed += count([_told(summary)])
     return Weighed(later, sizes[::-1], fixed)

@@ -233,6 +233,27 @@ async def test_turn_goes_before_a_summary_where_a_model_does_one_thing_at_a_time
 
 
 @pytest.mark.asyncio
+async def test_count_that_fails_harms_no_answer(path: Where, provider: ScriptedProvider) -> None:
+    """Some tokenizers raise at words that mean something to them: then the next turn does not begin."""
+
+    def count(text: str) -> int:
+        if "<|end|>" in text:
+            raise ValueError("a special token")
+        return len(text)
+
+    window = Window(compact_above=500)
+    async with convostore.open(path, provider=provider, window=window, count_tokens=count) as store:
+        chat = await store.create()
+        provider.answer("<|end|>")
+        assert (await chat.send("Say it")).text == "<|end|>"
+        with pytest.raises(ValueError, match="special"):
+            await chat.send("And now?")
+        assert len(await chat.history()) == 2
+        provider.answer("ok")
+        await chat.send("And now?", window=Window())
+
+
+@pytest.mark.asyncio
 async def test_two_that_sum_up_at_once_make_one_summary(
     store: Store, provider: ScriptedProvider, path: Where
 ) -> None:
