@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-stages bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-checkpoints how large a thread of LangGraph gets, ours and its own"
 	@echo "make bench-bots   what a message through a bot costs beside its model"
 	@echo "make bench-views  what choosing what a model is sent costs, in a long conversation"
+	@echo "make bench-stages where the time of a turn, an append and a delta goes"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
@@ -68,6 +69,9 @@ bench-bots: $(BIN)/.dev
 
 bench-views: $(BIN)/.dev
 	$(BIN)/python -m benchmarks.views
+
+bench-stages: $(BIN)/.dev
+	$(BIN)/python -m benchmarks.stages --out benchmarks/results/stages.md
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full
