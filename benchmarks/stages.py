@@ -207,7 +207,9 @@ async def cost(store: Store, wish: Wish) -> Cost:
         await _all(wish, shares)
         wall_s, after = time.perf_counter() - began_s, _cpu_s()
     loop_s, writer_s, all_s = (now - then for now, then in zip(after, before, strict=True))
-    seen.spent |= dict(zip(CPU, (loop_s, writer_s, max(0.0, all_s - loop_s - writer_s)), strict=True))
+    seen.spent |= dict(
+        zip(CPU, (loop_s, writer_s, max(0.0, all_s - loop_s - writer_s)), strict=True)
+    )
     count = wish.tasks * wish.chats_each * wish.times
     stages = {name: seen.spent[name] / count * 1e6 for name in (*STAGES, *CPU, INDEX)}
     return Cost(wish.what, wall_s / count * 1e6, stages, count * wish.writes / max(1, seen.commits))
