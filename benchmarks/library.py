@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MEAN_CHARACTERS = 1_250
 LONGEST = 10_000  # messages of a conversation
 MEAN_MESSAGES = 20
-COMMON, RARE = "the", "zyzzyva"  # in most messages, and in one of so many
-RARE_EVERY = 20_000
+EVERYWHERE, COMMON, RARE = "the", "lantern", "zyzzyva"
+COMMON_EVERY, RARE_EVERY = 10, 20_000  # messages; the first word is in most of them
 _WORDS = 40_000
 _SECOND_MS = 1_000
 _AT_ONCE = 2_000  # messages a transaction
@@ -56,8 +56,8 @@ class Texts:
         self._random, self._rare_every = random, rare_every
         letters = "etaoinshrdlucmfwypvbgkjqxz"
         weights = [1 / (rank + 2) for rank in range(len(letters))]
-        words = [COMMON, "of", "and", "to", "in", "is", "that", "it", "for", "you"]
-        made = set(words)
+        words = [EVERYWHERE, "of", "and", "to", "in", "is", "that", "it", "for", "you"]
+        made = {*words, COMMON, RARE}
         while len(words) < _WORDS:
             length = min(2 + int(random.expovariate(0.18)), 16)
             word = "".join(random.choices(letters, weights, k=length))
@@ -73,6 +73,8 @@ class Texts:
         wanted = self._random.expovariate(1 / MEAN_CHARACTERS)
         count = max(1, int(wanted / self._mean))
         words = self._random.choices(self._words, cum_weights=self._weights, k=count)
+        if number % COMMON_EVERY == 0:
+            words.insert(self._random.randrange(count + 1), COMMON)
         if number % self._rare_every == self._rare_every // 2:
             words.append(RARE)
         return " ".join(words)

@@ -287,6 +287,7 @@ def _library(
             f"search for a common word in {what}, newest first",
             {"verb": "common_newest"},
         ),
+        "everywhere": (f"search for a word of most of {what}, ranked", {"verb": "everywhere"}),
         "resume": (
             f"resume and load 100 messages among {what}",
             {"verb": "resume", "chat": "hundred"},

@@ -63,8 +63,12 @@ class Libraries:
         """Search for a word that hardly any message has."""
         return len((await self.store.search(library.RARE, limit=_HITS)).items)
 
-    async def common(self) -> int:
+    async def everywhere(self) -> int:
         """Search for a word that most messages have: the best of the newest first."""
+        return len((await self.store.search(library.EVERYWHERE, limit=_HITS)).items)
+
+    async def common(self) -> int:
+        """Search for a word that one message in ten has: the best of the newest first."""
         return len((await self.store.search(library.COMMON, limit=_HITS)).items)
 
     async def common_newest(self) -> int:

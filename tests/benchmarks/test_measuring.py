@@ -133,7 +133,7 @@ def test_workloads_have_a_name_each_and_systems_that_exist() -> None:
     quick, full = workloads(QUICK), workloads(FULL)
     huge = [one.id for one in full if one.id.startswith("huge-")]
     assert [one.id for one in quick] == [one.id for one in full if one.id not in huge]
-    assert len(huge) == 10
+    assert len(huge) == 11
     assert len({one.id for one in quick}) == len(quick)
     assert all(named(system) for one in quick for system in one.systems)
     assert {OURS, SAME} <= {system for one in quick for system in one.systems}
@@ -239,6 +239,7 @@ async def test_library_is_made_as_it_is_said_to_be(tmp_path: Path) -> None:
         assert 1 < facts["plain"] < facts["indexed"] < 5
         assert await adapter.rare() == 1
         assert await adapter.common() == await adapter.common_newest() == 20
+        assert await adapter.everywhere() == 20
         assert (await adapter.found_at_once(3))["found"] == 1
         chat = await adapter.fill(100)
         assert await adapter.resume(chat) == await adapter.raw_rows(chat) == 100
