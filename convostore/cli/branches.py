@@ -19,7 +19,7 @@ from convostore.cli.invocation import (
     store_options,
 )
 from convostore.cli.purge import copies_option, finish
-from convostore.cli.terminal import is_terminal, one_line, say
+from convostore.cli.terminal import counted, is_terminal, one_line, say
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ async def _delete_branch(
         if top is not None and not yes:
             _confirm(tree, top)
         gone = await conversation.delete_branch(at, scrub=False)
-        say(f"convostore: {gone} {'message is' if gone == 1 else 'messages are'} gone for good")
+        say(f"{counted(gone, 'message')} gone for good")
         history = await conversation.history(1)
         if history:
             _say_where(invocation, conversation.record, history[-1])

@@ -117,7 +117,7 @@ def test_delete_branch_asks_first_and_removes_for_good(program: Program, branche
         screen.expect("for good? [y/N]")
         screen.type("y" + ENTER)
         assert screen.end() == 0
-    assert "3 messages are gone for good" in screen.text
+    assert "3 messages gone for good" in screen.text
     assert len(program("tree", branched, "--json").json["messages"]) == 4
     assert program("delete-branch", "-y", branched, "2").code == 0
     assert program("show", branched).code == 0

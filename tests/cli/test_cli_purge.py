@@ -129,7 +129,7 @@ def test_removed_branch_is_scrubbed_too(program: Program) -> None:
     fill(program, "one")
     run = program("delete-branch", "@", "2", "--yes")
     assert run.code == 0
-    assert run.err.splitlines()[0] == "convostore: 1 message is gone for good"
+    assert run.err.splitlines()[0] == "1 message gone for good"
     assert run.err.splitlines()[3:] == scrubs(program)
     owed = rows(program.store, "SELECT 1 FROM store_meta WHERE name = 'scrub_owed'")
     assert bool(owed) == bool(scrubs(program))
