@@ -185,7 +185,9 @@ class Turn(Retelling):
             StoreClosedError: the store is closed.
         """
         try:
-            if not self._known:
+            if self._known:
+                self._opening.leave()
+            else:
                 await self._end("stopped")
         except (Exception, asyncio.CancelledError):  # else a generator that may wait no more
             await close(self._events)

@@ -25,6 +25,7 @@ from convostore.providers import Playground
 
 if TYPE_CHECKING:
     from convostore import Conversation, Store
+    from convostore import Message as Answer
     from convostore.turn import Turn
 
 SYSTEM = "You are a friendly bot in a Discord channel. Answer briefly."
@@ -83,17 +84,34 @@ class Bot(discord.Client):
                     await chat.forget(str(id_))
 
     async def on_ready(self) -> None:
-        """Answer anew what a crash broke off."""
+        """Answer anew what a crash broke off; only what comes into those rooms waits for that."""
+        await asyncio.gather(*(self.go_on(*one) for one in await self.broken_off()))
+
+    async def broken_off(self) -> list[tuple[Conversation, Answer]]:
+        """Return the rooms whose last answer broke off, or may yet: somebody else writes it."""
         page = await self.memory.list(key_prefix=f"{keys.PREFIX}:", limit=RECENT)
+        found = []
         for record in page.items:
-            chat = await self.memory.resume(record.id)
-            if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
-                with suppress(ConvostoreError, discord.HTTPException):  # the other rooms go on
-                    async with chat.regenerate() as turn:
-                        text = (await turn.drain()).text
-                    channel: Any = await self.fetch_channel(int(record.metadata["channel_id"]))
-                    for piece in cut(text):
-                        await channel.send(piece)
+            with suppress(NotFoundError):  # deleted meanwhile
+                chat = await self.memory.resume(record.id)
+                last = await chat.history(limit=1)
+                found += [(chat, one) for one in last if one.status in {"interrupted", "streaming"}]
+        return found
+
+    async def go_on(self, chat: Conversation, last: Answer) -> None:
+        """Answer a room's last question, if nobody is left who does.
+
+        A process of another machine counts as dead after half a minute without a sign of it: its
+        answer is followed until then, or to its end.
+        """
+        with suppress(ConvostoreError, discord.HTTPException):  # the other rooms go on
+            async with chat.proceed(below=last.parent_id) as turn:
+                reply = await turn.drain()
+            if reply.id == last.id:  # whoever was at it lives, and has shown it
+                return
+            channel: Any = await self.fetch_channel(int(chat.record.metadata["channel_id"]))
+            for piece in cut(reply.text):
+                await channel.send(piece)
 
     async def close(self) -> None:
         """Close the store when the program ends."""

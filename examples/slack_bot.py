@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
     from convostore import Conversation, Store
+    from convostore import Message as Answer
     from convostore.turn import Turn
 
 SYSTEM = "You are a friendly bot in a Slack workspace. Answer briefly."
@@ -101,13 +102,31 @@ class Bot:
         return await self.memory.get_or_create(key, system=SYSTEM, metadata=place(event))
 
     async def finish(self, client: AsyncWebClient) -> None:
-        """Answer anew what a crash broke off."""
+        """Answer anew what a crash broke off; only what comes into those rooms waits for that."""
+        await asyncio.gather(*(self.go_on(*one, client) for one in await self.broken_off()))
+
+    async def broken_off(self) -> list[tuple[Conversation, Answer]]:
+        """Return the rooms whose last answer broke off, or may yet: somebody else writes it."""
         page = await self.memory.list(key_prefix=f"{slack.PREFIX}:", limit=RECENT)
+        found = []
         for record in page.items:
-            chat = await self.memory.resume(record.id)
-            if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
-                with suppress(SlackApiError):  # a room that the bot is not in any more
-                    await answer(client, record.metadata, chat.regenerate(every_s=EVERY_S))
+            with suppress(NotFoundError):  # deleted meanwhile
+                chat = await self.memory.resume(record.id)
+                last = await chat.history(limit=1)
+                found += [(chat, one) for one in last if one.status in {"interrupted", "streaming"}]
+        return found
+
+    async def go_on(self, chat: Conversation, last: Answer, client: AsyncWebClient) -> None:
+        """Answer a room's last question, if nobody is left who does.
+
+        A process of another machine counts as dead after half a minute without a sign of it: its
+        answer is followed until then, or to its end.
+        """
+        with suppress(ConvostoreError, SlackApiError):  # the other rooms go on
+            async with chat.proceed(below=last.parent_id) as turn:
+                reply = await turn.drain()
+            if reply.id != last.id:  # else whoever was at it lives, and has shown it
+                await show(client, chat.record.metadata, [], reply.text)
 
 
 def place(event: Event) -> Event:
@@ -165,9 +184,10 @@ def build(memory: Store, **options: Any) -> tuple[AsyncApp, Bot]:
 
 async def main() -> None:
     """Answer until the program is ended."""
-    async with convostore.open("bot.db", provider=Playground()) as memory:
+    store = convostore.open("bot.db", provider=Playground())
+    async with store as memory, asyncio.TaskGroup() as beside:
         app, bot = build(memory, token=os.environ["SLACK_BOT_TOKEN"])
-        await bot.finish(app.client)
+        beside.create_task(bot.finish(app.client))
         handler: Any = AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"])
         await handler.start_async()
 

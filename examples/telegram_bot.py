@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from telegram import Message, Update
 
     from convostore import Conversation, Store
+    from convostore import Message as Answer
     from convostore.turn import Turn
 
 SYSTEM = "You are a friendly bot in a Telegram chat. Answer briefly."
@@ -40,6 +41,7 @@ class Bot:
 
     def __init__(self, memory: Store) -> None:
         self.memory = memory
+        self.finishing: list[asyncio.Task[None]] = []
 
     async def on_text(self, update: Update, _: Any) -> None:
         """Answer, in place, what somebody has said; told twice, it is asked once."""
@@ -99,21 +101,41 @@ class Bot:
             metadata={"chat_id": message.chat_id, "message_thread_id": topic},
         )
 
+    async def start(self, app: Any) -> None:
+        """Answer anew what a crash broke off; only what comes into those rooms waits for that."""
+        found = await self.broken_off()
+        self.finishing = [asyncio.create_task(self.go_on(*one, app)) for one in found]
+
     async def close(self, _: Any) -> None:
         """Close the store when the program ends."""
+        for task in self.finishing:
+            task.cancel()
         await self.memory.aclose()
 
-    async def finish(self, app: Any) -> None:
-        """Answer anew what a crash broke off."""
+    async def broken_off(self) -> list[tuple[Conversation, Answer]]:
+        """Return the rooms whose last answer broke off, or may yet: somebody else writes it."""
         page = await self.memory.list(key_prefix=f"{telegram.PREFIX}:", limit=RECENT)
+        found = []
         for record in page.items:
-            chat = await self.memory.resume(record.id)
-            if [one.status for one in await chat.history(limit=1)] == ["interrupted"]:
-                with suppress(ConvostoreError, TelegramError):  # the other rooms go on
-                    async with chat.regenerate() as turn:
-                        text = (await turn.drain()).text
-                    for piece in cut(text):
-                        await app.bot.send_message(text=piece, **record.metadata)
+            with suppress(NotFoundError):  # deleted meanwhile
+                chat = await self.memory.resume(record.id)
+                last = await chat.history(limit=1)
+                found += [(chat, one) for one in last if one.status in {"interrupted", "streaming"}]
+        return found
+
+    async def go_on(self, chat: Conversation, last: Answer, app: Any) -> None:
+        """Answer a room's last question, if nobody is left who does.
+
+        A process of another machine counts as dead after half a minute without a sign of it: its
+        answer is followed until then, or to its end.
+        """
+        with suppress(ConvostoreError, TelegramError):  # the other rooms go on
+            async with chat.proceed(below=last.parent_id) as turn:
+                reply = await turn.drain()
+            if reply.id == last.id:  # whoever was at it lives, and has shown it
+                return
+            for piece in cut(reply.text):
+                await app.bot.send_message(text=piece, **chat.record.metadata)
 
 
 async def answer(message: Message, turn: Turn) -> None:
@@ -164,7 +186,7 @@ def build(memory: Store, token: str, base_url: str = "https://api.telegram.org/b
         .token(token)
         .base_url(base_url)
         .concurrent_updates(True)
-        .post_init(bot.finish)
+        .post_init(bot.start)
         .post_shutdown(bot.close)
         .build()
     )

@@ -84,7 +84,8 @@ class Opening:
         """
         self._check()
         deadline_s = until(place, self._ask.wait_s)
-        if place.record.key is not None:  # at once: those who come first are asked first
+        if place.record.key is not None and self._ticket is None:
+            # At once: those who come first are asked first.
             self._ticket = place.pulse.line_up(place.owner_id, place.record.id)
         try:
             await self._prepare(place)
@@ -331,7 +332,8 @@ class Opening:
             place.remote, place.home_url, place.compacted = await reads.far_side(
                 *at, self.reply.seq
             )
-        self.leave()
+        if not self._follows:  # else it stays in line: where that reply breaks off, it asks anew
+            self.leave()
         followed = self._followed(place.database, place.owner_id, known.conversation_id)
         return BegunTurn(user=again.user, reply=self.reply, known=followed)
 

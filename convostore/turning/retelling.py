@@ -51,6 +51,7 @@ class Retelling:
             return await anext(self._events)  # type: ignore[arg-type]  # entered, and a followed reply has deltas only
         except StopAsyncIteration:
             if not self._opening.broke_off():
+                self._opening.leave()
                 if (error := error_of(self._opening.reply)) is not None:
                     raise error from None
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import simcord
 import convostore
 from examples import discord_bot
 from tests.engines import rows
-from tests.turn.talking import BROKEN
+from tests.turn.talking import BROKEN, BROKEN_OFF, write_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -157,11 +158,13 @@ async def test_restarted_bot_finishes_what_was_broken_off(
             room = Room(env)
             await room.ask("plums?")
             chat = await later.resume(f"discord:{room.channel.id}")
-            await chat.append(
-                convostore.Message.user("pears?"),
-                convostore.Message(role="assistant", text="hal", status="interrupted"),
-            )
-            await env.restart_bot(discord_bot.Bot(later))
+            await chat.append(convostore.Message.user("pears?"), BROKEN_OFF)
+            await asyncio.to_thread(write_elsewhere, path)
+            restarting = asyncio.create_task(env.restart_bot(discord_bot.Bot(later)))
+            await asyncio.wait({restarting}, timeout=0.05)
+            assert len(provider.calls) == 1  # its writer may yet live
+            await asyncio.to_thread(write_elsewhere, path, lives=False)
+            await restarting
             assert room.shown() == ["an answer", "an answer"]
-            assert await texts(chat) == ["plums?", "an answer", "pears?", "hal"]
+            assert await texts(chat) == ["plums?", "an answer", "pears?", ""]
             assert len(provider.calls) == 2

@@ -17,7 +17,7 @@ import convostore
 from convostore.events import Finished
 from convostore.integrations import slack
 from examples import slack_bot
-from tests.turn.talking import BROKEN, asked, said
+from tests.turn.talking import BROKEN, BROKEN_OFF, asked, said, write_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -209,9 +209,11 @@ async def test_failed_answer_is_shown_and_a_broken_one_finished(
         assert workspace.server.shown() == ["half", "(gone)"]
         bot = workspace.bot
         chat = await bot.memory.resume(slack.conversation_key(first))
-        await chat.append(
-            convostore.Message.user("pears?"),
-            convostore.Message(role="assistant", text="hal", status="interrupted"),
-        )
-        await bot.finish(workspace.app.client)
+        await chat.append(convostore.Message.user("pears?"), BROKEN_OFF)
+        await asyncio.to_thread(write_elsewhere, path)
+        finishing = asyncio.create_task(bot.finish(workspace.app.client))
+        await asyncio.wait({finishing}, timeout=0.05)
+        assert len(provider.calls) == 1  # its writer may yet live
+        await asyncio.to_thread(write_elsewhere, path, lives=False)
+        await finishing
         assert workspace.server.shown()[2:] == ["an answer"]

@@ -12,11 +12,12 @@ import pytest
 import telegram_server  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
+from convostore import Message
 from convostore.events import Finished
 from convostore.integrations import telegram
 from examples import telegram_bot
-from tests.engines import rows
-from tests.turn.talking import BROKEN
+from tests.engines import change, rows
+from tests.turn.talking import BROKEN, BROKEN_OFF, said, write_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.engines import Where
 
 ANN, BOB, GROUP = telegram_server.ANN, telegram_server.BOB, telegram_server.GROUP
+ENDED = "UPDATE message SET status = 'completed', text = 'whole' WHERE status = 'streaming'"
 PRIVATE = {"id": 1, "type": "private", "first_name": "Ann"}
 
 
@@ -170,6 +172,45 @@ async def test_failed_answer_is_shown_as_far_as_it_came(
         server.tell("message", "pears?", id=6)
         await server.until(lambda: len(server.shown()) == 4)
         assert "".join(server.shown()[2:]).replace(" ", "") == long.replace(" ", "")
+
+
+@pytest.mark.asyncio
+async def test_answer_of_a_process_on_another_machine_is_gone_on_with_once_that_is_dead(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """Till then others are answered; what comes into the same room waits, and is asked after it."""
+    async with convostore.open(path, provider=provider) as memory:
+        chat = await memory.get_or_create("telegram:-42", metadata={"chat_id": -42})
+        await chat.append(Message.user("plums?"), BROKEN_OFF)
+        await asyncio.to_thread(write_elsewhere, path)
+        async with running(memory) as server:
+            server.tell("message", "pears?", id=6)
+            server.tell("message", "figs?", id=7, chat=PRIVATE)
+            await server.until(lambda: server.shown(1) == ["an answer"])
+            assert len(provider.calls) == 1
+            await asyncio.to_thread(write_elsewhere, path, lives=False)
+            await server.until(lambda: server.shown() == ["an answer", "an answer"])
+        assert await said(chat) == ["plums?", ""]
+        chat = await memory.resume("telegram:-42")
+        assert await said(chat) == ["plums?", "an answer", "pears?", "an answer"]
+
+
+@pytest.mark.asyncio
+async def test_answer_that_another_machine_ends_is_left_to_it(
+    path: Where, provider: ScriptedProvider
+) -> None:
+    """It has shown it there: neither is the model asked, nor anything told twice."""
+    async with convostore.open(path, provider=provider) as memory:
+        chat = await memory.get_or_create("telegram:-42", metadata={"chat_id": -42})
+        await chat.append(Message.user("plums?"), BROKEN_OFF)
+        await asyncio.to_thread(write_elsewhere, path)
+        async with running(memory) as server:
+            server.tell("message", "figs?", id=7, chat=PRIVATE)
+            await server.until(lambda: server.shown(1) == ["an answer"])
+            await asyncio.to_thread(change, path, ENDED)
+            server.tell("message", "pears?", id=6)
+            await server.until(lambda: server.shown() == ["an answer"])
+        assert [len(one.messages) for one in provider.requests] == [2, 3]
 
 
 @pytest.mark.asyncio

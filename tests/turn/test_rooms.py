@@ -6,7 +6,6 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 import convostore
@@ -23,7 +22,7 @@ from convostore.storage.rooms import RenameKey, Reset, rename_keys, reset_conver
 from convostore.storage.statements import Tx
 from convostore.testing import Fail
 from tests.engines import rows
-from tests.turn.talking import BROKEN, asked, said
+from tests.turn.talking import BROKEN, asked, keyed, said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
     from convostore.testing import ScriptedProvider
 
 OLD, NEW = "telegram:-42", "telegram:-10042"
-
-
-def keyed(text: str, key: str) -> Message:
-    """Return a question that is appended once."""
-    return msgspec.structs.replace(Message.user(text), idempotency_key=key)
 
 
 @pytest.mark.asyncio

@@ -13,13 +13,18 @@ from convostore import Message
 from convostore.errors import MessageNotFoundError, ProviderConnectError
 from convostore.events import Finished, ToolCallDelta
 from convostore.storage import scrub_note
-from tests.engines import rows
-from tests.turn.talking import BROKEN, asked, said
+from tests.engines import change, rows
+from tests.turn.talking import BROKEN, BROKEN_OFF, asked, keyed, said, write_elsewhere
 
 if TYPE_CHECKING:
     from convostore import Store
     from convostore.testing import ScriptedProvider
     from tests.engines import Where
+
+HALF = (
+    "INSERT INTO journal (owner_id, conversation_id, message_seq, seq, kind, text) "
+    "SELECT owner_id, conversation_id, seq, 0, 'text', 'half ' FROM message WHERE status = 'streaming'"
+)
 
 
 @pytest.mark.asyncio
@@ -45,6 +50,36 @@ async def test_paced_answer_after_a_broken_one_begins_anew(
                 shown += [delta.text async for delta in turn]
     assert (shown[0], shown[-1]) == ("half ", "whole")
     assert not any("half" in text for text in shown[1:])
+
+
+@pytest.mark.asyncio
+async def test_message_whose_writer_dies_while_it_is_followed_is_asked_anew_in_its_place_in_line(
+    path: Where, store: Store, provider: ScriptedProvider
+) -> None:
+    """Of a process on another machine, which was killed: what came into the room since is asked next."""
+    provider.answer("whole")
+    provider.answer("next")
+    chat = await store.get_or_create("room")
+    await chat.append(keyed("q", "1"), BROKEN_OFF)
+    await asyncio.to_thread(write_elsewhere, path)
+    await asyncio.to_thread(change, path, HALF)
+    async with chat.stream("q", idempotency_key="1") as turn:
+        assert (await anext(turn)).text == "half "
+        room = await store.get_or_create("room")
+        later = asyncio.create_task(room.send("later"))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(write_elsewhere, path, lives=False)
+        rest = [delta.text async for delta in turn]
+    assert (rest, turn.replaced) == (["whole"], True)
+    assert (await later).text == "next"
+    ended = [(one.parent_seq, one.status, one.text) for one in await room.messages()]
+    assert ended == [
+        (None, "completed", "q"),
+        (1, "interrupted", "half "),
+        (1, "completed", "whole"),
+        (3, "completed", "later"),
+        (4, "completed", "next"),
+    ]
 
 
 @pytest.mark.asyncio
