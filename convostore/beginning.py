@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from convostore.conversation import Conversation
 from convostore.making import new_conversation
+from convostore.providers.faults import name_of
 from convostore.storage import lookup
 from convostore.storage.conversations import create_conversations
 from convostore.storage.owner_rows import OwnerGone
@@ -83,7 +84,8 @@ class Beginning(Upkeep):
 
     async def _made(self, *, reuse: bool, ephemeral: bool, wish: dict[str, Any]) -> Conversation:
         far = self._opener.provider
-        job = new_conversation(reuse=reuse, provider=far.name if far else None, wish=wish)
+        who = None if far is None else name_of(far)
+        job = new_conversation(reuse=reuse, provider=who, wish=wish)
         owned = self._fleeting if ephemeral else self._owned
         if reuse and (known := await self._known(job.key)) is not None:
             return await self._conversation(*known)

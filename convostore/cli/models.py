@@ -52,14 +52,14 @@ def models(invocation: Invocation, provider: str | None, proxy: str | None) -> N
 
 async def _models(invocation: Invocation, name: str, proxy: str | None) -> list[ModelInfo]:
     from convostore.cli import farside
-    from convostore.providers.faults import FaultsOf
+    from convostore.providers.plugins import models_of
+    from convostore.turning.afterwards import close_provider
 
     provider = farside.make(name, invocation.config, proxy=proxy)
-    with FaultsOf(name):
-        try:
-            return await provider.models()
-        finally:
-            await provider.aclose()
+    try:
+        return await models_of(provider)
+    finally:
+        await close_provider(provider)
 
 
 def _default_id(invocation: Invocation, name: str, found: list[ModelInfo]) -> str | None:

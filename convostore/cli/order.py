@@ -170,6 +170,7 @@ def title(
 
 async def _generate(invocation: Invocation, wish: Wish) -> Titled:
     from convostore.cli import farside
+    from convostore.turning.afterwards import close_provider
 
     async with invocation.open() as store:
         conversation = await store.resume(wish.ref or "")
@@ -177,7 +178,7 @@ async def _generate(invocation: Invocation, wish: Wish) -> Titled:
         try:
             return await conversation.generate_title(provider=far.provider, model=far.model)
         finally:
-            await far.provider.aclose()
+            await close_provider(far.provider)
 
 
 async def _title(invocation: Invocation, ref: str, text: str | None) -> str | None:

@@ -12,6 +12,7 @@ from convostore.cli.terminal import counted, say
 from convostore.errors import ConvostoreError, TurnStateError
 from convostore.providers.provider import ChatMessage, ChatRequest, takes_attachments
 from convostore.text import gate
+from convostore.turning.afterwards import close_provider
 from convostore.turning.handing import checked_request, takes_none
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ async def opened(invocation: Invocation, wish: Wish, view: View) -> AsyncIterato
         try:
             yield Talk(store, conversation, far, invocation=invocation, wish=wish, view=view)
         finally:
-            await far.provider.aclose()
+            await close_provider(far.provider)
 
 
 class Talk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from convostore.errors import ProviderError, StoreError
 
@@ -18,15 +18,51 @@ _SHOWN_CHARS: Final = 500
 
 def fault(provider: str, raised: BaseException) -> ProviderError:
     """Return the error for an exception that a provider should not have let out."""
+    return ProviderError(
+        f"the provider {provider} failed: {told(raised)}",
+        provider=provider,
+        hint="this is a fault in the provider; what arrived is kept",
+    )
+
+
+def told(raised: BaseException) -> str:
+    """Return what an exception says, in one line."""
     try:
         words = f"{type(raised).__name__}: {raised}"
     except Exception:  # noqa: BLE001 - what cannot even be told is told by its kind
         words = type(raised).__name__
-    return ProviderError(
-        f"the provider {provider} failed: {' '.join(words.split())[:_SHOWN_CHARS]}",
-        provider=provider,
-        hint="this is a fault in the provider; what arrived is kept",
-    )
+    return " ".join(words.split())[:_SHOWN_CHARS]
+
+
+def name_of(provider: object) -> str:
+    """Return a provider's name.
+
+    Raises:
+        ProviderError: it has none that is text, or fails when it is asked for it.
+    """
+    with FaultsOf(type(provider).__name__):
+        return unguarded_name(provider)
+
+
+def unguarded_name(provider: Any) -> str:
+    """Return a provider's name.
+
+    Raises:
+        TypeError: it is no text.
+        Exception: whatever the provider raises.
+    """
+    name = provider.name
+    if not isinstance(name, str):
+        raise TypeError(f"its name is no text but {type(name).__name__}")
+    return name
+
+
+def called(provider: object) -> str:
+    """Return what to call a provider whatever is wrong with it: its name, else its class's."""
+    try:
+        return name_of(provider)
+    except ProviderError:
+        return type(provider).__name__
 
 
 def passes(raised: BaseException) -> bool:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from convostore.errors import ProviderError
+from convostore.providers.faults import FaultsOf, called, told, unguarded_name
+from convostore.providers.provider import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,13 +55,33 @@ def make(name: str, options: dict[str, Any]) -> Provider | None:
     if not callable(kind):
         raise _unusable(name, f"({value}) is no provider: it cannot be called", hint)
     provider = _guarded(name, f"({value}) cannot be made", hint, lambda: kind(**options))
-    missing = [part for part in _PARTS if not hasattr(provider, part)]
+    missing = _guarded(name, f"({value}) cannot be used", hint, lambda: _missing(provider))
     if missing:
         raise _unusable(name, f"({value}) is no provider: it has no {_listed(missing)}", hint)
-    if provider.name != name:
-        why = f"calls itself {str(provider.name)[:80]!r}: its conversations would not find it again"
+    own = _guarded(name, f"({value}) cannot be used", hint, lambda: unguarded_name(provider))
+    if own != name:
+        why = f"calls itself {own[:80]!r}: its conversations would not find it again"
         raise _unusable(name, why, hint)
     return provider  # type: ignore[no-any-return]  # it has all that a provider has
+
+
+async def models_of(provider: Provider) -> list[ModelInfo]:
+    """Ask a provider for its models, and see that they are some.
+
+    Raises:
+        ProviderError: any kind; also where it raises something else, or lists what is no model.
+    """
+    with FaultsOf(called(provider)):
+        found = list(await provider.models())
+        for one in found:
+            if not isinstance(one, ModelInfo):
+                raise TypeError(f"models() lists what is no ModelInfo but {type(one).__name__}")
+            msgspec.convert(msgspec.to_builtins(one), ModelInfo)
+        return found
+
+
+def _missing(provider: object) -> list[str]:
+    return [part for part in _PARTS if not hasattr(provider, part)]
 
 
 def _guarded(name: str, what: str, hint: str, call: Callable[[], Any]) -> Any:
@@ -67,11 +91,13 @@ def _guarded(name: str, what: str, hint: str, call: Callable[[], Any]) -> Any:
     """
     try:
         return call()
-    except (ProviderError, KeyboardInterrupt):
+    except KeyboardInterrupt:
+        raise
+    except ProviderError as raised:
+        raised.hint = raised.hint or hint
         raise
     except BaseException as raised:
-        words = " ".join(f"{type(raised).__name__}: {raised}".split())[:_SHOWN_CHARS]
-        raise _unusable(name, f"{what}: {words}", hint) from raised
+        raise _unusable(name, f"{what}: {told(raised)[:_SHOWN_CHARS]}", hint) from raised
 
 
 def _package(point: EntryPoint) -> str:

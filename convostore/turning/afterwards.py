@@ -18,11 +18,11 @@ from convostore.errors import (
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta
 from convostore.parts import TextPart
-from convostore.providers.faults import FaultsOf, passes
+from convostore.providers.faults import FaultsOf, called, passes
 from convostore.records import ErrorRecord
 from convostore.storage.canonical import encode_parts, to_json
 from convostore.storage.endings import finish_turns
-from convostore.turning.listening import heeded
+from convostore.turning.heeding import within
 from convostore.turning.recovery import SHORT_PATIENCE_S, ask_for_the_whole
 from convostore.turning.reply import storable
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 AGAIN_S: Final = 0.5  # how long an end is tried where the store was busy all the time before
 LAST_WRITE_S: Final = 5.0  # how long the end of a turn holds up a Ctrl-C
-_EARLY_S: Final = 0.01  # a timer may ring a little before its time
 _CLASSES: Final[dict[str, type[ProviderError]]] = {
     ProviderError.code: ProviderError,
     **{one.code: one for one in ProviderError.__subclasses__()},
@@ -198,10 +197,8 @@ async def close(events: object) -> None:
     """
     aclose = getattr(events, "aclose", None)
     if aclose is not None:
-        until_s = clock.monotonic_s() + LAST_WRITE_S - _EARLY_S
         try:
-            async with clock.timeout(LAST_WRITE_S):
-                await heeded(aclose(), lambda: clock.monotonic_s() >= until_s)
+            await within(LAST_WRITE_S, aclose())
         except BaseException as raised:
             if passes(raised):
                 raise
@@ -213,10 +210,8 @@ async def close_provider(provider: Provider) -> None:
     Raises:
         ProviderError: whatever the provider raises.
     """
-    with suppress(TimeoutError):
-        async with clock.timeout(LAST_WRITE_S):
-            with FaultsOf(provider.name):
-                await provider.aclose()
+    with FaultsOf(called(provider)), suppress(TimeoutError):
+        await within(LAST_WRITE_S, provider.aclose())
 
 
 async def in_spite_of_cancel(

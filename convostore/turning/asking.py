@@ -9,6 +9,7 @@ import msgspec
 from convostore.carrying import Source
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.parts import AttachmentPart
+from convostore.providers.faults import name_of
 from convostore.providers.provider import ChatRequest
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
@@ -200,10 +201,12 @@ def who_answers(provider: Provider | None, own: Provider | None) -> Provider:
 
     Raises:
         TurnStateError: there is neither.
+        ProviderError: it fails when it is asked for its name.
     """
-    asked = provider or own
+    asked = own if provider is None else provider
     if asked is None:
         raise TurnStateError(
             "this store has no provider: open(..., provider=...) or name one in the call"
         )
+    name_of(asked)
     return asked

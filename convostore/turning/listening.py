@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import types
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,16 +18,16 @@ from convostore.events import (
     ToolResultDelta,
 )
 from convostore.providers.faults import FaultsOf, fault, is_cancelled, passes
+from convostore.turning.heeding import heeded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+    from collections.abc import AsyncIterator
     from types import UnionType
 
     from convostore.events import Event
     from convostore.providers.provider import ChatRequest, Provider
     from convostore.turning.place import Limits
 
-ResultT = TypeVar("ResultT")
 GRACE_S: Final = 5.0  # for what a provider still does once it is cancelled
 _EARLY_S: Final = 0.001  # a timer may ring a little before its time
 
@@ -46,35 +45,6 @@ def start(provider: Provider, request: ChatRequest) -> AsyncIterator[Event]:
                 events.close()
             raise TypeError("stream() is no async generator")
         return events
-
-
-@types.coroutine
-def heeded(what: Awaitable[ResultT], given_up: Callable[[], bool]) -> Generator[Any, Any, ResultT]:
-    """Wait for *what* as `await` does, in the same task; but not for ever once it is cancelled.
-
-    What waits for something else in spite of being cancelled is left there, if *given_up* says so.
-
-    Raises:
-        BaseException: what it raises; the cancellation where it is left.
-    """
-    steps: Any = what.__await__()
-    try:
-        waits = steps.send(None)
-        while True:
-            try:
-                sent = yield waits
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as raised:
-                waits = steps.throw(raised)
-                if given_up():
-                    raise
-            else:
-                waits = steps.send(sent)
-    except StopIteration as end:
-        result: ResultT = end.value
-        return result
 
 
 class Listener:

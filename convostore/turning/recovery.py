@@ -17,6 +17,7 @@ from convostore.storage.adopting import Adopt, adopt_replies
 from convostore.storage.canonical import encode_parts
 from convostore.storage.journal import DeadReply, interrupt_replies
 from convostore.storage.leases import is_dead
+from convostore.turning.heeding import within
 from convostore.turning.reply import cleaned, storable
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ async def ask_for_the_whole(
         ProviderError: it could not be asked.
     """
     try:
-        async with clock.timeout(patience_s):
-            whole = await provider.recover(remote, identity)
+        whole = await within(patience_s, provider.recover(remote, identity))
         if whole is not None:
             msgspec.convert(msgspec.to_builtins(whole), Finished)  # of the right kinds
     except ProviderError:

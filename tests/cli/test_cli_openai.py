@@ -147,15 +147,23 @@ def test_a_provider_of_an_installed_package_is_found_by_its_name(
     program: Program, tmp_path: Path
 ) -> None:
     """Also when its conversation is gone on with; its faults are its own."""
-    install(tmp_path, "parrots", "parrot = parrots:Parrot", "mute = parrots:Mute")
+    faulty = {"Nameless": "cannot be used", "fails": "cannot be made", "broken": "cannot be loaded"}
+    faulty |= {"Mute": "failed: KeyError", "Counted": "no ModelInfo but int", "Rude": "failed: Va"}
+    places = {one: "broken:Parrot" if one == "broken" else f"parrots:{one}" for one in faulty}
+    points = [f"{one.lower()} = {place}" for one, place in places.items()]
+    install(tmp_path, "parrots", "parrot = parrots:Parrot", *points)
     program.extra["PYTHONPATH"] = str(tmp_path)
     assert program("chat", "-p", "parrot", "Hi").text == "HI\n"
     assert program("chat", "-c", "Bye").text == "BYE\n"
-    run = program("models", "-p", "mute")
-    assert run.code == 6
-    error, hint = run.err.splitlines()
-    assert "the provider mute failed: KeyError" in error
-    assert "a fault in the provider" in hint
+    for name, words in faulty.items():
+        run = program("models", "-p", name.lower())
+        error, hint = run.err.splitlines()
+        assert run.code == 6
+        assert f"the provider {name.lower()} " in error
+        assert words in error
+        assert hint.startswith("hint: ")
+    run = program("chat", "-p", "rude", "Hi")
+    assert (run.code, run.text) == (6, "HI\n")
 
 
 @SQLITE_ALONE

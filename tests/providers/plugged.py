@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLUGIN = """
+from convostore.errors import ProviderError
 from convostore.events import Finished, TextDelta
+from convostore.providers import ModelInfo
 class Parrot:
     name = "parrot"
     def check(self, request): pass
@@ -23,12 +25,36 @@ class Other(Parrot):
 class Mute(Parrot):
     name = "mute"
     async def models(self): raise KeyError("models")
+class Counted(Parrot):
+    name = "counted"
+    async def models(self): return [1]
+class Vague(Parrot):
+    name = "vague"
+    async def models(self): return [ModelInfo(id="v", name=None)]
+class Plain(Parrot):
+    name = "plain"
+    def models(self): return []
+class Nameless(Parrot):
+    @property
+    def name(self): raise ValueError("two\\nlines")
+class Numbered(Parrot):
+    name = 7
+class Shy(Parrot):
+    @property
+    def stream(self): raise ValueError("shy")
+class Rude(Parrot):
+    name = "rude"
+    async def aclose(self): raise ValueError("no")
+class Untold(Exception):
+    def __str__(self): raise ValueError
 class Half:
     name = "half"
     def check(self, request): pass
 number = 7
 def fails(): raise RuntimeError("two\\nlines")
 def exits(): raise SystemExit(3)
+def mutters(): raise Untold
+def refuses(): raise ProviderError("no key", provider="parrot")
 """
 
 

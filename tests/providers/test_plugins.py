@@ -9,6 +9,7 @@ import pytest
 from convostore import providers
 from convostore.errors import ProviderError
 from convostore.providers import Echo
+from convostore.providers.plugins import models_of
 from tests.providers.plugged import install
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def test_a_provider_is_made_by_the_name_of_its_entry_point(site: Path) -> None:
         ("parrots:exits", "cannot be made: SystemExit: 3"),
         ("parrots:Half", "it has no stream, recover, models, aclose"),
         ("parrots:Other", "calls itself 'other'"),
+        ("parrots:mutters", "cannot be made: Untold"),
+        ("parrots:refuses", "no key"),
+        ("parrots:Nameless", "cannot be used: ValueError: two lines"),
+        ("parrots:Numbered", "its name is no text but int"),
+        ("parrots:Shy", "cannot be used: ValueError: shy"),
+        ("parrots", "it cannot be called"),
+        ("parrots:", "cannot be loaded"),
     ],
 )
 def test_what_is_no_provider_is_one_clear_line(site: Path, point: str, words: str) -> None:
@@ -80,3 +88,24 @@ def test_a_name_of_nobody_is_told_with_all_names(site: Path) -> None:
         providers.make("canary")
     assert "openai" in caught.value.hint
     assert "parrot" in caught.value.hint
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("counted", "lists what is no ModelInfo but int"),
+        ("vague", "ValidationError: Expected `str`, got `null`"),
+        ("plain", "TypeError"),
+        ("mute", "KeyError"),
+    ],
+)
+async def test_what_is_no_list_of_models_is_one_clear_line(
+    site: Path, name: str, words: str
+) -> None:
+    """Whatever a provider lists or raises in its place is its fault, and said to be."""
+    install(site, "parrots", f"{name} = parrots:{name.title()}")
+    with pytest.raises(ProviderError, match=f"the provider {name} failed: .*{words}") as caught:
+        await models_of(providers.make(name))
+    assert caught.value.hint
+    assert await models_of(Echo())

@@ -346,6 +346,76 @@ async def test_a_look_at_attachments_that_never_ends_is_left(store: Store, plugi
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("when", ["after the break", "before the next turn", "at the close"])
+async def test_a_recovery_or_a_closing_that_does_not_hear_is_left(
+    path: Where, plugin: Plugin, when: str
+) -> None:
+    """Whatever it catches: the reply has ended, and the store is closed, after a moment."""
+    freed = asyncio.Event()
+
+    class Deaf(Plugin):
+        async def _hangs(self) -> None:
+            while not freed.is_set():
+                with suppress(asyncio.CancelledError):
+                    await freed.wait()
+
+        async def recover(self, remote: object, anonymous_user_id: str) -> None:
+            await self._hangs()
+
+        async def aclose(self) -> None:
+            await self._hangs()
+
+    async def ended(work: Any) -> Any:
+        doing = asyncio.ensure_future(work)
+        with ManualClock() as clock:
+            while not doing.done():
+                await clock.advance(1)
+                await asyncio.sleep(0)
+        return doing.exception()
+
+    deaf = Deaf()
+    store = convostore.open(path, provider=deaf if when == "at the close" else None)
+    chat = await store.create()
+    half = [RemoteUpdate(REMOTE), TextDelta("half")]  # then the stream breaks off
+    if when != "at the close":
+        asked = plugin if when == "before the next turn" else deaf
+        asked.events = half
+        error = await ended(chat.send("Go", provider=asked))
+        assert isinstance(error, errors.ProviderError)
+        assert (await chat.history())[-1].status == "failed"
+    if when == "before the next turn":
+        late = await ended(chat.send("And?", provider=deaf))
+        assert isinstance(late, errors.ProviderTimeoutError)
+        assert late.hint
+        assert len(await chat.history()) == 2
+    assert await ended(store.aclose()) is None
+    freed.set()
+
+
+@pytest.mark.asyncio
+async def test_a_provider_whose_name_fails_is_refused_before_anything_happens(
+    path: Where, store: Store, plugin: Plugin
+) -> None:
+    """In a turn, and in making a conversation; its store is closed all the same."""
+
+    class Nameless(Plugin):
+        @property
+        def name(self) -> str:  # type: ignore[override]  # on purpose
+            raise ValueError("two\nlines")
+
+    nameless: Any = Nameless()
+    chat = await store.create()
+    with pytest.raises(errors.ProviderError, match="Nameless failed: ValueError: two lines"):
+        await chat.send("Go", provider=nameless)
+    assert await chat.history() == ()
+    other = convostore.open(path, provider=nameless)
+    with pytest.raises(errors.ProviderError, match="Nameless failed"):
+        await other.create()
+    await other.aclose()
+    await sound(store, chat, plugin)
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize(("where", "cancelled"), [("body", False), ("body", True), ("end", False)])
 async def test_a_generator_that_does_not_hear_is_left(
     store: Store, plugin: Plugin, where: str, cancelled: bool
