@@ -284,7 +284,7 @@ class Turn(Retelling):
 
     def tick(self) -> None:
         """Begin a flush, if one is due (from the pulse)."""
-        if self._begun and not self._ended:
+        if self._begun and not self._known and not self._ended:
             self._journal.tick()
 
     async def _catch_up(self) -> None:

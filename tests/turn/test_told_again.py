@@ -13,12 +13,15 @@ from convostore import Message
 from convostore.errors import MessageNotFoundError, ProviderConnectError
 from convostore.events import Finished, ToolCallDelta
 from convostore.storage import scrub_note
+from convostore.turning.opening import Opening
 from tests.engines import change, rows
 from tests.turn.talking import BROKEN, BROKEN_OFF, asked, keyed, said, write_elsewhere
 
 if TYPE_CHECKING:
     from convostore import Store
     from convostore.testing import ScriptedProvider
+    from convostore.turning.begun import BegunTurn
+    from convostore.turning.place import Place
     from tests.engines import Where
 
 HALF = (
@@ -54,9 +57,15 @@ async def test_paced_answer_after_a_broken_one_begins_anew(
 
 @pytest.mark.asyncio
 async def test_message_whose_writer_dies_while_it_is_followed_is_asked_anew_in_its_place_in_line(
-    path: Where, store: Store, provider: ScriptedProvider
+    path: Where, store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a process on another machine, which was killed: what came into the room since is asked next."""
+    begin = Opening.begin
+
+    async def slowly(opening: Opening, place: Place) -> BegunTurn:
+        turn.tick()  # it takes so long that the pulse comes by
+        return await begin(opening, place)
+
     provider.answer("whole")
     provider.answer("next")
     chat = await store.get_or_create("room")
@@ -68,6 +77,7 @@ async def test_message_whose_writer_dies_while_it_is_followed_is_asked_anew_in_i
         room = await store.get_or_create("room")
         later = asyncio.create_task(room.send("later"))
         await asyncio.sleep(0)
+        monkeypatch.setattr(Opening, "begin", slowly)
         await asyncio.to_thread(write_elsewhere, path, lives=False)
         rest = [delta.text async for delta in turn]
     assert (rest, turn.replaced) == (["whole"], True)
