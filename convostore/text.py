@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convostore import clock
 from convostore.errors import InvalidTextError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FAR_MS = 253_402_300_799_999  # the end of the year 9999: no calendar here goes further
 MOST_NAME = 200  # characters of a title, a folder or a tag: a list shows them in one line
@@ -24,7 +27,7 @@ MOST_DEEP = 100  # levels of a JSON value: far below what decoders stand
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"
 )
-_SECRET = frozenset({"auth", "bearer", "cookie", "key", "token"})  # as a whole name
+_SECRET = frozenset({"auth", "bearer", "cookie", "cookies", "key", "token"})  # as a whole name
 _SECRET_PARTS = (
     *("accesskey", "apikey", "authorization", "credential", "passphrase", "passwd", "password"),
     *("privatekey", "secret", "signingkey", "subscriptionkey"),
@@ -48,6 +51,7 @@ _MARKS_OF_MODELS = frozenset(
     }
 )
 _BEARER = re.compile(r"(?:bearer|basic)\s+\S{8}", re.IGNORECASE)
+_URL_WITH_PASSWORD = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
 MOST_TEXT_BYTES = 16 * 1024 * 1024  # of one message; a longer one is a file, not a message
 
 
@@ -268,7 +272,30 @@ def secret_in(value: Any, *, inside: bool = False) -> str | None:
         return next(filter(None, (secret_in(one, inside=True) for one in value)), None)
     elif isinstance(value, str) and inside and _BEARER.match(value):
         return "a bearer token"
+    elif isinstance(value, str) and inside and _URL_WITH_PASSWORD.match(value):
+        return "an address with a password"
     return None
+
+
+def secrets_in(value: Any, *, named: bool = False) -> Iterator[str]:
+    """Yield the keys and passwords in a provider's options, so that no error of its repeats one.
+
+    Args:
+        value: the options.
+        named: it stands under the name of a secret: all texts in it are.
+    """
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            plain = re.sub(r"[^a-z]", "", str(name).lower())
+            is_one = named or (_may_be_secret(plain) and _is_secret(plain, inner, inside=False))
+            yield from secrets_in(inner, named=is_one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from secrets_in(one, named=named)
+    elif isinstance(value, str) and value and named:
+        yield value
+    elif isinstance(value, str) and (found := _URL_WITH_PASSWORD.match(value)):
+        yield found[1]
 
 
 def _may_be_secret(plain: str) -> bool:

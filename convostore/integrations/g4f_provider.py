@@ -30,8 +30,10 @@ from convostore.errors import (
     RateLimitError,
 )
 from convostore.events import Finished, ReasoningDelta, TextDelta, ToolCallDelta
+from convostore.providers.keys import Key, redacted
 from convostore.providers.provider import ModelInfo
 from convostore.records import Usage
+from convostore.text import secrets_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -56,11 +58,12 @@ _KINDS: Final[dict[str, type[ProviderError]]] = {
 class G4FProvider:
     """Ask a provider of gpt4free: the whole view each time, as messages of role and content.
 
-    Settings are handed to it by its own names: `temperature`, `api_key`, `proxy`, `timeout` ...
+    Settings are handed to it by its own names: `temperature`, `timeout` ... A conversation's are stored,
+    so a key goes into *options*: there it is in no store, and no error repeats it.
 
     Args:
         provider: a class of `g4f.Provider`, such as `AnyProvider`, or an object like it.
-        options: for each call, below the conversation's own settings.
+        options: for each call, below the conversation's own settings: `api_key`, `proxy` ...
 
     Attributes:
         name: g4f.
@@ -102,8 +105,9 @@ class G4FProvider:
                         yield event
         except (ConvostoreError, asyncio.CancelledError):
             raise
-        except Exception as error:
-            raise _ours(error, self._called) from error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes one of ours
+            ours = _ours(error, self._called, asked)
+            raise ours from ours.__cause__
         yield answer.finished(self._called, request.model)
 
     async def recover(
@@ -122,8 +126,9 @@ class G4FProvider:
         """
         try:
             found = await asyncio.to_thread(self._listed)
-        except Exception as error:
-            raise _ours(error, self._called) from error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it becomes one of ours
+            ours = _ours(error, self._called, self._options)
+            raise ours from ours.__cause__
         return [ModelInfo(id=one) for one in found]
 
     async def aclose(self) -> None:
@@ -228,9 +233,14 @@ def _usage(told: Mapping[str, Any]) -> Usage:
     )
 
 
-def _ours(error: Exception, who: str) -> ProviderError:
-    """Return the error of ours for one of theirs, of whatever kind it is."""
+def _ours(error: Exception, who: str, options: Mapping[str, Any]) -> ProviderError:
+    """Return the error of ours for one of theirs, of whatever kind it is, without keys in *options*."""
     names = [one.__name__ for one in type(error).__mro__]
     kind = next((_KINDS[name] for name in names if name in _KINDS), ProviderError)
-    said = str(error) or type(error).__name__
-    return kind(f"{who}: {said}"[:500], provider=NAME, hint="another provider or model may answer")
+    said = " ".join(str(error).split()) or type(error).__name__
+    shown = said
+    for secret in secrets_in(dict(options)):
+        shown = redacted(shown, Key(secret))
+    ours = kind(f"{who}: {shown}"[:500], provider=NAME, hint="another provider or model may answer")
+    ours.__cause__ = error if shown == said else None  # a traceback would show what it says
+    return ours

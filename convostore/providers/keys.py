@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tempfile
 from contextlib import suppress
@@ -23,6 +24,7 @@ NAME: Final = "keys"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _LONGEST_KEY: Final = 8192  # as many bytes as servers take in a header
 _LONGEST_FILE: Final = 1024 * 1024
+_SHORT_KEY: Final = 8  # shorter ones are words such as `none`, and stand inside of others
 
 
 class Key:
@@ -44,6 +46,16 @@ class Key:
     def __reduce__(self) -> str:
         """Refuse to be written down."""
         raise TypeError("a key is not to be pickled")
+
+
+def redacted(text: str, key: Key | None) -> str:
+    """Return *text* on one line, without *key*."""
+    secret = "" if key is None else key.reveal()
+    if len(secret) < _SHORT_KEY and secret:
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text)
+    elif secret:
+        text = text.replace(secret, "…")
+    return " ".join(text.split())
 
 
 def checked(value: str, origin: str) -> Key:

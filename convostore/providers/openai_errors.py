@@ -20,7 +20,8 @@ from convostore.errors import (
     ProviderTimeoutError,
     RateLimitError,
 )
-from convostore.providers.openai_said import Said, redacted, said, said_in
+from convostore.providers.keys import redacted
+from convostore.providers.openai_said import Said, said, said_in
 from convostore.providers.retry_after import retry_after_s
 
 if TYPE_CHECKING:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
+
+from convostore.providers.keys import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from convostore.providers.keys import Key
 
 SHOWN_CHARS = 200  # of the server's own words, in a one-line message
-_SHORT_KEY = 8  # shorter ones are words such as `none`, and stand inside of others
 
 
 class Said(NamedTuple):
@@ -36,16 +36,6 @@ class Said(NamedTuple):
     def shown(self, key: Key | None) -> str:
         """Return its words on one line, short enough, and without the key."""
         return redacted(self.message, key)[:SHOWN_CHARS] or "it gives no reason"
-
-
-def redacted(text: str, key: Key | None) -> str:
-    """Return *text* on one line, without *key*."""
-    secret = "" if key is None else key.reveal()
-    if len(secret) < _SHORT_KEY and secret:
-        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "…", text)
-    elif secret:
-        text = text.replace(secret, "…")
-    return " ".join(text.split())
 
 
 def said_in(body: bytes) -> Said:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest_asyncio
 import convostore
 from convostore.errors import (
     IncompleteReplyError,
+    InvalidTextError,
     ProviderAuthError,
     ProviderError,
     ProviderOptionError,
@@ -17,6 +20,7 @@ from convostore.errors import (
 )
 from convostore.integrations.g4f_provider import G4FProvider
 from convostore.parts import ReasoningPart, TextPart, ToolCallPart
+from tests.canaries import holds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -173,6 +177,28 @@ async def test_its_errors_are_ours_and_what_came_before_is_kept(
         "Hel" if error else "",
     )
     assert "Theirs" in str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_key_is_in_no_error_no_traceback_and_no_byte_of_the_store(
+    path: Where, theirs: Theirs
+) -> None:
+    """Whatever the provider says of it; one among a conversation's settings is refused."""
+    key, password = "canaryxqzkey01", "canaryxqzword"
+    proxy = f"http://me:{password}@near.example"
+    theirs.chunks = ("Hel", RuntimeError(f"401: bad {key} by {proxy}, bearer {key}"))
+    headers = {"Authorization": f"Bearer {key}"}
+    provider = G4FProvider(theirs, api_key=key, proxy=proxy, headers=headers)
+    async with convostore.open(path, provider=provider) as store:
+        with pytest.raises(ProviderError, match="401: bad … by http") as caught:
+            await (await store.create()).send("Hi")
+        told = "".join(traceback.format_exception(caught.value))
+        for settings in ({"api_key": key}, {"proxy": proxy}, {"cookies": {"a": key}}):
+            with pytest.raises(InvalidTextError, match="must not be"):
+                await store.create(settings=settings)
+    assert theirs.asked[0]["api_key"] == key
+    assert "canaryxqz" not in told
+    assert not await asyncio.to_thread(holds, path, "canaryxqz")
 
 
 @pytest.mark.asyncio
