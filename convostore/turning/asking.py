@@ -70,7 +70,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what cannot be stored, the question left aside.
 
         Raises:
-            InvalidTextError: a text cannot be stored.
+            InvalidTextError: a text cannot be stored, or the idempotency key is empty.
         """
         for value, what in (
             (self.author, "the author"),
@@ -79,6 +79,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         ):
             if value is not None:
                 gate_mark(value, what)
+        if self.idempotency_key == "":  # else all messages without an id would be one
+            raise InvalidTextError(
+                "the idempotency key is empty", hint="give the message's own id, or leave it out"
+            )
         if self.model is not None:
             gate(self.model, "the model")
         if self.settings is not None:

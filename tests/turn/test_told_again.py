@@ -10,7 +10,7 @@ import pytest
 
 import convostore
 from convostore import Message
-from convostore.errors import MessageNotFoundError, ProviderConnectError
+from convostore.errors import InvalidTextError, MessageNotFoundError, ProviderConnectError
 from convostore.events import Finished, ToolCallDelta
 from convostore.storage import scrub_note
 from convostore.turning.opening import Opening
@@ -227,3 +227,14 @@ async def test_result_of_a_call_that_nobody_made_is_refused(
         await chat.proceed().__aenter__()
     assert caught.value.hint
     assert not provider.calls
+
+
+@pytest.mark.asyncio
+async def test_messages_without_an_id_are_not_taken_for_one(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """An empty key is refused: a second message would be answered as a repeat of the first."""
+    chat = await store.get_or_create("room")
+    with pytest.raises(InvalidTextError, match="the idempotency key is empty"):
+        await chat.send("plums?", idempotency_key="")
+    assert (await chat.history(), len(provider.calls)) == ((), 0)
