@@ -72,7 +72,8 @@ class OpenAIProvider:
     kept for this server, else `OPENAI_API_KEY` (for OpenAI, or the server in `OPENAI_BASE_URL`).
 
     Args:
-        model: the model, where a turn names none; None is the server's only one.
+        model: the model, where neither a turn nor its conversation names one; None is the
+            server's only one.
         base_url: the server, usually with /v1; None is `CONVOSTORE_OPENAI_URL`, `OPENAI_BASE_URL`
             or what is configured, else OpenAI's own.
         api_key: for this server.
@@ -121,6 +122,11 @@ class OpenAIProvider:
         self._loading_timeout_s = loading_timeout_s
         self._reasoning_as = reasoning_as
         self._listed: list[ModelInfo] | None = None
+
+    @property
+    def default_model(self) -> str | None:
+        """The model, where nobody names one; as it was given."""
+        return self._model
 
     def __repr__(self) -> str:
         """Show the server alone."""

@@ -127,8 +127,9 @@ class Provider(Protocol):
 
     A provider given to a store is closed by it. One provider serves many turns at once. It may
     have `idle_timeout_s` and `total_timeout_s`: how long turns with it wait, where the store was
-    not told otherwise; and `one_at_a_time`, where it answers one request after the other: what
-    is asked in the background then makes way for turns.
+    not told otherwise; `one_at_a_time`, where it answers one request after the other: what is asked
+    in the background then makes way for turns; and `default_model`, which is asked where nobody
+    names one: a conversation that begins with it goes on with it, whatever its answers call it.
     """
 
     name: str
@@ -205,6 +206,12 @@ class TakesTools(Protocol):
     """
 
     takes_tools: bool
+
+
+def model_to_ask(provider: Provider, named: str | None) -> str | None:
+    """Return the model as *named*, else as *provider* has one of its own; None leaves it to it."""
+    own = getattr(provider, "default_model", None)
+    return named or (own if isinstance(own, str) and own else None)
 
 
 def takes_tools(provider: Provider) -> bool:

@@ -10,7 +10,7 @@ from convostore.carrying import Source
 from convostore.errors import InvalidTextError, TurnStateError
 from convostore.parts import AttachmentPart
 from convostore.providers.faults import name_of
-from convostore.providers.provider import ChatRequest
+from convostore.providers.provider import ChatRequest, model_to_ask
 from convostore.records import Message, RemoteThread
 from convostore.storage.exchanges import OnMoved
 from convostore.text import gate, gate_mark, gate_object
@@ -22,6 +22,7 @@ from convostore.views.window import Window
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
+    from convostore.records import ConversationRecord
     from convostore.turning.place import Past, Place
     from convostore.views.asked import Asked
 
@@ -121,8 +122,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         """
         record = place.record
         other = record.provider not in {None, provider.name}
-        model = self.model or (None if other else record.model)
-        asked = who_is_asked(provider, model)
+        model = model_to_ask(provider, self.model or (None if other else record.model))
+        answers_as = None if other or self.model else _answers_as(record, past)
+        asked = who_is_asked(provider, model, answers_as)
         if self.parts and not asked.attachments:
             raise takes_none(provider)
         settings = {**({} if other else record.settings), **(self.settings or {})}
@@ -144,6 +146,16 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             question=seen.question,
         )
         return readable(place, request), seen
+
+
+def _answers_as(record: ConversationRecord, past: Past) -> str | None:
+    """Return what the conversation's model is called by its own answers; None if that is not sure.
+
+    Where nothing was said anywhere after *past*, its newest reply is of the model that was asked last.
+    """
+    if record.model is None or past.head_seq != record.last_seq:
+        return None
+    return next((one.model for one in reversed(past.path) if one.role == "assistant"), None)
 
 
 def _goes_on(past: Past, remote: RemoteThread | None) -> bool:

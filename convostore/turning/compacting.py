@@ -15,7 +15,7 @@ from convostore.errors import ConvostoreError, ProviderError, StoreClosedError
 from convostore.events import Finished, TextDelta
 from convostore.ids import new_id, new_token
 from convostore.overlay import Summary
-from convostore.providers.provider import ChatRequest
+from convostore.providers.provider import ChatRequest, model_to_ask
 from convostore.storage import leases
 from convostore.storage.leases import new_lease
 from convostore.storage.summaries import (
@@ -146,7 +146,8 @@ async def compact(
     past = await past_of(place, _COUNTED, place.head_seq)
     record = place.record
     other = record.provider not in {None, provider.name}  # then model and settings are not its
-    asked = who_is_asked(provider, model or (None if other else record.model))
+    named = model or (None if other else record.model)
+    asked = who_is_asked(provider, model_to_ask(provider, named))
     tools = None if other else record.settings.get("tools")
     counter = counter_of(place, past, asked)
     found = weighed(past.path, asked, counter, past.summary)

@@ -23,12 +23,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         provider: its name.
         model: as asked for; None is the provider's first.
+        answers_as: what its answers call the model, where that is known to be another name.
         attachments: it takes them.
         tools: it takes tool calls, their results, and its own reasoning.
     """
 
     provider: str = ""
     model: str | None = None
+    answers_as: str | None = None
     attachments: bool = True
     tools: bool = False
 
@@ -36,16 +38,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether the same provider and model made *message*: what is opaque in it is theirs."""
         return message.provider == self.provider and (
             self.model is None
-            or message.model is None
+            or message.model in {None, self.answers_as}
             or _without_edition(message.model) == _without_edition(self.model)
         )
 
 
-def who_is_asked(provider: Provider, model: str | None) -> Asked:
+def who_is_asked(provider: Provider, model: str | None, answers_as: str | None = None) -> Asked:
     """Return what a view needs to know of *provider* and the model it is asked for."""
     return Asked(
         provider=provider.name,
         model=model,
+        answers_as=answers_as,
         attachments=takes_attachments(provider),
         tools=takes_tools(provider),
     )

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import convostore
 from convostore import errors
 from convostore.parts import AttachmentPart, ReasoningPart, ToolCallPart, ToolResultPart
 from convostore.providers.openai import OpenAIProvider
 from convostore.providers.openai_request import FILES_LIMIT_BYTES
 from convostore.providers.provider import ChatMessage, ChatRequest
-from tests.providers.completions import DONE, END, ChatServer, ask, hear, serving, text
+from tests.providers.completions import DONE, END, ChatServer, ask, chunk, hear, serving, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
 PNG = AttachmentPart("a" * 64, 3, "image/png", "cat.png")
 NOTE = AttachmentPart("b" * 64, 5, "text/plain", "note.txt")
@@ -250,6 +252,23 @@ def test_openai_is_not_asked_without_a_key_or_a_model() -> None:
     assert "convostore keys set https://api.openai.com" in caught.value.hint
     with pytest.raises(errors.ProviderError, match="none was named"):
         OpenAIProvider(api_key="k").check(ask(model=None))
+
+
+@pytest.mark.asyncio
+async def test_a_conversation_goes_on_with_the_model_that_was_asked(tmp_path: Path) -> None:
+    """Its answers may call it by a name that the server does not take; its thoughts are its own."""
+    async with serving() as server:
+        server.answer(chunk({"reasoning": "Hm."}), *text("a"), END, DONE)
+        provider = OpenAIProvider("auto", server.url, reasoning_as="reasoning")
+        async with convostore.open(tmp_path / "s.db", provider=provider) as store:
+            chat = await store.get_or_create("room")
+            assert (await chat.send("Hi")).model == "m-1"
+            for named, asked, thought in ((None, "auto", "Hm."), ("slow", "slow", None)):
+                server.answer(*text("b"), END, DONE)
+                chat = await store.get_or_create("room")
+                await chat.send("And now?", model=named)
+                assert (server.sent["model"], chat.model) == (asked, asked)
+                assert server.sent["messages"][1].get("reasoning") == thought
 
 
 @pytest.mark.asyncio
