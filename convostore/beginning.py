@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from convostore.conversation import Conversation
+from convostore.errors import DuplicateKeyError
 from convostore.making import new_conversation
 from convostore.providers.faults import name_of
 from convostore.storage import lookup
 from convostore.storage.conversations import create_conversations
 from convostore.storage.owner_rows import OwnerGone
-from convostore.storage.rooms import RenameKey, rename_keys
+from convostore.storage.rooms import KEYS_BELOW, RenameKey, rename_keys
 from convostore.text import gate_key
 from convostore.turning.place import Fleeting, Place
 from convostore.upkeep import Upkeep
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from convostore.owned import Owned
     from convostore.records import ConversationRecord
+    from convostore.storage.database import Database
     from convostore.storage.lookup import Standing
     from convostore.storage.reads import FarSide
     from convostore.turning.place import Opened
@@ -31,25 +33,59 @@ class Beginning(Upkeep):
 
     _fleeting: Owned  # the same owner's part of the store in memory
 
-    async def rename_key(self, old: str, new: str) -> bool:
+    async def rename_key(self, old: str, new: str, *, below: bool = False) -> bool:
         """Give the conversation of one key another one, as where a platform gives a chat another id.
 
         Nothing else of it changes. Its messages' idempotency keys hold as before, and
-        `get_or_create` of the *old* key leads to it, too, so that what comes late is not told to a
-        new conversation; unless `create` has made one of that key since.
+        `get_or_create` of the first key that it had leads to it, too, so that what comes late is not
+        told to a new conversation; unless `create` has made one of that key since.
+
+        Where another conversation has the *new* key already, but nothing was said in it, it goes to
+        the bin; so does the one of the *old* key, if it is that in which nothing was said.
+
+        Args:
+            old: the key that it has.
+            new: the one that it gets.
+            below: also every key that goes on after *old* and a colon, as those of rooms of one
+                person do: `telegram:-42:user:telegram:1`. One that is refused does not keep the
+                others from going; its error comes at the end.
 
         Returns:
-            Whether a conversation has the *new* key by now; False where none had either of them.
+            Whether a conversation has the *new* key by now, or one below it; False where there was
+            nothing of either name.
 
         Raises:
-            DuplicateKeyError: another conversation has the *new* key; nothing was changed.
+            DuplicateKeyError: another conversation has the *new* key, and something was said in
+                both; this one was not changed.
             InvalidTextError: a key is empty, longer than 1,000 characters, or cannot be stored.
             StoreError: the store cannot be opened or written.
             StoreClosedError: the store is closed.
         """
-        job = RenameKey(old=gate_key(old), new=gate_key(new))
+        pairs = [(gate_key(old), gate_key(new))]
         at = await self._owned.for_reading()
-        return at is not None and bool(await at[0].write(rename_keys, at[1], job))
+        if at is None:
+            return False
+        if below:
+            keys = await at[0].read(
+                KEYS_BELOW, owner_id=at[1], key_low=f"{old}:", key_high=f"{old};"
+            )
+            pairs += [(key, gate_key(new + key[len(old) :])) for (key,) in keys]
+        renamed, refused = False, None
+        for pair in pairs:
+            try:
+                renamed = await self._rename(at, *pair) or renamed
+            except DuplicateKeyError as error:
+                refused = refused or error
+        if refused is not None:
+            raise refused
+        return renamed
+
+    async def _rename(self, at: tuple[Database, str], old: str, new: str) -> bool:
+        """Rename one, in line with those who ask for a room of either key."""
+        async with AsyncExitStack() as lines:
+            for key in sorted({old, new}):
+                await lines.enter_async_context(self._in_line(key))
+            return bool(await at[0].write(rename_keys, at[1], RenameKey(old=old, new=new)))
 
     async def get(self, key: str) -> Conversation | None:
         """Return the conversation that `get_or_create` would, or None; nothing is made.

@@ -89,8 +89,10 @@ class Bot:
     async def on_migration(self, update: Update, _: Any) -> None:
         """Go on with a group's conversation under its new id."""
         keys = telegram.migrated(update.effective_message)
-        if keys is not None:
-            await self.memory.rename_key(*keys)
+        if keys is not None and await self.memory.rename_key(*keys):
+            chat = await self.memory.get_or_create(keys[1])
+            chat_id = int(keys[1].removeprefix(f"{telegram.PREFIX}:"))
+            await chat.set_metadata({"chat_id": chat_id}, merge=True)
 
     async def room(self, message: Message) -> Conversation:
         """Return the conversation of a message's room."""

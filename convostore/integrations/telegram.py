@@ -73,7 +73,8 @@ def said(message: Any) -> Said:
 def migrated(message: Any) -> tuple[str, str] | None:
     """Return the old and the new key of a group that became a supergroup, as both chats are told.
 
-    None is any other message. `Store.rename_key` takes them as they are.
+    None is any other message. `Store.rename_key` takes them as they are; with `below=True` the rooms
+    of the group's people (`per_user`) go along.
     """
     old, new = message.chat.id, getattr(message, "migrate_to_chat_id", None)
     if new is None:

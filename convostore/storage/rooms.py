@@ -15,7 +15,9 @@ from sqlalchemy import bindparam, func, insert, null, select, update
 from convostore import clock
 from convostore.errors import DuplicateKeyError
 from convostore.storage.appends import Append, append_messages
+from convostore.storage.checkpoint_tables import checkpoint
 from convostore.storage.conversations import BY_KEY, claim_key, free_handle, moved_from
+from convostore.storage.deleting import MoveBin, move_bins
 from convostore.storage.exchanges import NewMessage
 from convostore.storage.kept import KEPT
 from convostore.storage.retold import is_made
@@ -81,6 +83,22 @@ _IN_IT = (
     message.c.conversation_id == bindparam("id"),
 )
 _SAID = Hot(select(message.c.seq).where(*_IN_IT, message.c.role != "system").limit(1))
+_HAS_STATES = Hot(
+    select(checkpoint.c.id)
+    .where(
+        checkpoint.c.owner_id == bindparam("owner_id"),
+        checkpoint.c.conversation_id == bindparam("id"),
+    )
+    .limit(1)
+)
+KEYS_BELOW = Hot(
+    select(conversation.c.key).where(
+        _OWNED,
+        conversation.c.key >= bindparam("key_low"),
+        conversation.c.key < bindparam("key_high"),
+        *KEPT,
+    )
+)
 _SYSTEM = Hot(
     select(message.c.text)
     .where(*_IN_IT, message.c.role == "system", message.c.parent_seq.is_(None))
@@ -97,7 +115,10 @@ _ADD_TAG = Hot(insert(tag))
 
 
 def rename_keys(tx: Tx, owner_id: str, jobs: Sequence[RenameKey]) -> list[bool | ConvostoreError]:
-    """Give conversations other keys; tell whether there is one of the new key by now."""
+    """Give conversations other keys; tell whether there is one of the new key by now.
+
+    Where both keys have one, and nothing was said in one of them, that one goes to the bin.
+    """
     return [_rename(tx, owner_id, job) for job in jobs]
 
 
@@ -107,14 +128,32 @@ def _rename(tx: Tx, owner_id: str, job: RenameKey) -> bool | ConvostoreError:
         new = tx.rows(BY_KEY, owner_id=owner_id, key=job.new)
         return bool(new and new[0][1])
     if job.old != job.new:
-        if claim_key(tx, owner_id, job.new) is not None:
-            return DuplicateKeyError(
-                f"both {job.old} and {job.new} are keys of conversations here",
-                hint="delete one of the two conversations, or give it another key first",
-            )
-        at = {"of_owner_id": owner_id, "of_id": found[0][0]}
-        tx.run(_RENAME, **at, new_key=job.new, now_ms=clock.now_ms())
+        old_id, now_ms = found[0][0], clock.now_ms()
+        new_id = claim_key(tx, owner_id, job.new)
+        if new_id is not None and not _is_untouched(tx, owner_id, new_id):
+            if not _is_untouched(tx, owner_id, old_id):
+                return DuplicateKeyError(
+                    f"both {job.old} and {job.new} are keys of conversations here",
+                    hint="delete one of the two conversations, or give it another key first",
+                )
+            _bin(tx, owner_id, old_id, now_ms)
+            return True
+        if new_id is not None:
+            _bin(tx, owner_id, new_id, now_ms)
+            claim_key(tx, owner_id, job.new)
+        at = {"of_owner_id": owner_id, "of_id": old_id}
+        tx.run(_RENAME, **at, new_key=job.new, now_ms=now_ms)
     return True
+
+
+def _is_untouched(tx: Tx, owner_id: str, id_: str) -> bool:
+    """Tell whether a conversation was made, and no more: nothing was said in it, and no graph ran."""
+    at = {"owner_id": owner_id, "id": id_}
+    return not (tx.rows(_SAID, **at) or tx.rows(_HAS_STATES, **at))
+
+
+def _bin(tx: Tx, owner_id: str, id_: str, now_ms: int) -> None:
+    move_bins(tx, owner_id, [MoveBin(conversation_id=id_, deleted_at_ms=now_ms)])
 
 
 def reset_conversations(

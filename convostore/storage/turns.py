@@ -120,7 +120,10 @@ def _known_keys(tx: Tx, owner_id: str, jobs: Sequence[BeginTurn]) -> dict[str | 
 
 
 def _is_answered(tx: Tx, owner_id: str, job: BeginTurn, again: set[tuple[str, int | None]]) -> bool:
-    """Tell whether the question of a job that only repeats it is answered, or is being answered."""
+    """Tell whether the question of a job that only repeats it is answered, or is being answered.
+
+    An answer that was forgotten is one: it is not to come back in other words.
+    """
     if job.user is not None or job.again:
         return False
     if (job.conversation_id, job.below_seq) in again:
@@ -129,7 +132,7 @@ def _is_answered(tx: Tx, owner_id: str, job: BeginTurn, again: set[tuple[str, in
         _ANSWERS, owner_id=owner_id, conversation_id=job.conversation_id, seq=job.below_seq
     ):
         lives = status == "streaming" and not is_dead(lease, job.now_ms)
-        if lives or status == "completed" or (status == "stopped" and (text or shape)):
+        if lives or status in {"completed", "erased"} or (status == "stopped" and (text or shape)):
             return True
     return False
 

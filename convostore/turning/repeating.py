@@ -23,7 +23,8 @@ class Repeated(NamedTuple):
 
     Attributes:
         replies: all answers to it, in order.
-        reply: the one to be returned, or followed; None where it has to be asked again.
+        reply: the one to be returned, or followed; where its answers were forgotten, the last of
+            those, without its text; None where it has to be asked again.
         is_here: it is in the conversation at hand, and not in one of the same key that was set aside.
     """
 
@@ -53,9 +54,11 @@ async def repeated(place: Place, known: KnownKey, ask: Ask, provider: Provider) 
     if is_here and replies and is_unsettled(replies[-1]):
         await adopt(place, replies[-1], provider)
         replies = await _answers(*at, known.user_seq)
-    found = [one for one in replies if is_answer(one)] or [
-        one for one in replies if one.status == "streaming"
-    ]
+    found = (
+        [one for one in replies if is_answer(one)]
+        or [one for one in replies if one.status == "streaming"]
+        or [one for one in replies if one.status == "erased"]  # and is not to come back
+    )
     if not found and (not is_here or user.status == "erased"):
         found = list(replies)
         if not found:

@@ -156,6 +156,9 @@ async def test_group_that_becomes_a_supergroup_is_gone_on_with(
             "an answer",
             "and?",
         ]
+        async with asyncio.timeout(20):  # that the room has another id is noted beside
+            while (await memory.find("telegram:-10042")).metadata["chat_id"] != -10042:
+                await asyncio.sleep(0.01)
 
 
 @pytest.mark.asyncio

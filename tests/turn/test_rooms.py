@@ -81,8 +81,8 @@ async def test_question_that_waits_while_its_room_is_renamed_is_asked_once(
 async def test_key_that_is_taken_or_none_is_refused(store: Store) -> None:
     """Two rooms are never made one; where there is none, nothing happens; keys are looked at."""
     assert not await store.rename_key(OLD, NEW)  # nobody has anything yet
-    await store.create(key=OLD)
-    await store.create(key=NEW)
+    for key in (OLD, NEW):
+        await (await store.create(key=key)).append(Message.user("q"))
     with pytest.raises(DuplicateKeyError, match=r"both .* are keys") as caught:
         await store.rename_key(OLD, NEW)
     assert caught.value.hint
@@ -350,6 +350,7 @@ async def test_rooms_whose_answers_were_lost_are_renamed_and_reset_once(store: S
     """Run again, each finds what the first try has made."""
     chat = await store.get_or_create(OLD)
     await chat.append(Message.user("q"))
+    fresh = await store.get_or_create(NEW)
     database, owner_id = await store._owned.for_writing()
 
     def twice(tx: Tx, owner_id: str, jobs: Sequence[Any]) -> list[Any]:
@@ -363,7 +364,8 @@ async def test_rooms_whose_answers_were_lost_are_renamed_and_reset_once(store: S
         conversation_id=chat.id, id="new", system_id="s", anonymous_user_id="anon", now_ms=1
     )
     assert await database.write(twice, owner_id, job) == "new"
-    assert len((await store.list()).items) == 2
+    assert {one.id for one in (await store.list()).items} == {chat.id, "new"}
+    assert [one.id for one in (await store.list(deleted=True)).items] == [fresh.id]
 
 
 @pytest.mark.asyncio

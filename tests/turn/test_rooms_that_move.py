@@ -1,0 +1,95 @@
+"""Rooms that get another key or begin anew, and what is made of those who do not know it yet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convostore.errors import DuplicateKeyError
+from convostore.events import Finished
+from tests.engines import change
+from tests.turn.talking import said
+
+if TYPE_CHECKING:
+    from convostore import Store
+    from convostore.testing import ScriptedProvider
+    from tests.engines import Where
+
+OLD, NEW = "telegram:-42", "telegram:-10042"
+STATE = (
+    "INSERT INTO checkpoint (owner_id, conversation_id, namespace, id, state, metadata)"
+    " SELECT owner_id, id, '', 'c', '{}', '{}' FROM conversation WHERE id = ?"
+)
+
+
+@pytest.mark.asyncio
+async def test_rooms_of_a_groups_people_go_along_with_it(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """Each with what was said in it, told by either key; no other group's, whatever its id begins with."""
+    provider.otherwise = ("answer", Finished())
+    users = [f":user:telegram:{number}" for number in (1, 2, 3)]
+    for key in ("", *users, "0", f"0{users[0]}"):
+        await (await store.get_or_create(OLD + key)).send(f"of {key}", idempotency_key="1")
+    taken = await (await store.get_or_create(NEW + users[1])).send("came first")
+    with pytest.raises(DuplicateKeyError, match=f"{OLD}{users[1]} and {NEW}{users[1]}"):
+        await store.rename_key(OLD, NEW, below=True)
+    calls = len(provider.calls)
+    for key in ("", users[0], users[2]):
+        chat = await store.get_or_create(NEW + key)
+        assert await said(chat) == [f"of {key}", "answer"]
+        await chat.send(f"of {key}", idempotency_key="1")
+        await (await store.get_or_create(OLD + key)).send(f"of {key}", idempotency_key="1")
+    assert len(provider.calls) == calls
+    keys = {one.key for one in (await store.list()).items}
+    left = {f"{OLD}0", f"{OLD}0{users[0]}", OLD + users[1]}
+    assert keys == {NEW + key for key in ("", *users)} | left
+    assert (await store.get_or_create(NEW + users[1])).record.head_seq == taken.seq
+    assert not await store.for_owner("other").rename_key(OLD, NEW, below=True)
+
+
+@pytest.mark.asyncio
+async def test_room_in_which_nothing_was_said_gives_way_to_the_renamed_one(
+    path: Where, store: Store, provider: ScriptedProvider
+) -> None:
+    """Made by the first message of the new group, before the platform told what it is; it is in the bin."""
+    provider.otherwise = ("answer", Finished())
+    old = await store.get_or_create(OLD, system="be brief")
+    await old.send("plum", idempotency_key="1")
+    fresh = await store.get_or_create(NEW, system="be brief")
+    assert await store.rename_key(OLD, NEW)
+    assert (await store.get_or_create(NEW)).id == old.id
+    assert (await store.get_or_create(OLD)).id == old.id
+    assert [one.id for one in (await store.list(deleted=True)).items] == [fresh.id]
+    untold = await store.get_or_create("telegram:-7")
+    assert await store.rename_key("telegram:-7", NEW)  # nothing to be lost here, either
+    assert (await store.get_or_create(NEW)).id == old.id
+    assert {one.id for one in (await store.list(deleted=True)).items} == {fresh.id, untold.id}
+    graph = await store.get_or_create("graph")
+    await asyncio.to_thread(change, path, STATE, graph.id)
+    with pytest.raises(DuplicateKeyError):
+        await store.rename_key("graph", NEW)
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_answer_that_was_forgotten_does_not_come_back_when_its_question_is_told_again(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """What is left of it is returned, without its text; who wants another one asks for it."""
+    provider.otherwise = ("answer", Finished())
+    chat = await store.get_or_create(OLD)
+    reply = await chat.send("plum", idempotency_key="1")
+    await chat.forget(reply.id)
+    for again in (chat, await store.get_or_create(OLD)):
+        told = await again.send("plum", idempotency_key="1")
+        assert (told.id, told.status, told.text) == (reply.id, "erased", "")
+        async with again.proceed(below="1") as turn:
+            assert (await turn.drain()).id == reply.id
+    assert len(provider.calls) == 1
+    async with chat.regenerate("1") as turn:
+        await turn.drain()
+    assert (await chat.send("plum", idempotency_key="1")).text == "answer"
+    assert len(provider.calls) == 2
