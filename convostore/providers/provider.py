@@ -10,6 +10,7 @@ import msgspec
 
 from convostore.ids import identity_at
 from convostore.parts import AttachmentPart, Part, ReasoningPart, ToolCallPart, ToolResultPart
+from convostore.providers.faults import FaultsOf
 from convostore.records import RemoteThread, Role
 
 if TYPE_CHECKING:
@@ -209,14 +210,27 @@ class TakesTools(Protocol):
 
 
 def model_to_ask(provider: Provider, named: str | None) -> str | None:
-    """Return the model as *named*, else as *provider* has one of its own; None leaves it to it."""
-    own = getattr(provider, "default_model", None)
+    """Return the model as *named*, else as *provider* has one of its own; None leaves it to it.
+
+    Raises:
+        ProviderError: it fails when it is asked for it.
+    """
+    own = _said_of(provider, "default_model")
     return named or (own if isinstance(own, str) and own else None)
 
 
 def takes_tools(provider: Provider) -> bool:
-    """Tell whether *provider* takes tool calls and results."""
-    return getattr(provider, "takes_tools", None) is True
+    """Tell whether *provider* takes tool calls and results.
+
+    Raises:
+        ProviderError: it fails when it is asked.
+    """
+    return _said_of(provider, "takes_tools") is True
+
+
+def _said_of(provider: Provider, attribute: str) -> object:
+    with FaultsOf(type(provider).__name__):
+        return getattr(provider, attribute, None)
 
 
 def takes_attachments(provider: Provider) -> TypeGuard[TakesAttachments]:

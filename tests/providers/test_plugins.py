@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import convostore
 from convostore import providers
 from convostore.errors import ProviderError
 from convostore.providers import Echo
@@ -109,3 +110,22 @@ async def test_what_is_no_list_of_models_is_one_clear_line(
         await models_of(providers.make(name))
     assert caught.value.hint
     assert await models_of(Echo())
+
+
+@pytest.mark.parametrize("attribute", ["default_model", "takes_tools"])
+@pytest.mark.asyncio
+async def test_what_fails_to_say_what_it_can_is_a_fault(tmp_path: Path, attribute: str) -> None:
+    """Nothing is stored, and the error is one of ours."""
+
+    class Odd(Echo):
+        """Works out what it says of itself."""
+
+    def fails(_: Odd) -> str:
+        raise KeyError("settings")
+
+    setattr(Odd, attribute, property(fails))
+    async with convostore.open(tmp_path / "s.db", provider=Odd()) as store:
+        chat = await store.get_or_create("room")
+        with pytest.raises(ProviderError, match="KeyError: 'settings'"):
+            await chat.send("Hi")
+        assert await chat.history() == ()
