@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Statement: TypeAlias = tuple[str, tuple[str, ...], dict[str, Any]]
 
-REVISION = "0009"
+REVISION = "0010"
 STORED_REVISION = "SELECT version_num \nFROM convostore_version"
 CONVERSATION_COLUMNS = ("id", "handle", "key", "title", "title_source", "provider", "model", "anonymous_user_id", "settings", "metadata", "head_seq", "last_seq", "message_count", "interrupted_count", "folder", "pinned", "archived_at_ms", "deleted_at_ms", "expires_at_ms", "created_at_ms", "updated_at_ms", "source", "source_id", "scope", "tags",)
 MESSAGE_COLUMNS = ("seq", "id", "parent_seq", "role", "author", "status", "text", "parts", "provider", "model", "finish_reason", "error", "idempotency_key", "lease", "created_at_ms", "finished_at_ms", "content_hash", "source_id", "author_id", "journal",)
@@ -202,6 +202,17 @@ FILE_DETAILS: Statement = (
         "WHERE conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ?"
     ),
     ("places", "owner_id", "seen_at_ms",),
+    {},
+)
+BRANCHED: Statement = (
+    (
+        "SELECT conversation.id \n"
+        "FROM json_each(?) AS given LEFT OUTER JOIN conversation ON conversation.owner_id = ? AND conversation.id = CAST(given.value ->> 0 AS TEXT) \n"
+        "WHERE EXISTS (SELECT * \n"
+        "FROM message \n"
+        "WHERE message.owner_id = conversation.owner_id AND message.conversation_id = conversation.id AND message.seq > CAST(given.value ->> 1 AS INTEGER) AND message.seq <= conversation.head_seq AND coalesce(message.parent_seq, 0) <> message.seq - 1)"
+    ),
+    ("places", "owner_id",),
     {},
 )
 LINKS: Statement = (

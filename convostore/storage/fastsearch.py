@@ -13,6 +13,7 @@ from convostore.storage import fastread_sql as sql
 from convostore.storage.fastread import DoubtError, find, in_one_state, owner_of, rows_of
 from convostore.storage.matching import OnFile
 from convostore.storage.searching import (
+    BRANCHED,
     DETAILS,
     LINKS,
     WINDOW,
@@ -113,4 +114,4 @@ def _statements(wish: Wish) -> dict[str, Statement]:
         window = sql.FILE_RANKED_NARROWED if wish.ranked else sql.FILE_NEWEST_NARROWED
     else:
         window = sql.FILE_RANKED if wish.ranked else sql.FILE_NEWEST
-    return {WINDOW: window, DETAILS: sql.FILE_DETAILS, LINKS: sql.LINKS}
+    return {WINDOW: window, DETAILS: sql.FILE_DETAILS, BRANCHED: sql.BRANCHED, LINKS: sql.LINKS}

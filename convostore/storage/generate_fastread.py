@@ -40,6 +40,7 @@ STATEMENTS: Final = (
     (search_reads, "FILE_RANKED_NARROWED"),
     (search_reads, "FILE_NEWEST_NARROWED"),
     (search_reads, "FILE_DETAILS"),
+    (search_reads, "BRANCHED"),
     (search_reads, "LINKS"),
 )
 _HEAD = '''"""Made by `python -m convostore.storage.generate_fastread`; do not change it by hand.

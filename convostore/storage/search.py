@@ -26,7 +26,16 @@ from convostore.storage.search_index import (
     next_slices,
     restart_index,
 )
-from convostore.storage.searching import DETAILS, LINKS, WINDOW, Wish, cursor_of, print_of, search
+from convostore.storage.searching import (
+    BRANCHED,
+    DETAILS,
+    LINKS,
+    WINDOW,
+    Wish,
+    cursor_of,
+    print_of,
+    search,
+)
 from convostore.words import version
 
 if TYPE_CHECKING:
@@ -182,14 +191,15 @@ def _steps(wish: Wish) -> Reading[Found]:
 
 def _statements(wish: Wish) -> dict[str, Hot]:
     reads = search_reads
+    ways = {BRANCHED: reads.BRANCHED, LINKS: reads.LINKS}
     if wish.engine is OnServer:
         window = reads.SERVER_RANKED if wish.ranked else reads.SERVER_NEWEST
-        return {WINDOW: window, DETAILS: reads.SERVER_DETAILS, LINKS: reads.LINKS}
+        return {**ways, WINDOW: window, DETAILS: reads.SERVER_DETAILS}
     if wish.query.has_filters:
         window = reads.FILE_RANKED_NARROWED if wish.ranked else reads.FILE_NEWEST_NARROWED
     else:
         window = reads.FILE_RANKED if wish.ranked else reads.FILE_NEWEST
-    return {WINDOW: window, DETAILS: reads.FILE_DETAILS, LINKS: reads.LINKS}
+    return {**ways, WINDOW: window, DETAILS: reads.FILE_DETAILS}
 
 
 def _decode(cursor: str, mark: int, newest: tuple[Any, ...]) -> list[Any]:

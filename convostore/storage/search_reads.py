@@ -9,6 +9,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
+    exists,
     func,
     literal,
     literal_column,
@@ -30,7 +31,14 @@ from convostore.storage.search_tables import (
     vectors,
 )
 from convostore.storage.statements import Hot, one_of, pair_of
-from convostore.storage.tables import conversation, message, search_pending, store_meta, tag
+from convostore.storage.tables import (
+    BRANCHING,
+    conversation,
+    message,
+    search_pending,
+    store_meta,
+    tag,
+)
 
 _OWNER: Any = bindparam("owner_id")
 _LIKE_ESCAPE = "\\"
@@ -194,6 +202,25 @@ SERVER_DETAILS = Hot(
 )
 
 _lowest = Pairs("places")
+# Of each conversation, from a message's number to the head, whether any does not follow the one before.
+BRANCHED = Hot(
+    select(conversation.c.id)
+    .select_from(
+        _lowest.table.outerjoin(
+            conversation,
+            and_(conversation.c.owner_id == _OWNER, conversation.c.id == _lowest.first),
+        )
+    )
+    .where(
+        exists().where(
+            message.c.owner_id == conversation.c.owner_id,
+            message.c.conversation_id == conversation.c.id,
+            message.c.seq > _lowest.second,
+            message.c.seq <= conversation.c.head_seq,
+            BRANCHING,
+        )
+    )
+)
 LINKS = Hot(
     select(message.c.conversation_id, message.c.seq, message.c.parent_seq).select_from(
         _lowest.table.outerjoin(

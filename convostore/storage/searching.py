@@ -16,7 +16,7 @@ from convostore.query import TITLE
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Container, Generator, Sequence
     from typing import Any, TypeAlias
 
     from convostore.query import Query
@@ -31,7 +31,7 @@ NEWEST_WINDOW = 200  # but first as many as a page mostly takes
 MOST_WINDOWS = 10  # in one page: then it is given as it is, and the next one goes on
 _FIRST_LOOK = 16  # matches whose details are read at once; most pages need no more
 
-WINDOW, DETAILS, LINKS = "window", "details", "links"
+WINDOW, DETAILS, BRANCHED, LINKS = "window", "details", "branched", "links"
 
 
 class Hit:
@@ -205,7 +205,7 @@ def _shown(wish: Wish, rows: Sequence[Row], size: int) -> Generator[Ask, list[Ro
     at = wish.engine.at(places)
     found = yield DETAILS, {"owner_id": wish.owner_id, "places": at}
     details = {row[:size]: row[size:] for row in found if row[size + 1] is not None}
-    paths: dict[str, set[int]] = {}
+    paths: dict[str, Container[int]] = {}
     if not wish.all_branches:
         paths = yield from _paths(wish.owner_id, list(details.values()))
     return {
@@ -215,28 +215,42 @@ def _shown(wish: Wish, rows: Sequence[Row], size: int) -> Generator[Ask, list[Ro
     }
 
 
-def _paths(owner_id: str, rows: Sequence[Row]) -> Generator[Ask, list[Row], dict[str, set[int]]]:
-    """Return the numbers of the messages on each conversation's active branch, as far up as needed."""
+def _paths(
+    owner_id: str, rows: Sequence[Row]
+) -> Generator[Ask, list[Row], dict[str, Container[int]]]:
+    """Return the numbers of the messages on each conversation's active branch, as far up as needed.
+
+    Most conversations are one line, and then all numbers up to the head's are.
+    """
     lowest: dict[str, int] = {}
     heads: dict[str, int | None] = {}
     for seq, id_, _, _, head_seq, *_ in rows:
         heads[id_] = head_seq
         if seq:
             lowest[id_] = min(seq, lowest.get(id_, seq))
-    links: dict[str, dict[int, int | None]] = {id_: {} for id_ in lowest}
-    if lowest:
-        found = yield LINKS, {"owner_id": owner_id, "places": list(lowest.items())}
-        for id_, seq, parent_seq in found:
+    paths: dict[str, Container[int]] = {
+        id_: range(low, (heads[id_] or 0) + 1) for id_, low in lowest.items()
+    }
+    places = list(lowest.items())
+    branched = (yield BRANCHED, {"owner_id": owner_id, "places": places}) if places else []
+    if branched:
+        links: dict[str, dict[int, int | None]] = {id_: {} for (id_,) in branched}
+        places = [(id_, lowest[id_]) for id_ in links]
+        for id_, seq, parent_seq in (yield LINKS, {"owner_id": owner_id, "places": places}):
             if seq is not None:
                 links[id_][seq] = parent_seq
-    paths: dict[str, set[int]] = {}
-    for id_, parents in links.items():
-        path = paths[id_] = set()
-        seq = heads[id_]
-        while seq in parents and seq not in path:
-            path.add(seq)
-            seq = parents[seq]
+        paths |= {id_: _way(parents, heads[id_]) for id_, parents in links.items()}
     return paths
+
+
+def _way(parents: dict[int, int | None], head_seq: int | None) -> set[int]:
+    """Return the numbers from *head_seq* up, as far as the parents are known."""
+    path: set[int] = set()
+    seq = head_seq
+    while seq in parents and seq not in path:
+        path.add(seq)
+        seq = parents[seq]
+    return path
 
 
 def _hit(row: Row, wish: Wish) -> Hit:

@@ -24,7 +24,7 @@ from convostore.storage.checkpoint_tables import checkpoint, checkpoint_item, ch
 from convostore.storage.schema import METADATA, TEXT
 
 metadata: Final = METADATA
-REVISION: Final = "0009"  # the newest migration; a test holds it equal to alembic's head
+REVISION: Final = "0010"  # the newest migration; a test holds it equal to alembic's head
 VERSION_TABLE: Final = "convostore_version"
 CHECKPOINTS: Final = (checkpoint, checkpoint_write, checkpoint_item)  # of a conversation
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
@@ -58,6 +58,9 @@ _SCOPED = text("scope IS NOT NULL")
 _WRITTEN = text("author_id IS NOT NULL")
 _WHOLE = text("sha256 IS NOT NULL")
 _FROM_ELSEWHERE = text("source_id IS NOT NULL")
+# A message that does not stand below the one stored before it.
+BRANCHING: Final = text("coalesce(message.parent_seq, 0) <> message.seq - 1")
+_BRANCHING = text("coalesce(parent_seq, 0) <> seq - 1")
 # Written out, for a value given apart from the statement does not find a partial index.
 IS_RUNNING: Final = text("status = 'streaming'")
 INTERRUPTED: Final = text("interrupted_count > 0")
@@ -230,6 +233,15 @@ message = Table(
         "seq",
         sqlite_where=IS_RUNNING,
         postgresql_where=IS_RUNNING,
+    ),
+    # Of a conversation that is one line it holds nothing.
+    Index(
+        "message_branching",
+        "owner_id",
+        "conversation_id",
+        "seq",
+        sqlite_where=_BRANCHING,
+        postgresql_where=_BRANCHING,
     ),
     Index(
         "message_author",

@@ -26,6 +26,7 @@ REVISIONS = [
     "0007",
     "0008",
     "0009",
+    "0010",
 ]  # released ones are never changed, removed or put in another order
 
 
@@ -63,7 +64,7 @@ def test_migrated_schema_is_the_declared_one(tmp_path: Path) -> None:
     made = schema(migrated)
     assert "convostore_version" in made.pop(tables.VERSION_TABLE)
     assert made == schema(declared)
-    assert sum("WHERE" in sql for sql in made.values()) == 14
+    assert sum("WHERE" in sql for sql in made.values()) == 15
 
 
 def test_new_store_has_the_page_size_and_the_log_of_the_design(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ async def test_empty_database_becomes_a_store_of_the_declared_schema(new_path: W
     await asyncio.to_thread(postgres_schema.run_in_transaction, server_of(new_path), compare, 5.0)
     assert found == []
     conditional = rows(new_path, "SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '% WHERE %'")
-    assert len(conditional) == 14
+    assert len(conditional) == 15
 
 
 def test_every_text_is_compared_byte_by_byte(path: Where) -> None:

@@ -23,6 +23,7 @@ from convostore.storage import (
     ordering,
     reads,
     replies,
+    search_reads,
     standing,
     turns,
 )
@@ -176,6 +177,7 @@ SERVED: dict[str, tuple[Any, str]] = {
     "a part of a history": (reads.BETWEEN, "autoindex_message"),
     "answers": (reads._CHILDREN, "autoindex_message"),
     "running replies": (reads._RUNNING, "message_running"),
+    "where conversations branch": (search_reads.BRANCHED, "message_branching"),
     "how a conversation stands": (standing._ONE, "message_running"),
     "how several conversations stand": (
         standing._SEVERAL,
@@ -228,4 +230,5 @@ async def test_the_nth_newest_is_merged_from_three_index_ranges(database: Sqlite
 
 def _walks(step: str) -> bool:
     """Tell whether a step reads a whole table, or sorts; a list given with the call is no table."""
-    return (step.startswith("SCAN") and "json_each" not in step) or "TEMP B-TREE" in step
+    given = "json_each" in step or step.startswith("SCAN given VIRTUAL")
+    return (step.startswith("SCAN") and not given) or "TEMP B-TREE" in step

@@ -145,7 +145,7 @@ def test_conditions_of_indexes_hold_on_both_engines() -> None:
             postgresql = index.dialect_options["postgresql"]["where"]
             assert str(sqlite) == str(postgresql), index.name
             conditional += sqlite is not None
-    assert conditional == 14
+    assert conditional == 15
 
 
 def _statements() -> list[tuple[str, Any]]:

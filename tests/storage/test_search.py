@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import convostore
 from convostore import Message
 from convostore.errors import AmbiguousHandleError, ConversationNotFoundError, FormatError
 from convostore.events import Finished, ReasoningDelta, RemoteUpdate
+from convostore.formats.foreign import ForeignConversation, ForeignMessage
 from convostore.parts import ReasoningPart, TextPart
 from convostore.records import RemoteThread
 from convostore.storage import search, searching
@@ -292,6 +294,37 @@ async def test_only_the_active_branch_is_searched_unless_all_are_wanted(
     await chat.switch(first.id)
     assert await found(store, "elephant") == ["an elephant"]
     assert await found(store, "giraffe") == []
+
+
+@pytest.mark.asyncio
+async def test_of_any_tree_the_path_to_its_head_is_searched(store: Store) -> None:
+    """Wherever it branches, has several roots, or goes on below its head: what history shows."""
+    chance = Random(7)
+    for number in range(40):
+        told: list[ForeignMessage] = []
+        for at in range(chance.randint(1, 9)):
+            line = at - 1 if at else None
+            above = line if chance.random() < 0.6 else chance.choice([None, *range(at)])
+            told.append(
+                ForeignMessage(
+                    source_id=f"{at}",
+                    parent=None if above is None else f"{above}",
+                    role="user",
+                    parts=(TextPart(f"zebra{number} at {at}"),),
+                )
+            )
+        head = f"{chance.randrange(len(told))}"
+        wanted = ForeignConversation(
+            source="chatgpt", source_id=f"{number}", messages=tuple(told), head=head
+        )
+        async for one in store.import_([wanted], format="chatgpt"):
+            chat = await store.resume(one.handle or "")
+        path = {message.seq for message in await chat.history()}
+        for newest_first in (True, False):
+            page = await store.search(f"zebra{number}", newest_first=newest_first)
+            assert {hit.seq for hit in page.items if hit.seq} == path
+        page = await store.search(f"zebra{number}", all_branches=True)
+        assert len({hit.seq for hit in page.items if hit.seq}) == len(told)
 
 
 @pytest.mark.asyncio
