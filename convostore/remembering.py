@@ -125,6 +125,8 @@ class Remembering:
     async def uncompact(self) -> None:
         """Take all summaries away: the messages are told again. Where there is none, none goes.
 
+        Where the window sums up, it does so again once there is too much.
+
         Raises:
             ConversationNotFoundError: the conversation is gone.
             StoreError: the store cannot be written.

@@ -7,6 +7,7 @@ messages stay as they are. Where it fails, everything is as before, and it is tr
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 PAUSE_S: Final = 60.0  # after a failure, and twice as long after each further one
 LONGEST_PAUSE_S: Final = 3600.0
+_log = logging.getLogger(__name__)
 _COUNTED: Final = Window(compact_above=1)  # all of it, with what providers have counted
 
 
@@ -129,6 +131,12 @@ async def _try(place: Place, provider: Provider, wish: Wish, state: Summing) -> 
         state.error = error
         pause_s = min(PAUSE_S * 2**state.failures, LONGEST_PAUSE_S)
         state.failures, state.not_before_s = state.failures + 1, clock.monotonic_s() + pause_s
+        _log.warning(  # not in the server's words: those may repeat what was said
+            "no summary of %s came about: %s; tried again after %d s at the earliest",
+            place.record.handle,
+            getattr(error, "code", type(error).__name__),
+            pause_s,
+        )
     else:
         state.failures, state.error = 0, None
 

@@ -175,9 +175,13 @@ async def test_summary_of_a_summary_goes_on_from_it(
     ids=["gone", "broken", "empty", "too long", "fault"],
 )
 async def test_failing_summary_harms_nothing(
-    store: Store, provider: ScriptedProvider, path: Where, script: tuple[object, ...]
+    store: Store,
+    provider: ScriptedProvider,
+    path: Where,
+    script: tuple[object, ...],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The next turn is told everything; it is tried again later, and not at every turn."""
+    """The next turn is told everything; it is tried again later, not at every turn, and is logged."""
     chat = await store.create()
     await talk(chat, 5)
     with ManualClock() as clock:
@@ -185,6 +189,9 @@ async def test_failing_summary_harms_nothing(
         provider.script(*script)  # type: ignore[arg-type]  # steps
         await chat.send("new")
         assert isinstance(await summed_up(chat), ProviderError)
+        assert [one.getMessage().partition(" came")[0] for one in caplog.records] == [
+            f"no summary of {chat.handle}"
+        ]
         assert await asyncio.to_thread(rows, path, "SELECT * FROM summary") == []
         provider.answer("ok")
         await chat.send("more")
