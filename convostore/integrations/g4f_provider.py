@@ -75,6 +75,12 @@ class G4FProvider:
         self._provider = provider
         self._options = options
 
+    @property
+    def default_model(self) -> str | None:
+        """What the provider takes where nobody names a model: it may choose anew each time."""
+        own = getattr(self._provider, "default_model", None)
+        return own if isinstance(own, str) and own else None
+
     def check(self, request: ChatRequest) -> None:
         """Refuse settings that would stand in the place of what a request itself says.
 

@@ -153,6 +153,17 @@ async def test_next_turn_is_told_what_was_said(store: Store, theirs: Theirs) -> 
     assert [one["content"] for one in theirs.asked[1]["messages"]] == ["Hi", "Hello", "And now?"]
 
 
+@pytest.mark.asyncio
+async def test_provider_that_chooses_a_model_chooses_anew(store: Store, theirs: Theirs) -> None:
+    """What has answered is in the reply; the next turn asks as the first one did."""
+    theirs.default_model = "auto"  # type: ignore[attr-defined] # as some of theirs have it
+    theirs.chunks = (ProviderInfo(name="Loop", model="real-1"), "Hello")
+    chat = await store.create()
+    for _ in range(2):
+        assert (await chat.send("Hi")).model == "real-1"
+    assert [one["model"] for one in theirs.asked] == ["auto", "auto"]
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
