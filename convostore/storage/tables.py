@@ -17,6 +17,7 @@ from sqlalchemy import (
     LargeBinary,
     PrimaryKeyConstraint,
     Table,
+    TextClause,
     text,
 )
 
@@ -28,6 +29,12 @@ REVISION: Final = "0010"  # the newest migration; a test holds it equal to alemb
 VERSION_TABLE: Final = "convostore_version"
 CHECKPOINTS: Final = (checkpoint, checkpoint_write, checkpoint_item)  # of a conversation
 OWNERLESS: Final = frozenset({"owner", "store_meta"})  # they say who the owners are
+
+
+def _over(rows: TextClause, name: str, *columns: str, unique: bool = False) -> Index:
+    """Return an index of those rows alone, the same on both engines."""
+    return Index(name, *columns, unique=unique, sqlite_where=rows, postgresql_where=rows)
+
 
 owner = Table(
     "owner",
@@ -99,81 +106,18 @@ conversation = Table(
     Column("scope", TEXT),
     PrimaryKeyConstraint("owner_id", "id"),
     Index("conversation_handle", "owner_id", "handle", unique=True),
-    Index(
-        "conversation_key",
-        "owner_id",
-        "key",
-        unique=True,
-        sqlite_where=_KEYED,
-        postgresql_where=_KEYED,
-    ),
-    Index(
-        "conversation_list",
-        "owner_id",
-        "pinned",
-        "updated_at_ms",
-        "id",
-        sqlite_where=_IN_LISTS,
-        postgresql_where=_IN_LISTS,
-    ),
-    Index(
-        "conversation_archive",
-        "owner_id",
-        "updated_at_ms",
-        "id",
-        sqlite_where=_ARCHIVED,
-        postgresql_where=_ARCHIVED,
-    ),
-    Index(
-        "conversation_bin",
-        "owner_id",
-        "deleted_at_ms",
-        "id",
-        sqlite_where=_IN_BIN,
-        postgresql_where=_IN_BIN,
-    ),
-    Index(
-        "conversation_expiry",
-        "owner_id",
-        "expires_at_ms",
-        "id",
-        sqlite_where=_EXPIRING,
-        postgresql_where=_EXPIRING,
-    ),
+    _over(_KEYED, "conversation_key", "owner_id", "key", unique=True),
+    _over(_IN_LISTS, "conversation_list", "owner_id", "pinned", "updated_at_ms", "id"),
+    _over(_ARCHIVED, "conversation_archive", "owner_id", "updated_at_ms", "id"),
+    _over(_IN_BIN, "conversation_bin", "owner_id", "deleted_at_ms", "id"),
+    _over(_EXPIRING, "conversation_expiry", "owner_id", "expires_at_ms", "id"),
     # Neither holds a time: on SQLite no turn moves them.
-    Index(
-        "conversation_folder",
-        "owner_id",
-        "folder",
-        "id",
-        sqlite_where=_IN_FOLDER,
-        postgresql_where=_IN_FOLDER,
-    ),
-    Index(
-        "conversation_interrupted",
-        "owner_id",
-        "id",
-        sqlite_where=INTERRUPTED,
-        postgresql_where=INTERRUPTED,
-    ),
+    _over(_IN_FOLDER, "conversation_folder", "owner_id", "folder", "id"),
+    _over(INTERRUPTED, "conversation_interrupted", "owner_id", "id"),
     # Not unique: what is forked several times is the source of each of its forks.
-    Index(
-        "conversation_source",
-        "owner_id",
-        "source",
-        "source_id",
-        sqlite_where=_FROM_ELSEWHERE,
-        postgresql_where=_FROM_ELSEWHERE,
-    ),
+    _over(_FROM_ELSEWHERE, "conversation_source", "owner_id", "source", "source_id"),
     # Of rooms that were named anew or begun anew: no other has a scope.
-    Index(
-        "conversation_scope",
-        "owner_id",
-        "scope",
-        "id",
-        sqlite_where=_SCOPED,
-        postgresql_where=_SCOPED,
-    ),
+    _over(_SCOPED, "conversation_scope", "owner_id", "scope", "id"),
 )
 
 tag = Table(
@@ -218,40 +162,11 @@ message = Table(
         ["owner_id", "conversation_id"], ["conversation.owner_id", "conversation.id"]
     ),
     Index("message_id", "owner_id", "id", unique=True),
-    Index(
-        "message_once",
-        "owner_id",
-        "idempotency_key",
-        unique=True,
-        sqlite_where=_ONCE,
-        postgresql_where=_ONCE,
-    ),
-    Index(
-        "message_running",
-        "owner_id",
-        "conversation_id",
-        "seq",
-        sqlite_where=IS_RUNNING,
-        postgresql_where=IS_RUNNING,
-    ),
+    _over(_ONCE, "message_once", "owner_id", "idempotency_key", unique=True),
+    _over(IS_RUNNING, "message_running", "owner_id", "conversation_id", "seq"),
     # Of a conversation that is one line it holds nothing.
-    Index(
-        "message_branching",
-        "owner_id",
-        "conversation_id",
-        "seq",
-        sqlite_where=_BRANCHING,
-        postgresql_where=_BRANCHING,
-    ),
-    Index(
-        "message_author",
-        "owner_id",
-        "author_id",
-        "conversation_id",
-        "seq",
-        sqlite_where=_WRITTEN,
-        postgresql_where=_WRITTEN,
-    ),
+    _over(_BRANCHING, "message_branching", "owner_id", "conversation_id", "seq"),
+    _over(_WRITTEN, "message_author", "owner_id", "author_id", "conversation_id", "seq"),
 )
 
 journal = Table(
@@ -336,14 +251,7 @@ attachment = Table(
     Column("size", BigInteger, nullable=False),
     Column("used_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("owner_id", "id"),
-    Index(
-        "attachment_content",
-        "owner_id",
-        "sha256",
-        unique=True,
-        sqlite_where=_WHOLE,
-        postgresql_where=_WHOLE,
-    ),
+    _over(_WHOLE, "attachment_content", "owner_id", unique=True),
 )
 
 attachment_chunk = Table(
