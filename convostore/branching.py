@@ -26,7 +26,7 @@ from convostore.text import gate_name
 from convostore.tree import Tree
 from convostore.turning.asking import Ask, who_answers
 from convostore.turning.naming import number_of
-from convostore.turning.place import Place
+from convostore.turning.place import Place, Placed
 from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from convostore.views.window import Window
 
 
-class Branching:
+class Branching(Placed):
     """What a conversation can do with its branches; `Conversation` has these verbs.
 
     A message is named by its id, by its number, `Message.seq`, which `convostore tree` shows, or by
@@ -47,7 +47,7 @@ class Branching:
     """
 
     def __init__(self, place: Place, provider: Provider | None) -> None:
-        self._place = place
+        self._at = place
         self._provider = provider
 
     def regenerate(

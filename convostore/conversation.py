@@ -25,6 +25,7 @@ from convostore.turning.lines import in_line, when_free
 from convostore.turning.naming import message_of
 from convostore.turning.opening import Opening
 from convostore.turning.recovery import close_dead_replies
+from convostore.turning.rooms import in_room
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,8 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
     Every verb that writes has its text on disk when it returns. Two objects of the same
     conversation, here or in other processes, each keep their own head: when the stored head has
     moved, `stream` and `send` go on as a sibling branch, so that nothing is lost; a conversation
-    with a key goes on at the new head, one turn at a time.
+    with a key goes on at the new head, one turn at a time, and where somebody has begun its room
+    anew (`reset`), in the new conversation: that is this object's then.
     """
 
     def __repr__(self) -> str:
@@ -261,9 +263,9 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             StoreError: the store cannot be read or written.
             StoreClosedError: the store is closed.
         """
-        place = self._place
-        new = new_messages(place, messages)
-        async with in_line(place, wait_s) as deadline_s:
+        new = new_messages(self._place, messages)
+        follows = expected_head == ANYWHERE
+        async with in_room(self._place, wait_s, follows=follows) as (place, deadline_s):
             if place.owner_id not in place.opened.swept:
                 await close_dead_replies(place.database, place.owner_id)
                 place.opened.swept.add(place.owner_id)

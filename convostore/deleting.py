@@ -15,16 +15,14 @@ from convostore.storage.purging import Purge, Purged, purge_conversations
 from convostore.storage.scrub_note import scrub_after, scrub_soon
 from convostore.turning.lines import in_line, when_free
 from convostore.turning.naming import named
+from convostore.turning.place import Placed
 
 if TYPE_CHECKING:
     from convostore.records import ConversationRecord
-    from convostore.turning.place import Place
 
 
-class Deleting:
+class Deleting(Placed):
     """How a conversation goes; `Conversation` has these verbs. Each may be said again."""
-
-    _place: Place
 
     async def delete(self) -> ConversationRecord:
         """Move it to the bin: out of lists, search and reach, until it is brought back or purged.

@@ -12,6 +12,7 @@ from convostore.errors import ConvostoreError
 from convostore.storage.keeping import Records, TakeRecords, keep_conversations, take_records
 from convostore.storage.owner_rows import OwnerGone
 from convostore.storage.purging import Purge, purge_conversations
+from convostore.turning.place import Placed
 from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from convostore.turning.place import Fleeting, Opened, Place
 
 
-class Keeping:
+class Keeping(Placed):
     """What an ephemeral conversation can do besides; `Conversation` has these."""
-
-    _place: Place
 
     @property
     def ephemeral(self) -> bool:

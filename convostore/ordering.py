@@ -13,21 +13,20 @@ from convostore.storage.ordering import Arrange, Arranged, arrange_conversations
 from convostore.text import gate_expiry, gate_object
 from convostore.titling import TITLE_TIMEOUT_S, Titled, generate_title
 from convostore.turning.asking import who_answers
+from convostore.turning.place import Placed
 
 if TYPE_CHECKING:
     from convostore.providers.provider import Provider
     from convostore.records import ConversationRecord
-    from convostore.turning.place import Place
 
 
-class Ordering:
+class Ordering(Placed):
     """What a conversation can be told about its place in lists; `Conversation` has these verbs.
 
     Each is on disk when it returns, changes only what it names, and may be said again. None is
     activity: the time of the newest activity stays.
     """
 
-    _place: Place
     _provider: Provider | None
 
     async def rename(self, title: str) -> ConversationRecord:

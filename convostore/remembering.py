@@ -10,11 +10,11 @@ from convostore.storage import summaries
 from convostore.turning.asking import Ask, who_answers
 from convostore.turning.compacting import Wish, compact
 from convostore.turning.looking import past_of
+from convostore.turning.place import Placed
 
 if TYPE_CHECKING:
     from convostore.overlay import Summary
     from convostore.providers.provider import Provider
-    from convostore.turning.place import Place
     from convostore.views.viewing import View
     from convostore.views.window import Window
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8_000  # tokens that one call sums up, where the window does not say
 
 
-class Remembering:
+class Remembering(Placed):
     """How much of a conversation its model is sent; `Conversation` has these."""
 
-    _place: Place
     _provider: Provider | None
 
     @property

@@ -9,23 +9,21 @@ from convostore import clock
 from convostore.ids import new_id
 from convostore.storage import lookup, reads
 from convostore.storage.rooms import Reset, reset_conversations
-from convostore.turning.place import Place
+from convostore.turning.place import Place, Placed
 
 if TYPE_CHECKING:
     from convostore.records import ConversationRecord
 
 
-class Renewing:
+class Renewing(Placed):
     """How a room of a bot forgets nothing and begins anew; `Conversation` has this verb."""
-
-    _place: Place
 
     async def reset(self) -> ConversationRecord:
         """Begin a new conversation under the same key, go on there, and return the old one's record.
 
         The old one stays in lists and search, without its key. A reply that is running, and
         questions that wait for it, go on there; whoever asks for the key from now on gets the new
-        one. That has the old one's system text, model, settings, metadata, tags, folder and a title
+        one, and other objects of the room move there with their next question or append. It has the old one's system text, model, settings, metadata, tags, folder and a title
         that somebody chose. A repeat of a question from before is answered as it was then.
 
         Said by two at once, it is done once. Where nothing was said yet, nothing changes.
@@ -52,5 +50,5 @@ class Renewing:
         # A turn that runs keeps the old place, and ends in the old conversation.
         new = Place(place.opened, place.owner_id, record, remote, home_url, fleeting=place.fleeting)
         new.window = place.window
-        self._place = new
+        place.successor = new
         return old

@@ -102,6 +102,15 @@ async def conversation_by_id(database: Database, owner_id: str, id: str) -> Conv
     return await database.read_through(lambda: _of_id(owner_id, id))
 
 
+async def standing_of_id(database: Database, owner_id: str, id: str) -> Standing:
+    """Read one conversation, and what the far side keeps of its head.
+
+    Raises:
+        ConversationNotFoundError: this owner has none of that id, or has it in the bin.
+    """
+    return await database.read_through(lambda: _standing(owner_id, _of_id(owner_id, id)))
+
+
 async def standing_of_key(database: Database, owner_id: str, key: str) -> Standing | None:
     """Read the conversation of that very key, or the one that was first called so, if any."""
     return await database.read_through(lambda: _of_key(owner_id, key))

@@ -37,6 +37,7 @@ from convostore.turning.lines import in_turn, until, when_free
 from convostore.turning.looking import past_of, past_with
 from convostore.turning.recovery import adopt, close_dead_replies, is_unsettled
 from convostore.turning.repeating import repeated
+from convostore.turning.rooms import lined_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -61,11 +62,13 @@ class Opening:
         view: how that came about; None where nothing is asked.
         token: fences every write of this turn.
         reply: the reply as last seen, where it is followed and not made.
+        place: where it is asked: where the room goes on by now; set by `begin`.
         past: what was said before the question, where the store is sure to say the same; else None.
     """
 
     request: ChatRequest
     reply: Message
+    place: Place
 
     def __init__(self, ask: Ask, provider: Provider) -> None:
         self.provider = provider
@@ -84,9 +87,10 @@ class Opening:
         """
         self._check()
         deadline_s = until(place, self._ask.wait_s)
-        if place.record.key is not None and self._ticket is None:
-            # At once: those who come first are asked first.
-            self._ticket = place.pulse.line_up(place.owner_id, place.record.id)
+        if self._ticket is None:  # at once: those who come first are asked first
+            follows = self._ask.on_moved in {None, "follow"}
+            place, self._ticket = await lined_up(place, follows=follows)
+        self.place = place
         try:
             await self._prepare(place)
             if self._ticket is not None:
@@ -180,11 +184,9 @@ class Opening:
         """Return what to do where the head has moved; for "follow", go there first."""
         on_moved = self._ask.on_moved or ("follow" if place.record.key is not None else "branch")
         if on_moved == "follow":
-            place.record = await lookup.conversation_by_id(
-                place.database, place.owner_id, place.record.id
-            )
+            at = (place.database, place.owner_id, place.record.id)
+            place.record, (place.remote, _, _) = await lookup.standing_of_id(*at)
             place.head_seq = place.record.head_seq
-            place.remote = await self._remote(place)
         return on_moved
 
     async def _remote(self, place: Place) -> RemoteThread | None:

@@ -190,6 +190,7 @@ class Place:
         compacted: it has summaries, as far as is known.
         said: what was said up to the head, where that is known and not too long to be kept.
         fleeting: of an ephemeral conversation, until it is kept; None of any other.
+        successor: where its room goes on, once that is another conversation; turns that run end here.
         keeping: keeps it, as long as that takes.
     """
 
@@ -215,6 +216,7 @@ class Place:
         self.compacted = compacted
         self.said: Said | None = Said(Past(()), 0) if record.last_seq == 0 else None
         self.fleeting = fleeting
+        self.successor: Place | None = None
         self.keeping: asyncio.Task[None] | None = None
         self._forsaken: asyncio.Future[None] | None = None
 
@@ -268,3 +270,16 @@ class Place:
             model=record.model or message.model,
             updated_at_ms=max(record.updated_at_ms, message.finished_at_ms or 0),
         )
+
+
+class Placed:
+    """Somebody who stands in a conversation, and goes on where its room does."""
+
+    _at: Place
+
+    @property
+    def _place(self) -> Place:
+        """Where this caller stands: where its room goes on, as far as that is known."""
+        while self._at.successor is not None:
+            self._at = self._at.successor
+        return self._at

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convostore.turning.afterwards import close, error_of
+from convostore.turning.journaling import Journaling
 from convostore.turning.listening import Listener
 
 if TYPE_CHECKING:
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from convostore.events import Delta, Event
     from convostore.records import Message
     from convostore.turning.begun import BegunTurn
-    from convostore.turning.journaling import Journaling
     from convostore.turning.opening import Opening
     from convostore.turning.place import Limits, Place
+    from convostore.turning.reply import ReplyBuffer
 
 
 class Retelling:
@@ -28,6 +29,7 @@ class Retelling:
     replaced: bool
     _place: Place
     _opening: Opening
+    _buffer: ReplyBuffer
     _journal: Journaling
     _listener: Listener
     _events: AsyncIterator[Event] | None
@@ -35,6 +37,9 @@ class Retelling:
 
     def _goes_on(self, begun: BegunTurn) -> None:
         """Make the reply from now on, or follow it, as write 1 has found."""
+        if self._opening.place is not self._place:  # the room has begun anew since
+            self._place = self._opening.place
+            self._journal = Journaling(self._place, self._buffer, self._opening.token)
         self.user, self.reply, self.branched = begun.user, begun.reply, begun.branched
         self._known = begun.known is not None
         if begun.known is not None:  # asked before, with the same key: no model call

@@ -21,6 +21,7 @@ from convostore.events import Finished
 from convostore.storage.rooms import RenameKey, Reset, rename_keys, reset_conversations
 from convostore.storage.statements import Tx
 from convostore.testing import Fail
+from convostore.turning import lines, opening
 from tests.engines import rows
 from tests.turn.talking import BROKEN, asked, keyed, said
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from convostore import Store
     from convostore.testing import ScriptedProvider
+    from convostore.turning.lines import Ticket
 
 OLD, NEW = "telegram:-42", "telegram:-10042"
 
@@ -194,9 +196,15 @@ async def test_resets_at_once_begin_one_conversation(store: Store) -> None:
 
 @pytest.mark.asyncio
 async def test_turn_that_runs_while_its_room_begins_anew_ends_where_it_began(
-    store: Store, provider: ScriptedProvider
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the same object or another: its answer is in the old conversation, the next in the new."""
+    in_line = asyncio.Event()
+
+    async def in_turn(ticket: Ticket, deadline_s: float) -> None:
+        in_line.set()
+        await lines.in_turn(ticket, deadline_s)
+
     gate = provider.gate("running")
     provider.script("one ", gate, "whole", Finished())
     provider.answer("two")
@@ -204,9 +212,10 @@ async def test_turn_that_runs_while_its_room_begins_anew_ends_where_it_began(
     chat = await store.get_or_create(OLD)
     running = asyncio.create_task(chat.send("first", idempotency_key="1"))
     await gate.arrive()
+    monkeypatch.setattr(opening, "in_turn", in_turn)
     waiting = await store.get_or_create(OLD)
     second = asyncio.create_task(waiting.send("second", idempotency_key="2"))
-    await asyncio.sleep(0.01)
+    await in_line.wait()
     old = await chat.reset()
     assert (await chat.send("third")).text == "two"  # at once: nothing runs in the new one
     gate.open()

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convostore.errors import DuplicateKeyError
+import convostore
+from convostore import Message
+from convostore.errors import ConversationNotFoundError, DuplicateKeyError
 from convostore.events import Finished
 from tests.engines import change
-from tests.turn.talking import said
+from tests.turn.talking import asked, said
 
 if TYPE_CHECKING:
     from convostore import Store
@@ -93,3 +95,73 @@ async def test_answer_that_was_forgotten_does_not_come_back_when_its_question_is
         await turn.drain()
     assert (await chat.send("plum", idempotency_key="1")).text == "answer"
     assert len(provider.calls) == 2
+
+
+@pytest.mark.asyncio
+async def test_object_that_is_held_goes_on_where_its_room_has_begun_anew(
+    path: Where, store: Store, provider: ScriptedProvider
+) -> None:
+    """Another process has reset it: questions, what is appended and titles are the new one's from then on."""
+    provider.otherwise = ("answer", Finished())
+    asking, appending = [await store.get_or_create(OLD, system="be brief") for _ in range(2)]
+    await asking.send("secret", idempotency_key="1")
+    async with convostore.open(path, provider=provider) as elsewhere:
+        old = await (await elsewhere.get_or_create(OLD)).reset()
+        await elsewhere.rename_key(OLD, NEW)
+    reply = await asking.send("plum", idempotency_key="2")
+    assert asked(provider) == ["be brief", "plum"]
+    await appending.append(Message.user("fig"))
+    assert asking.id == appending.id != old.id
+    assert await said(appending) == ["be brief", "plum", "answer", "fig"]
+    assert (asking.key, await said(asking)) == (NEW, ["be brief", "plum", "answer"])
+    await asking.rename("The room")
+    assert (await store.get_or_create(NEW)).title == "The room"
+    assert (await asking.send("plum", idempotency_key="2")).id == reply.id
+    assert (await asking.send("secret", idempotency_key="1")).text == "answer"
+    assert len(provider.calls) == 2
+    kept = await store.resume(old.id)  # by its id it is meant itself
+    await kept.send("on")
+    assert asked(provider) == ["be brief", "secret", "answer", "on"]
+
+
+@pytest.mark.asyncio
+async def test_turn_that_runs_ends_in_the_old_conversation_and_the_next_begins_in_the_new_one(
+    path: Where, store: Store, provider: ScriptedProvider
+) -> None:
+    """Both of one object, while another process begins the room anew: each is stored where it belongs."""
+    gate = provider.gate("running")
+    provider.script("one ", gate, "whole", Finished())
+    provider.answer("two")
+    chat = await store.get_or_create(OLD)
+    async with chat.stream("first") as turn:
+        await anext(turn)
+        async with convostore.open(path, provider=provider) as elsewhere:
+            old = await (await elsewhere.get_or_create(OLD)).reset()
+        assert (await chat.send("second")).text == "two"  # at once: nothing runs in the new one
+        gate.open()
+        await turn.drain()
+    assert await said(await store.resume(old.id)) == ["first", "one whole"]
+    assert await said(chat) == ["second", "two"]
+    assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_room_that_was_only_renamed_or_is_gone_is_not_left(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """Its old key may be another room's by now. A room that was deleted goes on in the one made since."""
+    provider.otherwise = ("answer", Finished())
+    held, deleted = await store.get_or_create(OLD), await store.get_or_create("telegram:-7")
+    for chat in (held, deleted):
+        await chat.send("plum")
+    await store.rename_key(OLD, NEW)
+    await store.create(key=OLD)
+    await held.send("fig")
+    assert (await store.get_or_create(NEW)).id == held.id
+    assert await said(held) == ["plum", "answer", "fig", "answer"]
+    await (await store.resume(deleted.id)).delete()
+    with pytest.raises(ConversationNotFoundError, match="in the bin"):
+        await deleted.send("fig")
+    fresh = await store.get_or_create("telegram:-7")
+    await deleted.send("fig")
+    assert (deleted.id, await said(deleted)) == (fresh.id, ["fig", "answer"])
