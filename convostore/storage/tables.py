@@ -251,7 +251,7 @@ attachment = Table(
     Column("size", BigInteger, nullable=False),
     Column("used_at_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("owner_id", "id"),
-    _over(_WHOLE, "attachment_content", "owner_id", unique=True),
+    _over(_WHOLE, "attachment_content", "owner_id", "sha256", unique=True),
 )
 
 attachment_chunk = Table(
