@@ -134,4 +134,5 @@ class Remembering(Placed):
         place = self._place
         job = summaries.DropSummaries(conversation_id=place.record.id)
         await place.database.write(summaries.drop_summaries, place.owner_id, job)
-        place.compacted, place.said = False, None
+        place.compacted = False
+        place.retold()

@@ -152,6 +152,8 @@ async def compact(
     """
     place.compacted = True  # perhaps by somebody else: it is looked for
     past = await past_of(place, _COUNTED, place.head_seq)
+    if place.said is not None and place.said.past.summary != past.summary:
+        place.retold()  # somebody else has made one, or taken it away
     record = place.record
     other = record.provider not in {None, provider.name}  # then model and settings are not its
     named = model or (None if other else record.model)
@@ -188,7 +190,8 @@ async def compact(
         leases.abandon(token)
         raise
     leases.let_go(token)
-    place.said = None  # it is told from now on
+    if made is not None:
+        place.retold()
     return made
 
 

@@ -29,7 +29,7 @@ async def past_of(place: Place, window: Window, seq: int | None) -> Past:
         MessageNotFoundError: *seq* itself is not there.
         StoreError: the store cannot be read.
     """
-    at = (place.database, place.owner_id, place.record.id)
+    at, told = (place.database, place.owner_id, place.record.id), place.told
     compacted = place.compacted and window.summaries
     if seq is None or seq <= SHORT or (window.is_whole and not compacted):
         return await past_with(place, window, await reads.path(*at, seq))
@@ -54,6 +54,7 @@ async def past_of(place: Place, window: Window, seq: int | None) -> Past:
         counted=counted,
         has_erased=outline.has_erased,
         window=window if low > outline.system else None,
+        told=told,
     )
 
 
@@ -63,7 +64,7 @@ async def past_with(place: Place, window: Window, path: Sequence[Message]) -> Pa
     Raises:
         StoreError: the store cannot be read.
     """
-    at = (place.database, place.owner_id, place.record.id)
+    at, told = (place.database, place.owner_id, place.record.id), place.told
     compacted = bool(path) and place.compacted and window.summaries
     return Past(
         path=tuple(path),
@@ -71,6 +72,7 @@ async def past_with(place: Place, window: Window, path: Sequence[Message]) -> Pa
         counted=await outlines.counted(*at) if path and window.counts else {},
         has_erased=any(one.status == "erased" for one in path),
         window=window if place.compacted or window.counts else None,
+        told=told,
     )
 
 

@@ -64,6 +64,7 @@ class Past(NamedTuple):
         counted: the tokens of replies by their numbers, as whoever made them has reported.
         has_erased: something of it was forgotten.
         window: what it was read for; None is all of it.
+        told: how often the place knew by then that its past is told otherwise; see `Place.retold`.
     """
 
     path: tuple[Message, ...]
@@ -72,6 +73,7 @@ class Past(NamedTuple):
     counted: Mapping[int, int] = {}
     has_erased: bool = False
     window: Window | None = None
+    told: int = 0
 
     @property
     def head_seq(self) -> int | None:
@@ -189,6 +191,7 @@ class Place:
         window: what its turns are sent, where they do not say; None is as the store has it.
         compacted: it has summaries, as far as is known.
         said: what was said up to the head, where that is known and not too long to be kept.
+        told: how often its past came to be told otherwise, by a summary that was made or taken away.
         fleeting: of an ephemeral conversation, until it is kept; None of any other.
         successor: where its room goes on, once that is another conversation; turns that run end here.
         keeping: keeps it, as long as that takes.
@@ -214,6 +217,7 @@ class Place:
         self.home_url = home_url
         self.window: Window | None = None
         self.compacted = compacted
+        self.told = 0
         self.said: Said | None = Said(Past(()), 0) if record.last_seq == 0 else None
         self.fleeting = fleeting
         self.successor: Place | None = None
@@ -241,12 +245,18 @@ class Place:
             return None
         return said if said.past.window is None or said.past.window == window else None
 
+    def retold(self) -> None:
+        """Read the past again: it is told otherwise now, also after a turn that runs meanwhile."""
+        self.told += 1
+        self.said = None
+
     def went_on(self, past: Past, question: Message, reply: Message, usage: Usage | None) -> None:
         """Keep what was said up to the head, so that the next turn need not read it again."""
         past = past.and_then(question, reply, usage)
         settled = all(one.status in _SETTLED for one in past.path)
         short = sum(len(one.text) for one in past.path) <= KEPT_CHARS
-        self.said = Said(past, reply.seq) if settled and short else None
+        known = settled and short and past.told == self.told
+        self.said = Said(past, reply.seq) if known else None
 
     def changed(self, change: Change) -> None:
         """Stand where a write has left the conversation's own head."""

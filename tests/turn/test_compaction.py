@@ -220,6 +220,37 @@ async def test_turn_does_not_wait_for_a_summary(store: Store, provider: Scripted
 
 
 @pytest.mark.asyncio
+async def test_summary_made_while_a_turn_runs_is_told_in_the_next_one(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """What the turn was told does not stand for what is told from then on; so when it is taken away."""
+    chat = await store.create()
+    await talk(chat, 5)
+    provider.answer("ok")
+    provider.script(provider.gate("summing"), "They talked.", Finished())
+    provider.script(provider.gate("turn"), "ok", Finished())
+    await chat.send("new")
+    await provider.gate("summing").arrive()
+    running = asyncio.create_task(chat.send("more"))
+    await provider.gate("turn").arrive()
+    provider.gate("summing").open()
+    assert await summed_up(chat) is None
+    provider.gate("turn").open()
+    await running
+    provider.script(provider.gate("last"), "ok", Finished())
+    running = asyncio.create_task(chat.send("most"))
+    await provider.gate("last").arrive()
+    assert told(provider)[0].startswith(SUMMARY)
+    await chat.uncompact()
+    provider.gate("last").open()
+    await running
+    assert told(provider)[0].startswith(SUMMARY)
+    provider.answer("ok")
+    await chat.send("again", window=Window())
+    assert told(provider)[0] == f"q0 {LONG}"
+
+
+@pytest.mark.asyncio
 async def test_turn_goes_before_a_summary_where_a_model_does_one_thing_at_a_time(
     store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
