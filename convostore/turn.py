@@ -376,7 +376,7 @@ class Turn(Retelling):
             raise
         leases.let_go(job.token)
         self.reply = as_stored(self.reply, job, ended)
-        place.moved_to(self.reply, self._remote)
+        place.ended(job.message_seq, self.reply, self._remote)
         if self._opening.past is not None and not ended.sibling:
             place.went_on(self._opening.past, self.user, self.reply, self.usage)
         self._opening.ended(place, self.reply)

@@ -270,9 +270,14 @@ class Place:
         self.owner_id, self.fleeting = owner_id, None
         self.record = msgspec.structs.replace(self.record, handle=handle)
 
-    def moved_to(self, message: Message, remote: RemoteThread | None) -> None:
-        """Stand at *message*, which was just stored."""
-        self.head_seq, self.remote = message.seq, remote
+    def ended(self, running_seq: int, message: Message, remote: RemoteThread | None) -> None:
+        """Stand at the reply *message*, which was just stored, if the caller still stands there.
+
+        It may have gone elsewhere while the reply *running_seq* ran: it asked in other words, or
+        switched.
+        """
+        if self.head_seq == running_seq:
+            self.head_seq, self.remote = message.seq, remote
         record = self.record
         self.record = msgspec.structs.replace(
             record,

@@ -322,3 +322,34 @@ async def test_the_first_question_of_all_gives_the_title(
     await other.send("second")  # on a branch of its own, as it was not told either
     assert (await store.find(chat.id)).title == "first"
     assert other.title == "first"
+
+
+@pytest.mark.parametrize("away", ["edit", "regenerate", "switch"])
+@pytest.mark.asyncio
+async def test_a_reply_that_ends_late_does_not_move_a_caller_who_went_elsewhere(
+    store: Store, chat: Conversation, provider: ScriptedProvider, away: str
+) -> None:
+    """Who asked in other words, or switched, while a reply ran, goes on there, as resume does."""
+    provider.otherwise = ("a", Finished())
+    await chat.send("q1")
+    async with chat.edit(1, "q1 otherwise") as turn:
+        other = await turn.drain()
+    await chat.switch(2)
+    provider.script("slow", provider.gate("end"), Finished())
+    async with chat.stream("q2") as slow:
+        ending = asyncio.create_task(slow.drain())
+        await provider.gate("end").arrive()
+        if away == "switch":
+            await chat.switch(other.seq)
+        else:
+            new = chat.edit(slow.user.id, "q2") if away == "edit" else chat.regenerate()
+            async with new as turn:
+                await turn.drain()
+        stood = await said(chat)
+        provider.gate("end").open()
+        await ending
+    assert await said(chat) == stood
+    async with chat.stream("q3") as turn:
+        await turn.drain()
+    assert not turn.branched
+    assert await said(await store.resume(chat.id)) == [*stood, "q3", "a"]
