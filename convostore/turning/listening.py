@@ -17,7 +17,7 @@ from convostore.events import (
     ToolCallDelta,
     ToolResultDelta,
 )
-from convostore.providers.faults import FaultsOf, fault, is_cancelled, passes
+from convostore.providers.faults import FaultsOf, fault, passes
 from convostore.turning.heeding import heeded
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Listener:
             raise too_late(self._provider, self._limits, whole=True)
         self._due_s = min(now_s + self._limits.idle_timeout_s, self._deadline_s)
         self._task, self._late = task, False
+        cancels = _cancels_of(task)
         if self._timer is None:
             self._ring()
         try:
@@ -84,9 +85,11 @@ class Listener:
                 event = await heeded(anext(events), self._is_given_up)
             finally:
                 self._unhand()
+            if _cancels_of(task) > cancels:  # the provider has caught that, and goes on
+                raise asyncio.CancelledError
             return sound(event)
         except ProviderError:
-            if is_cancelled():
+            if _cancels_of(task) > cancels:
                 raise asyncio.CancelledError from None
             raise
         except StopAsyncIteration:
@@ -147,6 +150,11 @@ class Listener:
             self._task.uncancel()
             self._cancels -= 1
         self._task = None
+
+
+def _cancels_of(task: asyncio.Task[Any] | None) -> int:
+    """Return how often others have cancelled *task*; a caller may have gone on after some of it."""
+    return 0 if task is None else task.cancelling()
 
 
 def sound(event: Event) -> Event:

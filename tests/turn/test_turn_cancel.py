@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +11,14 @@ from watching import cancelled_at  # type: ignore[import-not-found] # pytest put
 
 import convostore
 from convostore import Message
-from convostore.events import Finished
+from convostore.errors import ProviderConnectError
+from convostore.events import Finished, TextDelta
 from convostore.testing import Silence
+from tests.turn.talking import BROKEN
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from watching import Watch
 
     from convostore import Conversation, Store
@@ -188,3 +193,63 @@ async def test_timeout_around_a_turn_works(chat: Conversation, provider: Scripte
     with pytest.raises(TimeoutError):
         await ask()
     assert [one.status for one in await chat.history()] == ["completed", "stopped"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["cancel", "stop"])
+async def test_a_provider_that_catches_a_cancellation_and_goes_on_is_not_heard(
+    chat: Conversation, provider: ScriptedProvider, how: str
+) -> None:
+    """The reply is stopped with what was shown, and who cancelled gets what was asked for."""
+
+    class Deaf:
+        name = "deaf"
+        check, recover, models = provider.check, provider.recover, provider.models
+        aclose = provider.aclose
+
+        async def stream(self, _: object) -> AsyncIterator[TextDelta | Finished]:
+            yield TextDelta("part")
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            yield TextDelta(" and more")
+            yield Finished()
+
+    async with chat.stream("q", provider=Deaf()) as turn:
+        await anext(turn)
+        reading = asyncio.create_task(turn.drain())
+        await asyncio.sleep(0)
+        if how == "stop":
+            assert (await turn.stop()).status == "stopped"
+            await reading
+        else:
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+    assert (turn.reply.status, turn.reply.text) == ("stopped", "part")
+
+
+@pytest.mark.asyncio
+async def test_a_caller_that_has_caught_a_cancellation_may_go_on_reading(
+    chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """What it was cancelled in was something else: the reply is read to its end, or its error."""
+    provider.answer("Hel", "lo")
+    provider.script("Hel", BROKEN)
+
+    async def ask() -> str:
+        async with chat.stream("Hi") as turn:
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return (await turn.drain()).text
+
+    async def cancelled_meanwhile() -> str:
+        messages = len(await chat.history())
+        task = asyncio.create_task(ask())
+        while len(await chat.history()) == messages:
+            await asyncio.sleep(0)
+        task.cancel()
+        return await task
+
+    assert await cancelled_meanwhile() == "Hello"
+    with pytest.raises(ProviderConnectError):
+        await cancelled_meanwhile()
