@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from convostore import errors
-from convostore.events import Finished, ReasoningDelta, RemoteUpdate
+from convostore.events import Finished, ReasoningDelta, RemoteUpdate, TextDelta
+from convostore.providers.connection import Answer, Limits
 from convostore.providers.playground import Playground
 from convostore.providers.provider import ChatMessage
 from convostore.testing.manual_clock import ManualClock
@@ -90,6 +91,15 @@ async def test_row_5_answer_without_text_is_no_crash(dialect: Dialect) -> None:
 
 
 @pytest.mark.asyncio
+async def test_row_5_answer_without_any_piece_is_no_crash() -> None:
+    """Some hosts send not even an empty piece before the end."""
+    async with Far("stream") as talk:
+        talk.model = "tulu-3-1-8b"
+        assert await talk.say("script=empty") == ""
+        assert not any(isinstance(event, TextDelta) for event in talk.events)
+
+
+@pytest.mark.asyncio
 async def test_row_6_cut_off_is_not_reported_as_normal() -> None:
     """The older server says so with an error object; it is an error, and can be continued."""
     async with Far("stream") as talk:
@@ -114,13 +124,25 @@ async def test_row_7_long_lines_are_read(dialect: Dialect) -> None:
 
 
 @pytest.mark.asyncio
-async def test_row_8_characters_cut_by_the_network_stay_whole() -> None:
+async def test_row_8_characters_cut_by_the_network_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Raw UTF-8 in pieces of three bytes comes out whole; this one was never a mistake."""
-    text = "é汉🙂"
+    read, came = Answer.read, bytearray()
+
+    async def three_bytes(answer: Answer, limits: Limits) -> bytes:
+        if not came:
+            came.extend(await read(answer, limits))
+        piece = bytes(came[:3])
+        del came[:3]
+        return piece
+
+    text = "é汉🙂" * 3  # cut at each of its bytes
     chunk = f'{{"type":"modelResponse","message":"m","content":"{text}"}}\n'.encode()
     far = Far("threads")
+    monkeypatch.setattr(Answer, "read", three_bytes)
     async with far as talk:
-        far.server.script(*(Raw(chunk[at : at + 3]) for at in range(0, len(chunk), 3)), Cut())
+        far.server.script(Raw(chunk), Cut())
         await talk.fail("go")
         assert talk.shown() == text
 
