@@ -31,6 +31,7 @@ from convostore.storage.copies import (
 )
 from convostore.storage.faults import (
     BUSY,
+    CANTOPEN,
     CORRUPT,
     FULL,
     IOERR,
@@ -157,6 +158,10 @@ def _copy(source: Path, part: Path, busy_timeout_s: float) -> str:
             pass
     except StoreCorruptError as error:
         raise _damaged_backup(source, str(error)) from error
+    except StoreOpenError as error:
+        if primary_code(error.__cause__ or error) != CANTOPEN:  # it is something else than a store
+            error.hint = "name a copy that was made with: convostore db backup FILE"
+        raise
     if revision == EMPTY:
         raise _no_chats(source)
     if not is_known(revision):

@@ -202,6 +202,7 @@ def test_what_is_no_store_is_not_restored(
     with pytest.raises(StoreOpenError) as raised:
         restore(filled, tmp_path / name)
     assert raised.value.hint
+    assert "--db" not in raised.value.hint  # it is about the backup's name, not the store's
     assert _files(tmp_path) == before
 
 
