@@ -288,6 +288,23 @@ async def test_check_finds_what_is_wrong_with_attachments(
 
 
 @pytest.mark.asyncio
+async def test_deep_check_finds_attachments_that_nothing_keeps_or_nobody_names(
+    store: Store, chat: Conversation, path: Where
+) -> None:
+    """What a message names and what it refers to are the same; a reference lost or left is told."""
+    one, two = [await store.attach(data) for data in (b"one", b"two")]
+    await chat.append(Message.user("q", attachments=[one, one, two]), Message.user("r"))
+    assert (await store.check(deep=True)).problems == ()
+    change(path, "UPDATE message_attachment SET message_seq = 2 WHERE sha256 = ?", two.sha256)
+    assert (await store.check()).problems == ()
+    where = f"conversation {chat.handle}, message"
+    assert (await store.check(deep=True)).problems == (
+        f"{where} 1: nothing keeps its attachment {two.sha256[:12]}: it is not referred to",
+        f"{where} 2: it refers to attachment {two.sha256[:12]}, and does not name it",
+    )
+
+
+@pytest.mark.asyncio
 async def test_two_at_once_of_one_content_are_kept_once(store: Store, watch: Watch) -> None:
     """Whichever ends first stays, and both callers can refer to it."""
     parts = await asyncio.gather(*(store.attach(in_bits(BIG, 5000 + n)) for n in range(8)))
