@@ -23,7 +23,7 @@ TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `conv
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORM = 1  # of the words; whoever changes what comes out of here counts it up
+FORM = 2  # of the words; whoever changes what comes out of here counts it up
 MOST_CHARACTERS = 1_000_000  # of a text that are looked at; what follows is not found
 LONGEST_WORD = 64  # characters; of what is longer (keys, base64), the beginning is kept
 
@@ -61,6 +61,8 @@ _PLAIN_CHUNK = re.compile("[0-9A-Za-z]+")  # what _CHUNK is in ASCII
 _BLANKS = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
 _PART = re.compile(f"[{_UNSPACED}{_MARKS}]|{_LETTER}")
+# The voiced sound marks of kana, apart: to NFKC each is a blank and the mark; here it is the mark.
+_VOICED, _HALF_VOICED = ("\u309b", "\u3099"), ("\u309c", "\u309a")
 _NO_ACCENT = {"ё": "е", "ø": "o", "đ": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe"}
 
 
@@ -120,6 +122,7 @@ def plain(text: str) -> str:
     """Return *text* in small letters, without accents, in the one form of each character."""
     if text.isascii():
         return text.lower()
+    text = text.replace(*_VOICED).replace(*_HALF_VOICED)
     folded = unicodedata.normalize("NFKC", text).casefold()
     return unicodedata.normalize("NFKC", folded).translate(_folding)
 
@@ -182,7 +185,7 @@ def one_word(text: str) -> str | None:
     """Return *text*, `plain`, where it is one word that capital letters part; else None."""
     if not _CHUNK.fullmatch(text) or _RUN.match(text) or not _HUMP.search(text):
         return None
-    return plain(text)[:LONGEST_WORD]
+    return _whole(text)[:LONGEST_WORD]
 
 
 def is_one_character(piece: Piece) -> bool:
@@ -215,17 +218,22 @@ def _split(chunk: str) -> tuple[tuple[int, int, str, tuple[str, ...]], ...]:
     if _RUN.match(chunk):
         return _pairs(chunk)
     humps = [0, *(hump.start() for hump in _HUMP.finditer(chunk)), len(chunk)]
-    whole = plain(chunk)
+    whole = _whole(chunk) if len(humps) > 2 else ""  # noqa: PLR2004 - more than its beginning and end
     found = []
     for start, end in pairwise(humps):
         # A character may stand for several words, as a fraction does.
         for word in _CHUNK.findall(plain(chunk[start:end])):
             root = stem(word)
             forms = {word[:LONGEST_WORD]}
-            if len(humps) > 2:  # noqa: PLR2004 - more than its beginning and its end
+            if whole:
                 forms |= {whole[:LONGEST_WORD], stem(whole)}
             found.append((start, end, root, tuple(sorted(forms - {root}))))
     return tuple(found)
+
+
+def _whole(chunk: str) -> str:
+    """Return a run of letters that capital letters part as one word."""
+    return "".join(_CHUNK.findall(plain(chunk)))
 
 
 def _pairs(run: str) -> tuple[tuple[int, int, str, tuple[str, ...]], ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -32,6 +34,7 @@ def stems(text: str) -> list[str]:
         ("검색을 했다", ["검색", "색을", "했다"]),
         ("学", ["学"]),
         ("ｶﾞｽ Ｆｕｌｌ ﬁne", ["ガス", "full", "fine"]),
+        ("か゛くは゜ 漢゛", ["がく", "くぱ", "漢\u3099"]),
         ("file数据", ["file", "数据"]),
         (
             "snake_case someFunction HTTPServer",
@@ -112,13 +115,32 @@ def test_words_that_are_known_do_not_grow_without_end(monkeypatch: pytest.Monkey
     assert [words.kept(text) for text in many] == first
 
 
+SIGNS = frozenset(" \t\n\r\"'\\*()|&!<>:{}^+-=~\x00")
+
+
 @given(st.text(max_size=200))
 def test_words_need_no_quoting(text: str) -> None:
     """No word holds a space, a quote or a sign that a database could take for its own."""
     for kept in words.kept(text):
         for word in kept:
             assert word
-            assert not set(word) & set(" \t\n\r\"'\\*()|&!<>:{}^+-=~\x00")
+            assert not set(word) & SIGNS
+
+
+@pytest.mark.parametrize("text", ["{}", "か{}き", "aB{}cD", "{}x"])
+def test_no_character_becomes_a_blank_or_a_sign_within_a_word(text: str) -> None:
+    """Whatever NFKC makes of a character (a blank and a mark, brackets), no word has it."""
+    odd = [
+        one
+        for one in map(chr, range(sys.maxunicode + 1))
+        if SIGNS.intersection(unicodedata.normalize("NFKC", one)) - {one}
+    ]
+    assert {"\u309b", "\u309c", "\u037a", "\u2474"} <= set(odd)
+    for one in odd:
+        stems_, forms = words.kept(text.format(one))
+        assert not SIGNS.intersection("".join((*stems_, *forms))), one
+        asked = words.one_word(text.format(one))
+        assert asked is None or asked in {*stems_, *forms}, one
 
 
 @given(st.text(max_size=60))
@@ -150,7 +172,7 @@ def test_threads_stem_at_the_same_time() -> None:
 
 def test_version_of_the_words_is_pinned() -> None:
     """Whoever changes the words changes their version: `FORM`, or the stemmer did."""
-    assert words.version() == "1-46c23bd5"
+    assert words.version() == "2-46c23bd5"
 
 
 @given(st.text(st.characters(max_codepoint=127)))
