@@ -44,17 +44,19 @@ def read(value: dict[str, Any]) -> ForeignConversation:
     """
     if not is_one(value):
         raise refused(SOURCE, "the row has no list of messages with a role each")
-    said = value["input"]["messages"] if "input" in value else value["messages"]
+    choice = known(value.get("input"), dict)
+    said = choice["messages"] if choice is not None else value["messages"]
     messages = _line(said, None, "")
     last = messages[-1].source_id if messages else None
     preferred = _line(known(value.get(_PREFERRED), list) or [], last, "a")
     others = _line(known(value.get(_OTHER), list) or [], last, "b")
+    way = preferred or messages or others
     bare = {name: kept for name, kept in value.items() if name != "messages"}
     return ForeignConversation(
         source=SOURCE,
         source_id=content_id(value),
         messages=(*messages, *preferred, *others),
-        head=preferred[-1].source_id if preferred else last,
+        head=way[-1].source_id if way else None,
         model=known(value.get("model"), str),
         raw=msgspec.json.encode(bare),
     )

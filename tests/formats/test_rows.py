@@ -112,6 +112,21 @@ def test_what_is_no_row_is_refused_by_name(value: dict[str, Any]) -> None:
         sharegpt.read(value)
 
 
+def test_row_of_a_choice_goes_on_at_what_there_is() -> None:
+    """At the preferred answer, else at the question, else at the other answer; else nowhere."""
+    asked, said = [{"role": "user", "content": "q"}], [{"role": "assistant", "content": "a"}]
+    for question, preferred, other, head in (
+        (asked, said, said, "a1"),
+        (asked, 7, said, "1"),
+        ([], None, said, "b1"),
+        ([], [], [], None),
+    ):
+        row = {"input": {"messages": question}, "preferred_output": preferred}
+        assert openai_chat.read({**row, "non_preferred_output": other}).head == head
+    row = {"input": "a text beside it", "messages": asked}
+    assert [one.source_id for one in openai_chat.read(row).messages] == ["1"]
+
+
 @pytest.mark.parametrize("odd", [None, 7, "text", [], {}, [None], [[]], True, "{"])
 def test_odd_values_anywhere_are_no_error(odd: object) -> None:
     """Whatever stands where something else belongs, the rest is read."""
