@@ -68,7 +68,7 @@ class ChatGPTWriter:
         self._root = _root_of(bare)
         self._told_elsewhere(one.record, imported=bool(raw))
         added = [outline.name(seq) for seq in self._below.get(None, ()) if self._is_ours(seq)]
-        if not raw or (added and self._root not in bare):
+        if not raw or (added and not isinstance(bare.get(self._root), dict)):
             bare[self._root] = {"id": self._root, "message": None, "parent": None, "children": []}
         if added:
             _append(bare[self._root], added)
@@ -109,7 +109,7 @@ class ChatGPTWriter:
         if record.head_seq in self._last:
             stands = self._last[record.head_seq]
         stood = fields.get("current_node")
-        names = {self._name(seq) for seq in self._outline.nodes} if self._outline else set()
+        names = [self._name(seq) for seq in self._outline.nodes] if self._outline else []
         if not imported or stood in names or self._is_ours(record.head_seq):
             fields["current_node"] = stands or fields.get("current_node")
         if record.title_source == "user":

@@ -50,13 +50,15 @@ class OpenWebUIWriter:
         row: dict[str, Any] = msgspec.json.decode(raw) if raw else _fields(record)
         if not raw and (record.key or record.settings or record.metadata):
             self.losses.add("keys, settings and metadata")
-        chat = row.pop("chat", None)
-        bare = chat is None  # the inner chat stood alone
-        if chat is None:
+        chat = row.get("chat")
+        bare = not chat or not isinstance(chat, dict)  # the inner chat stood alone
+        if bare:
             chat, row = row, {}
+        else:
+            del row["chat"]
         history = chat.pop("history")
         odd = history.pop("messages", {})
-        self._settle(row, chat, history, record)
+        self._settle(row, chat, history, record, imported=bool(raw))
         yield f"{self._row}\n{'' if bare else _opened(row) + dumps('chat') + ':'}{_opened(chat)}"
         yield f'"history":{_opened(history)}"messages":{{'
         yield from self._messages(outline.nodes, odd)
@@ -111,8 +113,8 @@ class OpenWebUIWriter:
     def _name(self, seq: int) -> str:
         return (self._outline.name(seq) if self._outline else None) or ""
 
-    def _is_ours(self, seq: int) -> bool:
-        node = self._outline.nodes.get(seq) if self._outline else None
+    def _is_ours(self, seq: int | None) -> bool:
+        node = self._outline.nodes.get(seq) if self._outline and seq is not None else None
         return node is not None and node.source_id is None
 
     def _settle(
@@ -121,12 +123,14 @@ class OpenWebUIWriter:
         chat: dict[str, Any],
         history: dict[str, Any],
         record: ConversationRecord,
+        *,
+        imported: bool,
     ) -> None:
         """Bring what may have changed here since an import up to date."""
         outline = self._outline
         stands = outline.name(record.head_seq) if outline else None
-        names = {self._name(seq) for seq in self._below_all()}
-        if "currentId" not in history or history["currentId"] in names:
+        names = [self._name(seq) for seq in self._below_all()]
+        if not imported or history.get("currentId") in names or self._is_ours(record.head_seq):
             history["currentId"] = stands
         if record.title_source == "user":
             for place in (row, chat):

@@ -7,9 +7,13 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
+from convostore.errors import FormatError
 from convostore.exchange.exporting import TextExport
 from convostore.testing import temporary_store
+from tests.exchange.test_fuzz import change, seeds
 from tests.formats.counting import conversations
 from tests.formats.samples import samples
 
@@ -71,3 +75,36 @@ async def test_import_and_export_give_back_the_same_structure(app: str, file: Pa
         report = await own.import_(BytesIO(lines.encode())).finish()
         assert report.added == len(kept)
         assert by_id(await exported(own, app)) == by_id(found)
+
+
+@pytest.mark.parametrize("app", ["chatgpt", "claude", "openwebui"])
+@pytest.mark.asyncio
+async def test_whatever_an_export_holds_goes_back_as_it_was(app: str) -> None:
+    """Odd values, keys that are gone or unknown, pointers to nowhere: what is taken is given back."""
+    values: list[Any] = []
+
+    @given(st.data())
+    @settings(max_examples=80, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    def collect(data: st.DataObject) -> None:
+        changed = change(data, data.draw(st.sampled_from(seeds(app))))
+        changed[data.draw(st.sampled_from(["new", "chat", "title"]))] = None
+        values.append(changed)
+
+    collect()
+    mended = {"numbers that", "halves of", "characters that", "messages that stand there again"}
+    back = 0
+    async with temporary_store() as store:
+        for number, value in enumerate(values):
+            raw = json.dumps([value]).encode()
+            owner = store.for_owner(f"owner {number}")
+            try:
+                results = [one async for one in owner.import_(BytesIO(raw))]
+            except FormatError:
+                continue
+            kept = [one for one in results if (one.outcome, one.source) == ("added", app)]
+            whole = len(kept) == len(results) == 1
+            if whole and not any(line.startswith(tuple(mended)) for line in kept[0].remarks):
+                assert await exported(owner, app) == json.loads(raw)
+                back += 1
+        assert back > len(values) // 3
+        assert (await store.check(deep=True)).problems == ()
