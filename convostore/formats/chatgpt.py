@@ -97,6 +97,11 @@ def _raw(value: dict[str, Any]) -> bytes:
     return msgspec.json.encode({**value, "mapping": bare, "mapping_order": order})
 
 
+def is_kept(value: object) -> bool:
+    """Tell whether a value has the form of what is kept of a conversation beside its messages."""
+    return isinstance(value, dict) and isinstance(value.get("mapping"), dict)
+
+
 def _messages(nodes: dict[str, Any]) -> list[ForeignMessage]:
     above: dict[str, str | None] = {}  # of nodes without a message
     return [

@@ -71,6 +71,12 @@ def _raw(value: dict[str, Any], found: list[dict[str, Any]]) -> bytes:
     return msgspec.json.encode({**value, "chat_messages": [one["uuid"] for one in found]})
 
 
+def is_kept(value: object) -> bool:
+    """Tell whether a value has the form of what is kept of a conversation beside its messages."""
+    order = value.get("chat_messages") if isinstance(value, dict) else None
+    return isinstance(order, list) and all(isinstance(id_, str) for id_ in order)
+
+
 def _project(value: dict[str, Any]) -> str | None:
     project = known(value.get("project"), dict) or {}
     name: str | None = known(project.get("name"), str) or known(value.get("project_uuid"), str)

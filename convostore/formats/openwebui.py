@@ -82,6 +82,12 @@ def _raw(value: dict[str, Any], chat: dict[str, Any], history: dict[str, Any]) -
     return msgspec.json.encode(bare if chat is value else {**value, "chat": bare})
 
 
+def is_kept(value: object) -> bool:
+    """Tell whether a value has the form of what is kept of a conversation beside its messages."""
+    history = _history(value) if isinstance(value, dict) else None
+    return history is not None and [] not in history["messages"].values()
+
+
 def _tags(value: dict[str, Any], chat: dict[str, Any]) -> tuple[str, ...]:
     meta = known(value.get("meta"), dict) or {}
     found = known(meta.get("tags"), list) or known(chat.get("tags"), list) or []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
+from convostore.formats import chatgpt, claude, openwebui
 from convostore.parts import AttachmentPart
 from convostore.records import ConversationRecord, Message, UsageRecord
 from convostore.text import FAR_MS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SOURCE: Final = "convostore"  # the format, as it is typed
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
+_KEPT: Final = {module.SOURCE: module.is_kept for module in (chatgpt, claude, openwebui)}
 _MOST_SEQ: Final = 2**30  # it leaves room below 2**31 for what is said later
 _MOST_COUNT: Final = 2**63 - 1
 _MOST_COST: Final = 2**63 // 10**9  # costs are kept as billionths
@@ -57,7 +59,12 @@ class OwnConversation(msgspec.Struct, frozen=True, kw_only=True):
 
 def flaw(one: OwnConversation) -> str | None:
     """Return what is wrong with a conversation, so that it cannot be what a store held; else None."""
-    return _flaw_of_record(one) or _flaw_of_tree(one.messages) or _flaw_of_more(one)
+    return (
+        _flaw_of_record(one)
+        or _flaw_of_tree(one.messages)
+        or _flaw_of_originals(one)
+        or _flaw_of_usage(one)
+    )
 
 
 def _flaw_of_record(one: OwnConversation) -> str | None:
@@ -95,10 +102,8 @@ def _flaw_of_tree(messages: Iterable[Message]) -> str | None:
     return None
 
 
-def _flaw_of_more(one: OwnConversation) -> str | None:
-    """Return what is wrong with what stands beside the messages; None where nothing is."""
-    if not one.originals.keys() <= {0, *(message.seq for message in one.messages)}:
-        return "an original is of a message that is not there"
+def _flaw_of_usage(one: OwnConversation) -> str | None:
+    """Return what is wrong with what was paid; None where nothing is."""
     for call in one.usage:
         if not _are_times(call.created_at_ms) or not 0 <= (call.message_seq or 0) <= _MOST_SEQ:
             return f"what was paid ({call.id:.36}) has a time or a number of no message"
@@ -106,6 +111,21 @@ def _flaw_of_more(one: OwnConversation) -> str | None:
             return f"what was paid ({call.id:.36}) has a count that is none"
         if not abs(call.usage.cost or 0) < _MOST_COST:
             return f"what was paid ({call.id:.36}) is no price"
+    return None
+
+
+def _flaw_of_originals(one: OwnConversation) -> str | None:
+    """Return what is wrong with what the origin said: it is read again when it goes back there."""
+    if not one.originals.keys() <= {0, *(message.seq for message in one.messages)}:
+        return "an original is of a message that is not there"
+    is_kept = _KEPT.get(one.record.source or "")
+    for seq, data in one.originals.items():
+        try:
+            value = msgspec.json.decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            return f"original {seq} cannot be read as JSON"
+        if is_kept is not None and not (isinstance(value, dict) if seq else is_kept(value)):
+            return f"original {seq} is not as {one.record.source} has it"
     return None
 
 

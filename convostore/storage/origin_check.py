@@ -67,6 +67,6 @@ def look_at_originals(tx: Tx, at: dict[str, str], *, deep: bool) -> Iterator[str
 def _is_json(data: bytes) -> bool:
     try:
         msgspec.json.decode(unpacked(data))
-    except (StoreCorruptError, msgspec.DecodeError):
+    except (StoreCorruptError, msgspec.DecodeError, RecursionError):
         return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -15,7 +15,11 @@ from convostore.formats import jsonl
 from convostore.ids import new_id
 from convostore.records import Message, Usage, UsageRecord
 from convostore.testing import ScriptedProvider, temporary_store
+from tests.exchange.test_trees import chatgpt, claude, openwebui
 from tests.formats.test_own_round_trip import file_from, imported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("temporary_place")
 
@@ -133,3 +137,34 @@ async def test_what_had_its_time_stays_gone_unless_it_is_wanted_back() -> None:
         assert [one.outcome for one in results if one.outcome != "opaque"] == ["added"]
         assert [one.title for one in (await bob.list()).items] == ["Mine", "One"]
         assert (await bob.resume(chat.id)).record.expires_at_ms is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("write", [chatgpt, claude, openwebui])
+async def test_original_that_could_not_be_written_again_is_refused(
+    write: Callable[..., Any],
+) -> None:
+    """No JSON, one too deep, one of another form: nothing is stored that a later export trips over."""
+    app = write.__name__
+    async with temporary_store() as store:
+        value = write({"1": None, "2": "1"}, {})
+        await store.import_(BytesIO(json.dumps([value]).encode())).finish()
+        lines = [json.loads(line) for line in (await file_from(store)).getvalue().splitlines()]
+        odd = ["x", "[", "[" * 50_000, "1", "[1]", "{}", '{"mapping": 7}', '{"chat_messages": 7}']
+        odd += ['{"chat_messages": [7]}', '{"history": {"messages": {"x": []}}}', '{"history": {}}']
+        for seq in (0, 1):
+            for data in odd if not seq else odd[:5]:
+                changed = [
+                    one | {"data": data} if one["type"] == "original" and one["seq"] == seq else one
+                    for one in lines
+                ]
+                file = "".join(json.dumps(one) + "\n" for one in changed).encode()
+                bob = store.for_owner(f"bob {seq} {data[:40]}")
+                results = await imported(bob, BytesIO(file))
+                (one,) = [one for one in results if one.outcome != "opaque"]
+                reason = f"original {seq} "
+                assert (one.outcome, one.reason.startswith(reason)) == ("refused", True), data[:40]
+        again = store.for_owner("again")
+        await again.import_(await file_from(store)).finish()
+        text = await again.export(format=app)
+        assert json.loads("".join([piece async for piece in text])) == [value]  # type: ignore[union-attr] # a text, for no file is named
