@@ -48,7 +48,9 @@ class ClaudeWriter:
         """Yield a conversation; its messages in the order in which they came."""
         self._outline, self._between = outline, ""
         fields: dict[str, Any] = msgspec.json.decode(raw) if raw else _fields(one.record)
-        order = {name: at for at, name in enumerate(fields.pop("chat_messages", ()))}
+        order: dict[str, int] = {}
+        for at, name in enumerate(fields.pop("chat_messages", ())):
+            order.setdefault(name, at)
         if one.record.title_source == "user":
             fields["name"] = one.record.title
         if not raw:

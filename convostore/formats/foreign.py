@@ -105,10 +105,15 @@ def in_order(messages: Iterable[ForeignMessage]) -> tuple[tuple[ForeignMessage, 
 
     Beside that the earliest comes first, then the one with the smaller id, so that the order in
     which they are given does not matter. A message whose parent is missing becomes a root; a circle
-    is cut at its earliest message. Nothing recurses: a chain may be as long as memory allows.
+    is cut at its earliest message. One that stands there again is left out, and one of an id that
+    another one has gets an id of its own, below which nothing stands. Nothing recurses: a chain may
+    be as long as memory allows.
     """
-    by_id = {one.source_id: one for one in messages}
-    remarks = []
+    given = tuple(messages)
+    by_id = {one.source_id: one for one in given}
+    remarks: list[str] = []
+    if len(by_id) < len(given):
+        by_id = _told_apart(given, remarks)
     orphans = [one.source_id for one in by_id.values() if one.parent and one.parent not in by_id]
     if orphans:
         remarks.append(
@@ -202,6 +207,27 @@ def _age(one: ForeignMessage) -> tuple[int, str]:
 
 def _rank(one: ForeignMessage) -> tuple[int, str]:
     return _FAR_FUTURE_MS if one.created_at_ms is None else one.created_at_ms, one.source_id
+
+
+def _told_apart(
+    messages: Iterable[ForeignMessage], remarks: list[str]
+) -> dict[str, ForeignMessage]:
+    """Return *messages*, of which some have the same id, each by an id that no other one has."""
+    by_id: dict[str, ForeignMessage] = {}
+    again = renamed = 0
+    for one in sorted(messages, key=lambda one: (*_rank(one), one.raw)):
+        id_, number = one.source_id, 1
+        while id_ in by_id and by_id[id_].raw != one.raw:
+            number += 1
+            id_ = f"{one.source_id}~{number}"
+        again += id_ in by_id
+        renamed += id_ not in by_id and number > 1
+        by_id.setdefault(id_, msgspec.structs.replace(one, source_id=id_))
+    if again:
+        remarks.append(f"messages that stand there again, and were left out: {again}")
+    if renamed:
+        remarks.append(f"messages of an id that another one has, and were told apart: {renamed}")
+    return by_id
 
 
 def _cut_circles(by_id: dict[str, ForeignMessage], above: dict[str, str | None]) -> int:

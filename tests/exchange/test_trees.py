@@ -13,6 +13,7 @@ from convostore.exchange.reading import open_export
 from convostore.formats.claude import ROOT as CLAUDE_ROOT
 from convostore.formats.foreign import ForeignConversation
 from convostore.formats.librechat import ROOT as LIBRECHAT_ROOT
+from convostore.parts import TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,6 +170,26 @@ def test_broken_trees_are_mended_and_told(
     assert tree_of(one) == mended
     assert "circles of messages that were cut open: 2" in one.remarks
     assert "messages that begin anew, for those before them are missing: 1" in one.remarks
+
+
+@pytest.mark.parametrize("write", [claude, librechat, hf_chat_ui])
+def test_messages_of_one_id_are_told_apart(
+    write: Callable[[Tree, Mapping[str, str]], Any],
+) -> None:
+    """The same again is left out; another of the same id stays, in whatever order they come."""
+    value = write({"a": None, "b": "a", "c": "a"}, {"b": "first", "c": "second"})
+    name = "chat_messages" if "chat_messages" in value else "messages"
+    _, other, third = value[name]
+    id_ = next(key for key in third if third[key] == "c")
+    third[id_] = "b"
+    value[name] += [dict(other), {**third, "more": 1}]
+    one = read(value)
+    assert tree_of(one) == {"a": None, "b": "a", "b~2": "a", "b~3": "a"}
+    assert [m.parts for m in one.messages] == [(TextPart(t),) for t in ("x", "first", "second", "second")]  # fmt: skip
+    assert "messages that stand there again, and were left out: 1" in one.remarks
+    assert "messages of an id that another one has, and were told apart: 2" in one.remarks
+    value[name].reverse()
+    assert read(value).messages == one.messages
 
 
 @pytest.mark.parametrize("write", FORMATS)
