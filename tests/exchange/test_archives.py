@@ -273,6 +273,7 @@ def upon_each_other() -> bytes:
         (packed({"a.txt": A}), "no conversation of a known format"),
         (packed({"a.json": b"{", "b.json": b"{}"}), "in the middle"),
     ],
+    ids=lambda one: one if isinstance(one, str) else "archive",  # its bytes hold the time
 )  # fmt: skip
 def test_dangerous_archive_is_refused_before_anything_is_read(raw: bytes, reason: str) -> None:
     """One line, by name; nothing of it was found before."""
