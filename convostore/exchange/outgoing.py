@@ -231,16 +231,17 @@ class Passage:
         """
         found: list[Node] = []
         if (held := self.held(record)) is not None:
-            found = [Node(one.seq, one.parent_seq, one.id, one.source_id) for one in held]
+            found = [
+                Node(one.seq, one.parent_seq, one.id, one.source_id if originals else None)
+                for one in held
+            ]
         after = record.last_seq if held is not None else 0
         while after < record.last_seq:
             page = await self.source.nodes(record.id, after, record.last_seq, _NODES_PER_READ)
             if not page:
                 break
-            found += page
+            found += page if originals else [Node(one.seq, one.parent_seq, one.id) for one in page]
             after = page[-1].seq
-        if not originals:
-            found = [Node(one.seq, one.parent_seq, one.id) for one in found]
         return Outline(found, record.head_seq)
 
 
@@ -279,7 +280,7 @@ class Fetching:
         self._record, self._originals = record, originals
         self._page = {one.seq: one for one in passage.held(record) or ()}
         self._raws: dict[int, bytes] = {}
-        self._raws_read = False
+        self._raws_wanted = originals  # those of the page that is held
 
     async def conversation_raw(self) -> bytes:
         """Return the origin's own object of the conversation; empty where there is none.
@@ -291,6 +292,13 @@ class Fetching:
             return b""
         return (await self._source.origins(self._record.id, 0, 0)).get(0, b"")
 
+    def held(self, seq: int) -> tuple[Message, bytes] | None:
+        """Return what `message` does, where it is at hand; else None."""
+        one = None if self._raws_wanted else self._page.get(seq)
+        if one is None:
+            return None
+        return one, b"" if one.status == "erased" else self._raws.get(seq, b"")
+
     async def message(self, seq: int) -> tuple[Message, bytes] | None:
         """Return a message and what it was at its origin; None when it was removed meanwhile.
 
@@ -298,15 +306,11 @@ class Fetching:
             StoreError: the store cannot be read.
         """
         if seq not in self._page:
-            record = self._record
-            page = await self._passage.messages_from(record, seq)
+            page = await self._passage.messages_from(self._record, seq)
             self._page = {one.seq: one for one in page}
-            self._raws_read = False
-        one = self._page.get(seq)
-        if one is None:
-            return None
-        if self._originals and not self._raws_read:
-            self._raws_read = True
+            self._raws_wanted = self._originals
+        if self._raws_wanted and self._page:
             first, last = min(self._page), max(self._page)
             self._raws = await self._source.origins(self._record.id, first, last)
-        return one, b"" if one.status == "erased" else self._raws.get(seq, b"")
+            self._raws_wanted = False
+        return self.held(seq)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from convostore.exchange.outgoing import Fetching
 from convostore.formats.framed import without_frame
-from convostore.parts import AttachmentPart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from convostore.exchange.counted import Count
     from convostore.exchange.outgoing import ExportSource, Passage
     from convostore.formats.writing import Writer
+    from convostore.parts import AttachmentPart
     from convostore.records import ConversationDossier
 
 _PIECE_CHARS: Final = 1 << 16
@@ -53,10 +53,9 @@ async def told(
     sheet = _Sheet()
     sheet.add(writer.opening())
     async for one in ones:
-        async with aclosing(_conversation(passage, one, writer, count)) as texts:
+        async with aclosing(_conversation(passage, one, writer, sheet, count)) as texts:
             async for text in texts:
-                if sheet.add(text):
-                    yield sheet.take()
+                yield text
         count.conversations += 1
     count.lost(writer.losses)
     sheet.add(writer.closing())
@@ -64,37 +63,30 @@ async def told(
 
 
 async def _conversation(
-    passage: Passage, one: ConversationDossier, writer: Writer, count: Count
+    passage: Passage, one: ConversationDossier, writer: Writer, sheet: _Sheet, count: Count
 ) -> AsyncGenerator[str]:
+    """Write a conversation on the sheet, and yield what is on it as often as that is enough."""
     originals = writer.origin is not None and writer.origin == one.record.source
     shape = await passage.outline(one.record, originals=originals)
     fetching = Fetching(passage, one.record, originals=originals)
     raw = await fetching.conversation_raw()
     for step in writer.conversation(one, shape, raw):
         if isinstance(step, str):
-            yield step
+            if sheet.add(step):
+                yield sheet.take()
             continue
-        async with aclosing(_message(passage.source, fetching, writer, abs(step))) as texts:
-            async for text in texts:
-                yield text
+        found = fetching.held(abs(step)) or await fetching.message(abs(step))
+        for piece in writer.message(without_frame(found[0]), found[1]) if found else ():
+            if isinstance(piece, str):
+                if sheet.add(piece):
+                    yield sheet.take()
+                continue
+            async with aclosing(in_base64(passage.source, piece)) as texts:
+                async for text in texts:
+                    if sheet.add(text):
+                        yield sheet.take()
         if step > 0:
             count.told_message()
-
-
-async def _message(
-    source: ExportSource, fetching: Fetching, writer: Writer, seq: int
-) -> AsyncGenerator[str]:
-    found = await fetching.message(seq)
-    if found is None:
-        return
-    message, raw = found
-    for piece in writer.message(without_frame(message), raw):
-        if isinstance(piece, AttachmentPart):
-            async with aclosing(in_base64(source, piece)) as texts:
-                async for text in texts:
-                    yield text
-        else:
-            yield piece
 
 
 async def in_base64(source: ExportSource, part: AttachmentPart) -> AsyncGenerator[str]:

@@ -11,6 +11,7 @@ import html
 import json
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -47,9 +48,8 @@ _CODE_SPAN_LIMIT_CHARS: Final = 10_000  # looking for spans in a hostile line ta
 _OUR_HEADING: Final = re.compile(
     r" {0,3}#{1,2}[ \t][^\w\n]*(user|assistant|system|tool)\b", re.IGNORECASE
 )
-_UNDERLINED: Final = re.compile(
-    r"^[^\w\n]*(user|assistant|system|tool)\b.*\n {0,3}[-=]+[ \t]*$", re.IGNORECASE | re.MULTILINE
-)
+_ROLE: Final = re.compile(r"[^\w\n]*(user|assistant|system|tool)\b", re.IGNORECASE)
+_UNDERLINE: Final = re.compile(r" {0,3}[-=]+[ \t]*")
 _LINE_END: Final = re.compile("\r\n|\n|\r")
 
 
@@ -187,10 +187,12 @@ def _fenced(text: str) -> str:
 
 def _keeps_to_itself(text: str) -> bool:
     """Tell whether nothing of *text* can be taken for our structure, or swallow what follows."""
-    if _UNDERLINED.search(_LINE_END.sub("\n", text)):
-        return False
+    lines = _LINE_END.split(text) if "\r" in text else text.split("\n")
+    for above, line in pairwise(lines):
+        if _UNDERLINE.fullmatch(line) and _ROLE.match(above):
+            return False
     fence, indent = "", 0
-    for line in _LINE_END.split(text):
+    for line in lines:
         mark = _FENCE.match(line)
         outdented = len(line) - len(line.lstrip(" ")) < indent
         if mark and not fence:

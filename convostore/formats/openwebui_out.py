@@ -33,6 +33,7 @@ class OpenWebUIWriter:
         self.losses = Losses()
         self._row, self._between = "", ""
         self._outline: Outline | None = None
+        self._names: dict[int, str] = {}
         self._below: dict[int | None, list[int]] = {}
         self._listed = False
         self._model: str | None = None
@@ -47,15 +48,13 @@ class OpenWebUIWriter:
         """Yield a row: the messages by id, then their list, then what else is told of it."""
         record = one.record
         self._outline, self._below, self._model = outline, outline.children(), record.model
+        self._names = {seq: node.source_id or node.id for seq, node in outline.nodes.items()}
         row: dict[str, Any] = msgspec.json.decode(raw) if raw else _fields(record)
         if not raw and (record.key or record.settings or record.metadata):
             self.losses.add("keys, settings and metadata")
-        chat = row.get("chat")
-        bare = not chat or not isinstance(chat, dict)  # the inner chat stood alone
-        if bare:
-            chat, row = row, {}
-        else:
-            del row["chat"]
+        inner = row.get("chat")
+        bare = not inner or not isinstance(inner, dict)  # the inner chat stood alone
+        chat, row = (row, {}) if bare else (row.pop("chat"), row)
         history = chat.pop("history")
         odd = history.pop("messages", {})
         self._settle(row, chat, history, record, imported=bool(raw))
@@ -81,21 +80,22 @@ class OpenWebUIWriter:
 
     def message(self, value: Message, raw: bytes) -> Iterator[Piece]:
         """Yield a message, by its id or in the list."""
-        name = self._name(value.seq)
-        yield self._between if self._listed else f"{self._between}{dumps(name)}:"
+        named = "" if self._listed else f"{dumps(self._name(value.seq))}:"
+        before = f"{self._between}{named}"
         self._between = ","
         if raw:
             added = [
                 self._name(seq) for seq in self._below.get(value.seq, ()) if self._is_ours(seq)
             ]
-            yield raw.decode() if not added else dumps(_append(msgspec.json.decode(raw), added))
+            told = dumps(_append(msgspec.json.decode(raw), added)) if added else raw.decode()
+            yield before + told
             return
         fields = self._fields_of(value)
         images = [part for part in value.parts if is_image(part)]
         if not images:
-            yield dumps(fields)
+            yield before + dumps(fields)
             return
-        yield f'{_opened(fields)}"files":['
+        yield f'{before}{_opened(fields)}"files":['
         between = ""
         for image in images:
             if isinstance(image, AttachmentPart):
@@ -111,7 +111,7 @@ class OpenWebUIWriter:
         return "\n]\n"
 
     def _name(self, seq: int) -> str:
-        return (self._outline.name(seq) if self._outline else None) or ""
+        return self._names.get(seq, "")
 
     def _is_ours(self, seq: int | None) -> bool:
         node = self._outline.nodes.get(seq) if self._outline and seq is not None else None
@@ -129,8 +129,9 @@ class OpenWebUIWriter:
         """Bring what may have changed here since an import up to date."""
         outline = self._outline
         stands = outline.name(record.head_seq) if outline else None
-        names = [self._name(seq) for seq in self._below_all()]
-        if not imported or history.get("currentId") in names or self._is_ours(record.head_seq):
+        stood = history.get("currentId")
+        known = stood in self._names.values()
+        if not imported or known or self._is_ours(record.head_seq):
             history["currentId"] = stands
         if record.title_source == "user":
             for place in (row, chat):
@@ -139,9 +140,6 @@ class OpenWebUIWriter:
         for name, state in (("archived", bool(record.archived_at_ms)), ("pinned", record.pinned)):
             if row and state != (row.get(name) is True):
                 row[name] = state
-
-    def _below_all(self) -> Iterator[int]:
-        return iter(self._outline.nodes if self._outline else ())
 
     def _fields_of(self, value: Message) -> dict[str, Any]:
         """Return a message in their shape; the items of an answer say what a text cannot."""

@@ -89,11 +89,18 @@ class PageWriter:
         if value.created_at_ms:
             at = time_text(value.created_at_ms)
             said.append(f'<time datetime="{at}">{at[:10]} {at[11:16]}</time>')
-        yield f'<section class="m {value.role}">\n<div class="who">{" ".join(said)}</div>\n'
-        yield '<div class="body" dir="auto">\n'
+        text = (
+            f'<section class="m {value.role}">\n<div class="who">{" ".join(said)}</div>\n'
+            '<div class="body" dir="auto">\n'
+        )
         for part in value.parts or (TextPart(value.text),):
-            yield from self._part(part, value)
-        yield f"{_ending(value)}</div>\n</section>\n"
+            if isinstance(part, AttachmentPart):
+                yield text
+                yield from self._attached(part)
+                text = ""
+            else:
+                text += _part(part, value)
+        yield f"{text}{_ending(value)}</div>\n</section>\n"
 
     def closing(self) -> str:
         """Return how the file ends."""
@@ -131,22 +138,6 @@ class PageWriter:
                 yield from self._line(tree, option)
                 yield "</div>\n"
         yield "</div>\n"
-
-    def _part(self, part: Part, value: Message) -> Iterator[Piece]:
-        match part:
-            case TextPart():
-                yield f'<div class="text" dir="auto">{_text(part.text, value)}</div>\n'
-            case ReasoningPart():
-                yield _details("Reasoning", plain(part.text))
-            case ToolCallPart():
-                yield _details(f"Tool call: {part.name}", _raw(part.args))
-            case ToolResultPart():
-                yield _details(f"Tool result: {part.name}".rstrip(": "), _raw(part.content))
-            case AttachmentPart():
-                yield from self._attached(part)
-            case OpaquePart():
-                shown = msgspec.json.format(msgspec.json.encode(part.data)).decode()
-                yield _details(part.kind, _raw(shown))
 
     def _attached(self, part: AttachmentPart) -> Iterator[Piece]:
         name = f"<bdi>{escape(one_line(part.name) or part.sha256[:12])}</bdi>"
@@ -197,6 +188,23 @@ def _facts(record: ConversationRecord, outline: Outline) -> str:
     said.append(f"<span>{count:,} message{'' if count == 1 else 's'}</span>")
     said += [f'<bdi class="tag">{escape(one_line(tag))}</bdi>' for tag in record.tags]
     return f'<p class="facts">{" ".join(said)}</p>\n'
+
+
+def _part(part: Part, value: Message) -> str:
+    """Return a part that is no attachment."""
+    match part:
+        case TextPart():
+            return f'<div class="text" dir="auto">{_text(part.text, value)}</div>\n'
+        case ReasoningPart():
+            return _details("Reasoning", plain(part.text))
+        case ToolCallPart():
+            return _details(f"Tool call: {part.name}", _raw(part.args))
+        case ToolResultPart():
+            return _details(f"Tool result: {part.name}".rstrip(": "), _raw(part.content))
+        case OpaquePart():
+            shown = msgspec.json.format(msgspec.json.encode(part.data)).decode()
+            return _details(part.kind, _raw(shown))
+    return ""
 
 
 def _text(text: str, value: Message) -> str:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from convostore import clock
 from convostore.events import Finished
 from convostore.exchange import steps
 from convostore.exchange.exporting import TextExport
 from convostore.formats.foreign import ForeignConversation, ForeignMessage
 from convostore.parts import TextPart
 from convostore.records import Message, Usage
-from convostore.testing import ScriptedProvider, temporary_store
+from convostore.testing import ManualClock, ScriptedProvider, temporary_store
 from tests.formats.test_own_round_trip import file_from, imported
 
 if TYPE_CHECKING:
@@ -263,3 +264,33 @@ async def test_attachment_that_came_back_belongs_to_its_message() -> None:
         await imported(bob, await file_from(alice))
         assert await bob.remove_forsaken_attachments(older_than_s=0) == 0
         assert b"".join([piece async for piece in bob.attachment(part)]) == b"moss"
+
+
+@pytest.mark.asyncio
+async def test_what_was_used_here_since_keeps_its_place_and_takes_what_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two stores went on apart: both have all messages in the end, and neither loses its own."""
+    now = ManualClock()
+    monkeypatch.setattr(clock, "now_ms", now.now_ms)
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="Kyoto")
+        await chat.append(Message.user("start"))
+        await imported(bob, await file_from(alice))
+        there = await bob.resume(chat.id)
+        await chat.append(Message.assistant("said at home"), Message.user("and more"))
+        now.set_wall(now.now_ms() + 1)
+        await there.append(Message.assistant("said away"))
+        await there.rename("Kyoto, away")
+        (result,) = await imported(bob, await file_from(alice))
+        assert (result.outcome, result.messages) == ("updated", 2)
+        texts = {one.text: one.parent_id for one in await (await bob.resume(chat.id)).messages()}
+        root = (await chat.messages())[0].id
+        assert (texts["said at home"], texts["said away"]) == (root, root)
+        away = await bob.resume(chat.id)
+        assert away.title == "Kyoto, away"
+        assert [one.text for one in await away.history()] == ["start", "said away"]
+        (again,) = await imported(bob, await file_from(alice))
+        assert again.outcome == "unchanged"
+        assert (await store.check(deep=True)).problems == ()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from convostore.formats.page_style import POLICY, STYLE
-from convostore.formats.rendered import LONGEST_CHARS, rendered
+from convostore.formats.rendered import LONGEST_CHARS, _parser, rendered
 from convostore.parts import TextPart
 from convostore.records import Message
 from tests.formats import hostile
@@ -66,6 +68,18 @@ async def no_bytes(sha256: str) -> AsyncGenerator[bytes]:
 async def page_of(shelf: Shelf) -> str:
     """Return the page of all that is on a shelf."""
     return "".join([piece async for piece in export_text(shelf, None, format="html")])
+
+
+PIECES = ["a", "é", "学", "7.", "7) ", "- ", "+ ", " ", "    ", "\t", "\n", "\n\n", "\n \n", ":", "=", "#",
+          "'", '"', "\u2028", "\x85", "\u00a0", "https://e.org", "a@b.c", "\x0b", "`", "*", "~~", "|",
+          "[a]: b", "\r", "&amp;", "\\", "!", "<b>", "_", "\x00", "\x1f"]  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PIECES[:21]) | st.sampled_from(PIECES), max_size=10).map("".join))
+def test_paragraphs_of_words_are_shown_as_the_parser_shows_them(text: str) -> None:
+    """What has no markup goes the short way, and comes to the same bytes."""
+    assert rendered(text) == _parser().render(text)
 
 
 @pytest.mark.asyncio
