@@ -121,7 +121,7 @@ def test_row_of_a_choice_goes_on_at_what_there_is() -> None:
         ([], None, said, "b1"),
         ([], [], [], None),
     ):
-        row = {"input": {"messages": question}, "preferred_output": preferred}
+        row: dict[str, Any] = {"input": {"messages": question}, "preferred_output": preferred}
         assert openai_chat.read({**row, "non_preferred_output": other}).head == head
     row = {"input": "a text beside it", "messages": asked}
     assert [one.source_id for one in openai_chat.read(row).messages] == ["1"]
