@@ -20,25 +20,28 @@ _HEAD: Final = (
 
 
 def write(rows: list[tuple[Suite, str, Outcome | None]]) -> None:
-    """Put the rows in the place of those that are there.
+    """Put the rows in the place of those that are there; one that was not run stays as it was.
 
     Args:
         rows: each a suite, the engine, and what came of it.
     """
     text = PAGE.read_text("utf-8")
     before, rest = text.split(BEGIN)
-    table = _HEAD + "".join(_row(*row) for row in rows)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{rest.partition(END)[2]}", "utf-8")
+    old, _, after = rest.partition(END)
+    table = _HEAD + "".join(_row(*row, old=old) for row in rows)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", "utf-8")
 
 
-def _row(suite: Suite, engine: str, outcome: Outcome | None) -> str:
+def _row(suite: Suite, engine: str, outcome: Outcome | None, old: str) -> str:
     where = suite.release or f"a checkout of v{suite.version}: no release has them"
+    head = f"| {suite.framework} {suite.version} | {suite.what} | {where} | {engine} | "
     if outcome is None:
-        cells = ["-", "-", f"not run: `{suite.checkout}` names no checkout"]
+        missing = f"{head}- | - | not run: `{suite.checkout}` names no checkout |"
+        row = next((one for one in old.splitlines() if one.startswith(head)), missing)
     else:
-        cells = [str(outcome.passed), str(sum(outcome.failed.values())), _why(outcome)]
-    head = [f"{suite.framework} {suite.version}", suite.what, where, engine]
-    return f"| {' | '.join([*head, *cells])} |\n"
+        failed = sum(outcome.failed.values())
+        row = f"{head}{outcome.passed} | {failed} | {_why(outcome)} |"
+    return f"{row}\n"
 
 
 def _why(outcome: Outcome) -> str:
