@@ -41,7 +41,12 @@ class Forgetting(Upkeep):
     """How a person is forgotten; `Store` has this verb."""
 
     async def forget(
-        self, *, user: str, wait_s: float = 60.0, scrub: bool | None = None
+        self,
+        *,
+        user: str,
+        wait_s: float = 60.0,
+        scrub: bool | None = None,
+        dry_run: bool = False,
     ) -> ForgetReport:
         """Forget a person for good, in every conversation of this owner, the bin included.
 
@@ -60,6 +65,7 @@ class Forgetting(Upkeep):
             scrub: get it out of the store's files too, as `scrub` does; by default for a file of up
                 to 16 MiB, as a larger one is held for long: there it stays owed until `scrub` or
                 `convostore db scrub`. Not by default on a server.
+            dry_run: only count what would go; where a reply is being written, it is counted, too.
 
         Raises:
             InvalidTextError: nobody can be called so.
@@ -73,6 +79,8 @@ class Forgetting(Upkeep):
         at = await self._owned.for_reading()
         deadline_s = clock.monotonic_s() + wait_s
         report = ForgetReport()
+        if dry_run:
+            return report if at is None else await self._forget_said(at, user, report, trial=True)
         while at is not None:
             report = await self._forget_said(at, user, report)
             if not report.busy or clock.monotonic_s() + _PAUSE_S > deadline_s:
@@ -82,12 +90,13 @@ class Forgetting(Upkeep):
         return report
 
     async def _forget_said(
-        self, at: tuple[Database, str], user: str, report: ForgetReport
+        self, at: tuple[Database, str], user: str, report: ForgetReport, *, trial: bool = False
     ) -> ForgetReport:
-        """Go once through what they said; return the report with what went."""
+        """Go once through what they said; return the report with what went, or would."""
         database, owner_id = at
         after = ("", 0)
         busy: set[str] = set()
+        whole: set[str] = set()
         while rows := await database.read(
             SAID_BY,
             owner_id=owner_id,
@@ -97,15 +106,22 @@ class Forgetting(Upkeep):
             most=_AT_ONCE,
         ):
             for id_, found in groupby(rows, key=itemgetter(0)):
+                if id_ in whole:  # counted by an earlier read
+                    continue
                 seqs = tuple(seq for _, seq in found)
                 job = ForgetSaid(
-                    conversation_id=id_, seqs=seqs, author_id=user, now_ms=clock.now_ms()
+                    conversation_id=id_,
+                    seqs=seqs,
+                    author_id=user,
+                    now_ms=clock.now_ms(),
+                    trial=trial,
                 )
                 try:
                     gone: SaidForgotten = await database.write(forget_said, owner_id, job)
                 except ConversationBusyError:
                     busy.add(id_)
                     continue
+                whole |= {id_} if gone.purged else set()
                 report = ForgetReport(
                     messages=report.messages + gone.messages,
                     conversations=report.conversations + gone.purged,

@@ -30,6 +30,7 @@ class ForgetSaid(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         seqs: messages of theirs.
+        trial: only say what would go.
         now_ms: to tell whether the writer of a running reply is dead.
     """
 
@@ -37,6 +38,7 @@ class ForgetSaid(msgspec.Struct, frozen=True, kw_only=True):
     seqs: tuple[int, ...]
     author_id: str
     now_ms: int
+    trial: bool = False
 
 
 class SaidForgotten(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ def _forget(tx: Tx, owner_id: str, job: ForgetSaid) -> SaidForgotten | Convostor
     if stands is None:
         return SaidForgotten()
     rows = nodes(tx, owner_id, id_, 0)
+    if _is_alone(rows, job.author_id) and job.trial:
+        return SaidForgotten(messages=stands.message_count, purged=True)
     if _is_alone(rows, job.author_id):
         (gone,) = purge_conversations(tx, owner_id, [Purge(conversation_id=id_, now_ms=job.now_ms)])
         if isinstance(gone, ConvostoreError):
@@ -89,8 +93,8 @@ def _forget(tx: Tx, owner_id: str, job: ForgetSaid) -> SaidForgotten | Convostor
     said = set(job.seqs)
     theirs = {one.seq for one in rows if one.author_id == job.author_id and one.seq in said}
     seqs = theirs | _answers(rows, theirs, job.author_id)
-    if not seqs:
-        return SaidForgotten()
+    if job.trial or not seqs:
+        return SaidForgotten(messages=len(seqs))
     refused = empty(tx, owner_id, stands, rows, seqs, now_ms=job.now_ms, whole=True)
     return refused or SaidForgotten(messages=len(seqs))
 

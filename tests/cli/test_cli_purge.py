@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from screen import Screen  # type: ignore[import-not-found] # pytest puts this folder on the path
 
+import convostore
+from convostore import Message
 from tests.cli.filling import fill, titles
 from tests.engines import connect, rows
 
@@ -168,3 +171,34 @@ def test_forgotten_message_is_shown_as_erased(program: Program) -> None:
         2,
         "convostore: forget needs a message: its number or id",
     )
+
+
+def test_all_that_a_person_said_is_forgotten_after_a_question(program: Program) -> None:
+    """In every conversation, their own ones as a whole; with the numbers, and --dry-run first."""
+    fill(program, "one")
+    asyncio.run(say_as(program, "telegram:1"))
+    what = "4 messages {} be gone for good, with the answers to them; 1 conversation as a whole"
+    tried = program("forget", "--user", "telegram:1", "--dry-run")
+    assert (tried.code, tried.err) == (0, f"{what.format('would')}; nothing was changed\n")
+    asked = program("forget", "--user", "telegram:1")
+    assert asked.code == 2
+    assert asked.err.startswith(f"convostore: {what.format('will')}, and nobody is there")
+    assert "hint: add --yes" in asked.err
+    run = program("forget", "--user", "telegram:1", "--yes")
+    done = "4 messages gone for good; 1 conversation as a whole"
+    assert (run.code, run.err.splitlines()) == (0, [done, *scrubs(program)])
+    assert titles(program("list")) == ["one"]
+    assert "mine" not in program("show", "bot:one").text
+    again = program("forget", "--user", "telegram:1", "--yes")
+    assert (again.code, again.err) == (0, "nothing here was said by telegram:1\n")
+    for words in (("@", "--user", "x"), ("@", "1", "--dry-run"), ("--user", "")):
+        refused = program("forget", *words)
+        assert (refused.code, len(refused.err.splitlines())) == (2, 2)
+
+
+async def say_as(program: Program, who: str) -> None:
+    """Let somebody say something in the conversation that is there, and in one of their own."""
+    async with convostore.open(program.store) as store:
+        for chat in (await store.resume("bot:one"), await store.create(key="private")):
+            mine = Message(role="user", text="mine", author_id=who)
+            await chat.append(mine, Message.assistant("of mine"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convostore import Message
+from convostore import Message, forgetting
 from convostore.errors import InvalidTextError
 from convostore.events import Finished
 from convostore.forgetting import ForgetReport
@@ -39,9 +39,9 @@ async def shape(chat: Conversation) -> list[str]:
 
 @pytest.mark.asyncio
 async def test_person_is_forgotten_in_all_rooms_and_others_are_not(
-    store: Store, provider: ScriptedProvider, watch: Watch
+    store: Store, provider: ScriptedProvider, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the id that stays; answers to them alone go, too; their own rooms go as a whole."""
+    """By the id that stays; answers to them alone go, too; their own rooms go as a whole. As counted."""
     provider.otherwise = ("answer", Finished())
     group, private = await store.get_or_create("room:g"), await store.get_or_create("room:1")
     await ask(group, ANN, "plum", "1")
@@ -53,8 +53,12 @@ async def test_person_is_forgotten_in_all_rooms_and_others_are_not(
     other = store.for_owner("somebody else")
     elsewhere = await other.create()
     await ask(elsewhere, ANN, "kiwi")
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "_AT_ONCE", 1)
+        meant = await store.forget(user=ANN, dry_run=True)
+    assert await shape(private) == ["lime", "answer"]
     report = await store.forget(user=ANN)
-    assert report == ForgetReport(messages=10, conversations=1)
+    assert report == meant == ForgetReport(messages=10, conversations=1)
     assert await shape(group) == ["-", "-", "pear", "answer", "-", "-"]
     assert await shape(elsewhere) == ["kiwi", "answer"]
     assert group.key == "room:g"
