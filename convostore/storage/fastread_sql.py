@@ -128,10 +128,13 @@ STATE: Statement = (
         "FROM (SELECT search_pending.seq AS seq \n"
         "FROM search_pending \n"
         "WHERE search_pending.owner_id = ?\n"
-        " LIMIT ? OFFSET ?) AS anon_3) AS anon_2"
+        " LIMIT ? OFFSET ?) AS anon_3) AS anon_2, (SELECT count(*) AS count_2 \n"
+        "FROM (SELECT owner.id AS id \n"
+        "FROM owner\n"
+        " LIMIT ? OFFSET ?) AS anon_5) AS anon_4"
     ),
-    ("name_1", "owner_id", "most", "param_1",),
-    {"name_1": "search_words", "param_1": 0},
+    ("name_1", "owner_id", "most", "param_1", "param_2", "param_3",),
+    {"name_1": "search_words", "param_1": 0, "param_2": 2, "param_3": 0},
 )
 FILE_RANKED: Statement = (
     (

@@ -72,6 +72,7 @@ def find_page(
         owner_id = owner_of(store, owner)
         if owner_id is None or query.is_empty:
             return Page(Found([], None), None, tuple(query.remarks))
+        alone = _is_alone(store, owner_id)
         wish = Wish(
             query,
             OnFile,
@@ -82,6 +83,7 @@ def find_page(
             all_branches=all_branches,
             reasoning=reasoning,
         )
+        wish.alone = alone
         found = _run(store, wish)
         mark = print_of(typed, newest_first, all_branches, reasoning)
         return Page(found, cursor_of(mark, found.position), tuple(query.remarks))
@@ -89,9 +91,19 @@ def find_page(
     return in_one_state(file, read)
 
 
-def _within(store: sqlite3.Connection, owner_id: str, query: Query) -> str:
-    if rows_of(store, sql.STATE, owner_id=owner_id, most=1) != [(version(), 0)]:
+def _is_alone(store: sqlite3.Connection, owner_id: str) -> bool:
+    """Tell whether there is no other owner.
+
+    Raises:
+        DoubtError: not everything is indexed, or not by this program's words.
+    """
+    ((words, left, owners),) = rows_of(store, sql.STATE, owner_id=owner_id, most=1)
+    if (words, left) != (version(), 0):
         raise DoubtError
+    return bool(owners == 1)
+
+
+def _within(store: sqlite3.Connection, owner_id: str, query: Query) -> str:
     return "" if query.within is None else find(store, owner_id, query.within.strip()).id
 
 

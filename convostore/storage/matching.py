@@ -26,12 +26,18 @@ class OnFile:
     newest = (FURTHEST,)
 
     @staticmethod
-    def values(query: Query, owner_id: str, *, reasoning: bool) -> dict[str, str]:
-        """Return the expressions for MATCH: the owner's rows that fit, and what ranks them."""
+    def values(
+        query: Query, owner_id: str, *, reasoning: bool, alone: bool = False
+    ) -> dict[str, str]:
+        """Return the expressions for MATCH: the owner's rows that fit, and what ranks them.
+
+        The owner's word is in every row of an owner who is *alone*, and would have to be looked up
+        beside each of a rare word's.
+        """
         columns = "{text reasoning}" if reasoning else "text"
         parts = [f"{columns} : ({_on_file(term)})" for term in query.terms]
         wanted = " AND ".join(parts)
-        fitting = " AND ".join((f'owner : "{owner_id}"', *parts))
+        fitting = " AND ".join(parts if alone and parts else (f'owner : "{owner_id}"', *parts))
         if not query.without:
             return {"match": fitting, "wanted": wanted}
         unwanted = " OR ".join(_on_file(term) for term in query.without)
@@ -54,7 +60,13 @@ class OnServer:
     newest = (FURTHEST, "", 0)
 
     @staticmethod
-    def values(query: Query, owner_id: str, *, reasoning: bool) -> dict[str, str]:
+    def values(
+        query: Query,
+        owner_id: str,
+        *,
+        reasoning: bool,
+        alone: bool = False,  # noqa: ARG004 - the other engine's: this one looks both up at once
+    ) -> dict[str, str]:
         """Return the texts of two tsqueries: the owner's rows that fit, and what ranks them."""
         wanted = [f"({_on_server(term, reasoning=reasoning)})" for term in query.terms]
         unwanted = [f"!({_on_server(term, reasoning=reasoning)})" for term in query.without]

@@ -149,7 +149,7 @@ async def _state(database: Database, owner_id: str) -> tuple[bool, int]:
 
 
 def _told(state: list[Row]) -> tuple[bool, int]:
-    stored, left = state[0]
+    stored, left, _ = state[0]
     return stored in {None, version()}, int(left)
 
 
@@ -170,6 +170,7 @@ def _if_all_is_indexed(wish: Wish) -> Reading[Found | None]:
     state = yield search_reads.STATE, {"owner_id": wish.owner_id, "most": 1}
     if _told(state) != (True, 0):
         return None
+    wish.alone = state[0][2] == 1
     return (yield from _steps(wish))
 
 

@@ -35,6 +35,7 @@ from convostore.storage.tables import (
     BRANCHING,
     conversation,
     message,
+    owner,
     search_pending,
     store_meta,
     tag,
@@ -243,10 +244,13 @@ _waiting = (
     .limit(bindparam("most"))
     .subquery()
 )
-# Whose words the index has, and how many marks are left, counted up to a bound.
+_owners = select(owner.c.id).limit(2).subquery()
+# Whose words the index has, how many marks are left, counted up to a bound, and whether there is
+# one owner, 1, or more.
 STATE = Hot(
     select(
         select(store_meta.c.value).where(store_meta.c.name == VERSION_NAME).scalar_subquery(),
         select(func.count()).select_from(_waiting).scalar_subquery(),
+        select(func.count()).select_from(_owners).scalar_subquery(),
     )
 )

@@ -79,6 +79,7 @@ class Wish:
         engine: in whose words.
         owner_id: whose.
         within: the id of the one conversation; empty is all.
+        alone: there was no other owner in the store: an index need not be asked whose a row is.
         at: where the page before ended; None is the beginning.
     """
 
@@ -97,7 +98,7 @@ class Wish:
     ) -> None:
         self.query, self.engine, self.owner_id, self.within = query, engine, owner_id, within
         self.limit, self.all_branches, self.reasoning = limit, all_branches, reasoning
-        self.ranked = bool(query.terms) and not newest_first
+        self.ranked, self.alone = bool(query.terms) and not newest_first, False
         self.at = at
 
     def values(self) -> dict[str, Any]:
@@ -108,7 +109,7 @@ class Wish:
         model = (query.model or "").replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         return {
             "owner_id": self.owner_id,
-            **engine.values(query, self.owner_id, reasoning=self.reasoning),
+            **engine.values(query, self.owner_id, reasoning=self.reasoning, alone=self.alone),
             "roles": json.dumps(query.roles),
             "tags": json.dumps(sorted(set(query.tags))),
             "tag_count": len(set(query.tags)),
