@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from convostore.formats.chatgpt import SOURCE
-from convostore.formats.writing import Losses, dumps, seconds
+from convostore.formats.chatgpt import SOURCE, is_kept
+from convostore.formats.writing import Losses, dumps, kept_as, seconds
 from convostore.parts import (
     AttachmentPart,
     OpaquePart,
@@ -61,14 +61,16 @@ class ChatGPTWriter:
         self, one: ConversationDossier, outline: Outline, raw: bytes
     ) -> Iterator[str | int]:
         """Yield a conversation: its nodes, then what else is told of it."""
-        fields: dict[str, Any] = msgspec.json.decode(raw) if raw else _fields(one.record)
+        kept = kept_as(raw, is_kept)
+        imported = kept is not None
+        fields = _fields(one.record) if kept is None else kept
         bare: dict[str, Any] = fields.pop("mapping", {})
         fields.pop("mapping_order", None)
         self._outline, self._below, self._last = outline, outline.children(), {}
         self._root = _root_of(bare)
-        self._told_elsewhere(one.record, imported=bool(raw))
+        self._told_elsewhere(one.record, imported=imported)
         added = [outline.name(seq) for seq in self._below.get(None, ()) if self._is_ours(seq)]
-        if not raw or (added and not isinstance(bare.get(self._root), dict)):
+        if not imported or (added and not isinstance(bare.get(self._root), dict)):
             bare[self._root] = {"id": self._root, "message": None, "parent": None, "children": []}
         if added:
             _append(bare[self._root], added)
@@ -78,7 +80,7 @@ class ChatGPTWriter:
             yield f"{self._node}{dumps(id_)}:{dumps(node)}"
             self._node = ","
         yield from outline.nodes
-        self._settle(fields, one.record, imported=bool(raw))
+        self._settle(fields, one.record, imported=imported)
         rest = dumps(fields)
         yield f"}}{',' if fields else ''}{rest[1:]}"
         self._row = ","
@@ -233,7 +235,7 @@ def _attachment(part: AttachmentPart) -> dict[str, Any]:
 
 def _append(node: dict[str, Any], names: list[Any]) -> dict[str, Any]:
     """Let a node name more children; one that names none at all is left so."""
-    if isinstance(node.get("children"), list):
+    if isinstance(node, dict) and isinstance(node.get("children"), list):
         node["children"] += [name for name in names if name not in node["children"]]
     return node
 

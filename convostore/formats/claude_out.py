@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from convostore.formats.claude import ROOT, SOURCE
-from convostore.formats.writing import Losses, dumps
+from convostore.formats.claude import ROOT, SOURCE, is_kept
+from convostore.formats.writing import Losses, dumps, kept_as
 from convostore.parts import (
     AttachmentPart,
     OpaquePart,
@@ -47,13 +47,14 @@ class ClaudeWriter:
     ) -> Iterator[str | int]:
         """Yield a conversation; its messages in the order in which they came."""
         self._outline, self._between = outline, ""
-        fields: dict[str, Any] = msgspec.json.decode(raw) if raw else _fields(one.record)
+        kept = kept_as(raw, is_kept)
+        fields = _fields(one.record) if kept is None else kept
         order: dict[str, int] = {}
         for at, name in enumerate(fields.pop("chat_messages", ())):
             order.setdefault(name, at)
         if one.record.title_source == "user":
             fields["name"] = one.record.title
-        if not raw:
+        if kept is None:
             self.losses.add("models, keys, tags, settings and metadata of conversations")
         last = len(order)
         seqs = sorted(outline.nodes, key=lambda seq: (order.get(self._name(seq), last), seq))

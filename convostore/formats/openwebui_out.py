@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from convostore.formats.openwebui import SOURCE
-from convostore.formats.writing import Losses, dumps, is_image
+from convostore.formats.openwebui import SOURCE, is_kept
+from convostore.formats.writing import Losses, dumps, is_image, kept_as
 from convostore.parts import (
     AttachmentPart,
     Part,
@@ -49,20 +49,21 @@ class OpenWebUIWriter:
         record = one.record
         self._outline, self._below, self._model = outline, outline.children(), record.model
         self._names = {seq: node.source_id or node.id for seq, node in outline.nodes.items()}
-        row: dict[str, Any] = msgspec.json.decode(raw) if raw else _fields(record)
-        if not raw and (record.key or record.settings or record.metadata):
+        kept = kept_as(raw, is_kept)
+        row = _fields(record) if kept is None else kept
+        if kept is None and (record.key or record.settings or record.metadata):
             self.losses.add("keys, settings and metadata")
         inner = row.get("chat")
         bare = not inner or not isinstance(inner, dict)  # the inner chat stood alone
         chat, row = (row, {}) if bare else (row.pop("chat"), row)
         history = chat.pop("history")
         odd = history.pop("messages", {})
-        self._settle(row, chat, history, record, imported=bool(raw))
+        self._settle(row, chat, history, record, imported=kept is not None)
         yield f"{self._row}\n{'' if bare else _opened(row) + dumps('chat') + ':'}{_opened(chat)}"
         yield f'"history":{_opened(history)}"messages":{{'
         yield from self._messages(outline.nodes, odd)
         yield "}}"
-        if not raw:
+        if kept is None:
             yield ',"messages":['
             self._listed, self._between = True, ""
             yield from (-seq for seq in outline.path)
@@ -182,7 +183,7 @@ def _opened(fields: dict[str, Any]) -> str:
 
 
 def _append(one: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    if isinstance(one.get("childrenIds"), list):
+    if isinstance(one, dict) and isinstance(one.get("childrenIds"), list):
         one["childrenIds"] += [name for name in names if name not in one["childrenIds"]]
     return one
 

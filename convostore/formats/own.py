@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
-from convostore.formats import chatgpt, claude, openwebui
 from convostore.parts import AttachmentPart
 from convostore.records import ConversationRecord, Message, UsageRecord
 from convostore.text import FAR_MS
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 SOURCE: Final = "convostore"  # the format, as it is typed
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_KEPT: Final = {module.SOURCE: module.is_kept for module in (chatgpt, claude, openwebui)}
 _MOST_SEQ: Final = 2**30  # it leaves room below 2**31 for what is said later
 _MOST_COUNT: Final = 2**63 - 1
 _MOST_COST: Final = 2**63 // 10**9  # costs are kept as billionths
@@ -118,14 +116,11 @@ def _flaw_of_originals(one: OwnConversation) -> str | None:
     """Return what is wrong with what the origin said: it is read again when it goes back there."""
     if not one.originals.keys() <= {0, *(message.seq for message in one.messages)}:
         return "an original is of a message that is not there"
-    is_kept = _KEPT.get(one.record.source or "")
     for seq, data in one.originals.items():
         try:
-            value = msgspec.json.decode(data)
+            msgspec.json.decode(data)
         except (msgspec.DecodeError, RecursionError):
             return f"original {seq} cannot be read as JSON"
-        if is_kept is not None and not (isinstance(value, dict) if seq else is_kept(value)):
-            return f"original {seq} is not as {one.record.source} has it"
     return None
 
 

@@ -7,14 +7,14 @@ whole, and no writer does any reading.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import msgspec
 
 from convostore.parts import AttachmentPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from convostore.records import ConversationDossier, Message
 
@@ -126,6 +126,15 @@ class Writer(Protocol):
 def seconds(ms: int | None) -> float | None:
     """Return a time in seconds, as JSON has it."""
     return None if ms is None else ms / 1000
+
+
+def kept_as(raw: bytes, fits: Callable[[object], bool]) -> dict[str, Any] | None:
+    """Return the origin's own object of a conversation; None of none, and where it does not fit."""
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return value if fits(value) else None
 
 
 def dumps(value: object) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from convostore.errors import InvalidTextError
 from convostore.events import Finished
+from convostore.exchange.exporting import TextExport
 from convostore.formats import jsonl
 from convostore.ids import new_id
 from convostore.records import Message, Usage, UsageRecord
@@ -20,6 +21,8 @@ from tests.formats.test_own_round_trip import file_from, imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from convostore.store import Store
 
 pytestmark = pytest.mark.usefixtures("temporary_place")
 
@@ -141,30 +144,49 @@ async def test_what_had_its_time_stays_gone_unless_it_is_wanted_back() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("write", [chatgpt, claude, openwebui])
-async def test_original_that_could_not_be_written_again_is_refused(
-    write: Callable[..., Any],
-) -> None:
-    """No JSON, one too deep, one of another form: nothing is stored that a later export trips over."""
+async def test_no_original_is_in_the_way_of_a_later_export(write: Callable[..., Any]) -> None:
+    """What is no JSON, or too deep, is refused; of one of another form what is here is told instead."""
     app = write.__name__
     async with temporary_store() as store:
         value = write({"1": None, "2": "1"}, {})
         await store.import_(BytesIO(json.dumps([value]).encode())).finish()
-        lines = [json.loads(line) for line in (await file_from(store)).getvalue().splitlines()]
-        odd = ["x", "[", "[" * 50_000, "1", "[1]", "{}", '{"mapping": 7}', '{"chat_messages": 7}']
-        odd += ['{"chat_messages": [7]}', '{"history": {"messages": {"x": []}}}', '{"history": {}}']
-        for seq in (0, 1):
-            for data in odd if not seq else odd[:5]:
-                changed = [
-                    one | {"data": data} if one["type"] == "original" and one["seq"] == seq else one
-                    for one in lines
-                ]
-                file = "".join(json.dumps(one) + "\n" for one in changed).encode()
-                bob = store.for_owner(f"bob {seq} {data[:40]}")
-                results = await imported(bob, BytesIO(file))
-                (one,) = [one for one in results if one.outcome != "opaque"]
-                reason = f"original {seq} "
-                assert (one.outcome, one.reason.startswith(reason)) == ("refused", True), data[:40]
+        text = (await file_from(store)).getvalue()
+
+        async def taken(data: str, seq: int) -> tuple[Store, str]:
+            """Take it in with another original, and return what became of it."""
+            lines = [json.loads(line) for line in text.splitlines()]
+            for one in lines:
+                if one["type"] == "original" and one["seq"] == seq:
+                    one["data"] = data
+            file = "".join(json.dumps(one) + "\n" for one in lines).encode()
+            bob = store.for_owner(f"bob {seq} {data[:40]}")
+            results = await imported(bob, BytesIO(file))
+            return bob, next(one.reason for one in results if one.outcome != "opaque")
+
+        for seq, data in [(seq, data) for seq in (0, 1) for data in ("", "x", "[", "[" * 50_000)]:
+            assert (await taken(data, seq))[1] == f"original {seq} cannot be read as JSON"
+        odd = ["1", "[1]", "{}", '{"mapping": 7}', '{"chat_messages": 7}', '{"chat_messages": [7]}']
+        odd += [
+            '{"history": {"messages": {"x": []}}}',
+            '{"history": {}}',
+            '{"chat": {"history": 7}}',
+        ]
+        for seq, data in [(0, data) for data in odd] + [(1, "7"), (1, "[]")]:
+            bob, reason = await taken(data, seq)
+            assert not reason
+            chat = await bob.resume("@")
+            await chat.switch((await chat.messages())[0].id)
+            await chat.append(Message.user("more"))
+            (found,) = await told(bob, app)
+            assert "more" in json.dumps(found)
         again = store.for_owner("again")
         await again.import_(await file_from(store)).finish()
-        text = await again.export(format=app)
-        assert json.loads("".join([piece async for piece in text])) == [value]  # type: ignore[union-attr] # a text, for no file is named
+        assert await told(again, app) == [value]
+
+
+async def told(store: Store, app: str) -> list[Any]:
+    """Export all in the format of a program, and return what it says."""
+    text = await store.export(format=app)
+    assert isinstance(text, TextExport)
+    found: list[Any] = json.loads("".join([piece async for piece in text]))
+    return found
