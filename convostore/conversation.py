@@ -132,6 +132,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
+            ProviderError: what the provider says of its own limits is none.
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(

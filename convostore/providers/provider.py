@@ -228,6 +228,28 @@ def takes_tools(provider: Provider) -> bool:
     return _said_of(provider, "takes_tools") is True
 
 
+def is_one_at_a_time(provider: Provider) -> bool:
+    """Tell whether *provider* answers one request after the other.
+
+    Raises:
+        ProviderError: it fails when it is asked.
+    """
+    return bool(_said_of(provider, "one_at_a_time"))
+
+
+def seconds_of(provider: Provider, attribute: str) -> float | None:
+    """Return how long *provider* wants to be waited for; None where it does not say.
+
+    Raises:
+        ProviderError: it fails when it is asked, or says what is no number of seconds.
+    """
+    told = _said_of(provider, attribute)
+    with FaultsOf(type(provider).__name__):
+        if told is None or (isinstance(told, int | float) and told >= 0):
+            return told or None
+        raise TypeError(f"its {attribute} is no number of seconds")
+
+
 def _said_of(provider: Provider, attribute: str) -> object:
     with FaultsOf(type(provider).__name__):
         return getattr(provider, attribute, None)

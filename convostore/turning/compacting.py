@@ -16,7 +16,7 @@ from convostore.errors import ConvostoreError, ProviderError, StoreClosedError
 from convostore.events import Finished, TextDelta
 from convostore.ids import new_id, new_token
 from convostore.overlay import Summary
-from convostore.providers.provider import ChatRequest, model_to_ask
+from convostore.providers.provider import ChatRequest, is_one_at_a_time, model_to_ask
 from convostore.storage import leases
 from convostore.storage.leases import new_lease
 from convostore.storage.summaries import (
@@ -115,7 +115,7 @@ def compact_later(
 
 async def give_way(place: Place, provider: Provider) -> None:
     """Stop summing up with a provider that does one thing at a time: a turn wants it."""
-    if getattr(provider, "one_at_a_time", False):
+    if is_one_at_a_time(provider):
         running = [one.task for one in place.opened.summing.values() if one.task is not None]
         for task in running:
             task.cancel()

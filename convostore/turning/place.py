@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from convostore.ids import identity_at
+from convostore.providers.provider import seconds_of
 from convostore.views.tokens import estimate_tokens
 from convostore.views.window import WHOLE, Window
 
@@ -43,11 +44,15 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     total_timeout_s: float | None = None
 
     def limits_of(self, provider: Provider) -> Limits:
-        """Return the limits of a turn with *provider*: told, else its own, else the defaults."""
+        """Return the limits of a turn with *provider*: told, else its own, else the defaults.
+
+        Raises:
+            ProviderError: what it says of them is no number of seconds.
+        """
         own = Limits()
         return Limits(
             **{
-                name: getattr(self, name) or getattr(provider, name, None) or getattr(own, name)
+                name: getattr(self, name) or seconds_of(provider, name) or getattr(own, name)
                 for name in Limits.__struct_fields__
             }
         )

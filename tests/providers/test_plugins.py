@@ -112,7 +112,9 @@ async def test_what_is_no_list_of_models_is_one_clear_line(
     assert await models_of(Echo())
 
 
-@pytest.mark.parametrize("attribute", ["default_model", "takes_tools"])
+@pytest.mark.parametrize(
+    "attribute", ["default_model", "takes_tools", "idle_timeout_s", "total_timeout_s"]
+)
 @pytest.mark.asyncio
 async def test_what_fails_to_say_what_it_can_is_a_fault(tmp_path: Path, attribute: str) -> None:
     """Nothing is stored, and the error is one of ours."""
@@ -127,5 +129,22 @@ async def test_what_fails_to_say_what_it_can_is_a_fault(tmp_path: Path, attribut
     async with convostore.open(tmp_path / "s.db", provider=Odd()) as store:
         chat = await store.get_or_create("room")
         with pytest.raises(ProviderError, match="KeyError: 'settings'"):
+            await chat.send("Hi")
+        assert await chat.history() == ()
+
+
+@pytest.mark.parametrize("wrong", ["30", -1, float("nan")])
+@pytest.mark.asyncio
+async def test_limit_that_is_no_number_of_seconds_is_a_fault(tmp_path: Path, wrong: object) -> None:
+    """It is told before anything is stored, and by its name."""
+
+    class Odd(Echo):
+        """Has a limit of another kind."""
+
+        idle_timeout_s = wrong
+
+    async with convostore.open(tmp_path / "s.db", provider=Odd()) as store:
+        chat = await store.get_or_create("room")
+        with pytest.raises(ProviderError, match="idle_timeout_s is no number of seconds"):
             await chat.send("Hi")
         assert await chat.history() == ()
