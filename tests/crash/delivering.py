@@ -1,8 +1,9 @@
 """Answer the messages of one room, as a platform delivers them: some to several processes.
 
-Arguments: the store's place, the process's name, how many messages, a file in which each model call
-is noted, and "hang" for a model that never ends its answers. Says "ready", waits for a line, then
-tells the reply to each message.
+Arguments: the store's place, the processes' names with commas between them, how many messages, a file
+in which each model call is noted, and "hang" for a model that never ends its answers. Says "ready",
+waits for a line, then tells the reply to each message. Several processes are forked from this one, once
+everything is loaded.
 """
 
 from __future__ import annotations
@@ -10,11 +11,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from teller import Known, tell  # type: ignore[import-not-found] # beside this file
 
 import convostore
+import convostore.storage.asyncpg_writing
+import convostore.storage.migrate
+import convostore.storage.postgres
+import convostore.storage.sqlite
+import convostore.store
 from convostore.events import Finished, TextDelta
 
 if TYPE_CHECKING:
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     from convostore.providers.provider import ChatRequest
 
 ROOM = "telegram:42"
-PATH, NAME, TIMES, LOG, HANGS = (*sys.argv[1:], "")[:5]
+PATH, NAMES, TIMES, LOG, HANGS = (*sys.argv[1:], "")[:5]
 
 
 class Noted(Known):  # type: ignore[misc] # of a module that mypy does not see
@@ -46,14 +53,12 @@ def note(what: str) -> None:
     os.close(file)
 
 
-async def main() -> None:
+async def deliver(name: str) -> None:
     """Deliver each message: to all processes the same one, and one of this process's own."""
-    tell("ready")
-    sys.stdin.readline()
     place = PATH if "://" in PATH else os.fsdecode(PATH)
     async with convostore.open(place, provider=Noted()) as store:
         for number in range(int(TIMES)):
-            for key in (f"{number}", f"{NAME}.{number}") if NAME else (f"{number}",):
+            for key in (f"{number}", f"{name}.{number}") if name else (f"{number}",):
                 chat = await store.get_or_create(ROOM)
                 async with chat.stream(f"message {key}", idempotency_key=key) as turn:
                     await anext(turn)
@@ -62,4 +67,29 @@ async def main() -> None:
                 tell("answered", key, reply.id, reply.text)
 
 
-asyncio.run(main())
+def fork(name: str) -> int:
+    """Deliver in another process; return its id."""
+    if (pid := os.fork()) == 0:
+        try:
+            asyncio.run(deliver(name))
+        except BaseException:  # noqa: BLE001 - the fork must not go on as its parent does
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+
+def main() -> None:
+    """Deliver in all processes at the same moment, here where it is one."""
+    tell("ready")
+    sys.stdin.readline()
+    names = NAMES.split(",")
+    if len(names) == 1:
+        asyncio.run(deliver(*names))
+        return
+    running = [fork(name) for name in names]
+    ended = [os.waitpid(pid, 0)[1] for pid in running]
+    sys.exit(1 if any(ended) else 0)
+
+
+main()

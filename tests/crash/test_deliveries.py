@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,9 @@ HERE = Path(__file__).parent
 ROOM = "telegram:42"
 
 
-def start(path: Where, log: Path, name: str, times: int, *more: str) -> subprocess.Popen[str]:
-    """Start a process that answers messages."""
-    command = [sys.executable, HERE / "delivering.py", path, name, times, log, *more]
+def start(path: Where, log: Path, names: str, times: int, *more: str) -> subprocess.Popen[str]:
+    """Start processes that answer messages."""
+    command = [sys.executable, HERE / "delivering.py", path, names, times, log, *more]
     return subprocess.Popen(
         list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -42,16 +41,16 @@ def go(one: subprocess.Popen[str]) -> None:
 def delivered(path: Where, log: Path, names: list[str], times: int) -> dict[str, set[Any]]:
     """Let processes answer at the same moment; return which replies they told, by the message."""
     told: dict[str, set[Any]] = {}
-    with ExitStack() as stack:
-        children = [stack.enter_context(start(path, log, name, times)) for name in names]
-        for one in children:
-            go(one)
-        for one in children:
-            for line in one.communicate()[0].splitlines():
-                kind, key, *reply = json.loads(line)
-                if kind == "answered":
-                    told.setdefault(key, set()).add(tuple(reply))
-        assert [one.returncode for one in children] == [0] * len(names)
+    answers = 0
+    with start(path, log, ",".join(names), times) as children:
+        go(children)
+        for line in children.communicate()[0].splitlines():
+            kind, key, *reply = json.loads(line)
+            if kind == "answered":
+                told.setdefault(key, set()).add(tuple(reply))
+                answers += 1
+    assert children.returncode == 0
+    assert answers == len(names) * times * (2 if any(names) else 1)
     return told
 
 

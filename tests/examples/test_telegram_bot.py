@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from contextlib import asynccontextmanager
@@ -47,6 +48,38 @@ async def running(memory: Store) -> AsyncIterator[Any]:
             finally:
                 await app.updater.stop()
                 await app.stop()
+
+
+@asynccontextmanager
+async def bots(path: Where, url: str, log: Path) -> AsyncIterator[Any]:
+    """Give what starts the bot in a process of its own, and that returns what ends it."""
+    command = [sys.executable, "tests/examples/telegram_child.py", str(path), url, str(log)]
+    pipe, running = asyncio.subprocess.PIPE, set()
+    parent = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    told, hear = parent.stdin, parent.stdout
+
+    async def start(how: str) -> Any:
+        told.write(f"{how}\n".encode())
+        pid = int(await hear.readline())
+        running.add(pid)
+
+        async def end(signum: int) -> int:
+            os.kill(pid, signum)
+            ended = int(await hear.readline())
+            running.remove(pid)
+            return ended
+
+        return end
+
+    try:
+        yield start
+    finally:
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+        told.close()
+        await parent.wait()
 
 
 @pytest.fixture(autouse=True)
@@ -222,27 +255,22 @@ async def test_killed_bot_goes_on_and_answers_what_is_told_again_without_the_mod
 ) -> None:
     """Killed in the middle of an answer: it is asked once more by itself, and then never again."""
     log = tmp_path / "calls"
-    async with telegram_server.telegram_server() as server:
-        arguments = [str(path), server.url, str(log)]
-        command = [sys.executable, "tests/examples/telegram_child.py", *arguments]
+    async with telegram_server.telegram_server() as server, bots(path, server.url, log) as start:
         update = server.tell("message", "plums?", id=5)
-        child = await asyncio.create_subprocess_exec(*command, "hang")
+        end = await start("hang")
         await server.until(lambda: server.shown() == ["half"])
         while not await asyncio.to_thread(rows, path, "SELECT seq FROM journal"):
             await asyncio.sleep(0.02)
-        child.send_signal(signal.SIGKILL)
-        await child.wait()
-        child = await asyncio.create_subprocess_exec(*command, "answer")
+        assert await end(signal.SIGKILL) == signal.SIGKILL
+        end = await start("answer")
         await server.until(lambda: server.shown() == ["half", "a whole answer"])
         server.tell_again(update)
         await server.until(lambda: server.shown()[2:] == ["a whole answer"])
-        child.send_signal(signal.SIGKILL)
-        await child.wait()
-        child = await asyncio.create_subprocess_exec(*command, "answer")
+        assert await end(signal.SIGKILL) == signal.SIGKILL
+        end = await start("answer")
         server.tell_again(update)
         await server.until(lambda: server.shown()[3:] == ["a whole answer"])
-        child.terminate()
-        assert await child.wait() == 0
+        assert await end(signal.SIGTERM) == 0
     assert len(telegram_server.calls(log)) == 2
     async with convostore.open(path) as memory:
         chat = await memory.resume(telegram.PREFIX + ":-42")
