@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convostore import clock
 from convostore.branching import Branching
 from convostore.deleting import Deleting
-from convostore.errors import MessageNotFoundError
+from convostore.errors import ConversationNotFoundError, MessageNotFoundError
 from convostore.keeping import Keeping
 from convostore.ordering import Ordering
 from convostore.pacing import turn_of
@@ -25,7 +25,7 @@ from convostore.turning.lines import in_line, when_free
 from convostore.turning.naming import message_of
 from convostore.turning.opening import Opening
 from convostore.turning.recovery import close_dead_replies
-from convostore.turning.rooms import in_room
+from convostore.turning.rooms import in_room, whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,12 +266,18 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         """
         new = new_messages(self._place, messages)
         follows = expected_head == ANYWHERE
-        async with in_room(self._place, wait_s, follows=follows) as (place, deadline_s):
-            if place.owner_id not in place.opened.swept:
-                await close_dead_replies(place.database, place.owner_id)
-                place.opened.swept.add(place.owner_id)
-            write = partial(self._append, messages, new, expected_head)
-            return await when_free(write, deadline_s)
+        try:
+            async with in_room(self._place, wait_s, follows=follows) as (place, deadline_s):
+                if place.owner_id not in place.opened.swept:
+                    await close_dead_replies(place.database, place.owner_id)
+                    place.opened.swept.add(place.owner_id)
+                write = partial(self._append, messages, new, expected_head)
+                return await when_free(write, deadline_s)
+        except ConversationNotFoundError:
+            place = self._place
+            if not follows or await whereabouts(place) is place:
+                raise
+        return await self.append(*messages, wait_s=wait_s)  # its room goes on elsewhere
 
     async def _append(
         self,

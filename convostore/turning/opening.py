@@ -10,7 +10,7 @@ import msgspec
 
 from convostore import clock
 from convostore.carrying import contents_of
-from convostore.errors import ConvostoreError
+from convostore.errors import ConversationNotFoundError, ConvostoreError
 from convostore.ids import new_id, new_token
 from convostore.parts import TextPart
 from convostore.storage import leases, lookup, reads
@@ -37,7 +37,7 @@ from convostore.turning.lines import in_turn, until, when_free
 from convostore.turning.looking import past_of, past_with
 from convostore.turning.recovery import adopt, close_dead_replies, is_unsettled
 from convostore.turning.repeating import repeated
-from convostore.turning.rooms import lined_up
+from convostore.turning.rooms import lined_up, whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -87,8 +87,8 @@ class Opening:
         """
         self._check()
         deadline_s = until(place, self._ask.wait_s)
+        follows = self._ask.on_moved in {None, "follow"}
         if self._ticket is None:  # at once: those who come first are asked first
-            follows = self._ask.on_moved in {None, "follow"}
             place, self._ticket = await lined_up(place, follows=follows)
         self.place = place
         try:
@@ -96,9 +96,14 @@ class Opening:
             if self._ticket is not None:
                 await in_turn(self._ticket, deadline_s)
             return await when_free(partial(self._begin, place), deadline_s)
+        except ConversationNotFoundError:
+            self.leave()
+            if not follows or await whereabouts(place) is place:
+                raise
         except BaseException:
             self.leave()
             raise
+        return await self.begin(place)  # its room went on elsewhere while it waited
 
     async def _prepare(self, place: Place) -> None:
         """Do what has to be done before the question can be asked, at whatever place in line."""

@@ -11,12 +11,14 @@ import convostore
 from convostore import Message
 from convostore.errors import ConversationNotFoundError, DuplicateKeyError
 from convostore.events import Finished
+from convostore.turning import lines, opening, rooms
 from tests.engines import change
 from tests.turn.talking import asked, said
 
 if TYPE_CHECKING:
     from convostore import Store
     from convostore.testing import ScriptedProvider
+    from convostore.turning.lines import Ticket
     from tests.engines import Where
 
 OLD, NEW = "telegram:-42", "telegram:-10042"
@@ -65,10 +67,15 @@ async def test_room_in_which_nothing_was_said_gives_way_to_the_renamed_one(
     assert (await store.get_or_create(NEW)).id == old.id
     assert (await store.get_or_create(OLD)).id == old.id
     assert [one.id for one in (await store.list(deleted=True)).items] == [fresh.id]
+    before = fresh.id
+    await fresh.send(
+        "fig", idempotency_key="2"
+    )  # goes where its room is, from wherever it was asked
+    assert (await said(fresh))[1:] == ["plum", "answer", "fig", "answer"]
     untold = await store.get_or_create("telegram:-7")
     assert await store.rename_key("telegram:-7", NEW)  # nothing to be lost here, either
     assert (await store.get_or_create(NEW)).id == old.id
-    assert {one.id for one in (await store.list(deleted=True)).items} == {fresh.id, untold.id}
+    assert {one.id for one in (await store.list(deleted=True)).items} == {before, untold.id}
     graph = await store.get_or_create("graph")
     await asyncio.to_thread(change, path, STATE, graph.id)
     with pytest.raises(DuplicateKeyError):
@@ -165,3 +172,23 @@ async def test_room_that_was_only_renamed_or_is_gone_is_not_left(
     fresh = await store.get_or_create("telegram:-7")
     await deleted.send("fig")
     assert (deleted.id, await said(deleted)) == (fresh.id, ["fig", "answer"])
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("verb", ["send", "append"])
+async def test_first_message_of_a_new_room_that_gives_way_meanwhile_is_not_lost(
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Told just before the platform says that the group has moved: it follows what was said there."""
+    provider.otherwise = ("answer", Finished())
+    old, fresh = await store.get_or_create(OLD), await store.get_or_create(NEW)
+    await old.send("plum")
+
+    async def in_turn(ticket: Ticket, deadline_s: float) -> None:
+        await lines.in_turn(ticket, deadline_s)
+        await store.rename_key(OLD, NEW)
+
+    monkeypatch.setattr(opening if verb == "send" else rooms, "in_turn", in_turn)
+    await (fresh.send("fig") if verb == "send" else fresh.append(Message.user("fig")))
+    assert fresh.id == old.id
+    assert (await said(fresh))[:3] == ["plum", "answer", "fig"]
