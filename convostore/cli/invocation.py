@@ -8,6 +8,7 @@ import click
 
 from convostore import plainconfig
 from convostore.cli import again
+from convostore.cli.terminal import say
 from convostore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ def examples(*lines: str) -> str:
 def run(work: Coroutine[None, None, ResultT], *, patient: bool = False) -> ResultT:
     """Run *work* on an event loop of its own, without asyncio's own talk on stderr.
 
+    What the package itself logs is said, a line each, such as that a store was upgraded.
+
     Args:
         work: the command.
         patient: wait at the end for what still runs in threads, such as the rest of a backup.
@@ -166,13 +169,21 @@ def run(work: Coroutine[None, None, ResultT], *, patient: bool = False) -> Resul
         def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
             super().shutdown(wait=wait and patient, cancel_futures=cancel_futures)
 
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"convostore: {record.getMessage()}")
+
     # Whatever fails leaves by the one door; a logger would add a traceback of its own.
     logging.getLogger().addHandler(logging.NullHandler())
+    log, said = logging.getLogger("convostore"), Said()
+    log.setLevel(logging.INFO)
+    log.addHandler(said)
     try:
         with asyncio.Runner() as runner:
             runner.get_loop().set_default_executor(Unwaited())
             return runner.run(work)
     finally:
+        log.removeHandler(said)
         work.close()  # where Ctrl-C came before it began
 
 

@@ -8,6 +8,7 @@ the second finds the work done.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from importlib import resources
 from pathlib import Path
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from convostore.storage.address import Server
 
 IN_MEMORY: Final = Path(":memory:")  # as messages name it
+_log = logging.getLogger(__name__)
 _alembic = threading.Lock()  # alembic keeps the running migration in its module
 
 
@@ -153,18 +155,21 @@ def _bring_up(connection: sqlite3.Connection, path: Path) -> None:
     revision = stored_revision(connection, path)
     if revision == REVISION:
         return
-    if revision != EMPTY:
-        _keep_copy(connection, path, revision)
+    kept = None if revision == EMPTY else _keep_copy(connection, path, revision)
     with _transaction(connection, path) as upgrading:
         run_revisions(upgrading)
+    if kept is not None:
+        _log.info(
+            "%s was brought from schema %s to %s; as it was: %s", path, revision, REVISION, kept
+        )
 
 
-def _keep_copy(connection: sqlite3.Connection, path: Path, revision: str) -> None:
-    """Write a backup beside the store, named after its revision; never over another one."""
+def _keep_copy(connection: sqlite3.Connection, path: Path, revision: str) -> Path:
+    """Write a backup beside the store, named after its revision, never over another one; return it."""
     kept = path.with_name(f"{path.name}.before-upgrade-{revision}")
     with unfinished(kept) as part:
         copy_whole(connection, part)
-        name_free(part, kept)
+        return name_free(part, kept)
 
 
 @contextlib.contextmanager

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import json
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from convostore.storage.tables import REVISION
 from tests.engines import change
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.cli.program import Program
 
 
@@ -120,3 +120,21 @@ def test_upgrade_says_the_revision(program: Program) -> None:
     run = program("db", "upgrade")
     assert run.code == 0
     assert "revision" in run.text
+
+
+@pytest.mark.parametrize("words", [["list"], ["db", "upgrade"]])
+def test_an_upgrade_is_said_with_where_the_store_is_kept_as_it_was(
+    program: Program, tmp_path: Path, words: list[str]
+) -> None:
+    """Whatever command meets an older store: one line, once, that names the copy beside it."""
+    asset = Path(__file__).parents[1] / "migration" / "assets" / "0005.db"
+    store = tmp_path / "old" / "chats.db"
+    store.parent.mkdir()
+    store.write_bytes(asset.read_bytes())
+    run = program("--db", str(store), *words)
+    (copy,) = store.parent.glob("*before-upgrade*")
+    assert run.code == 0
+    assert run.err.splitlines() == [
+        f"convostore: {store} was brought from schema 0005 to {REVISION}; as it was: {copy}"
+    ]
+    assert program("--db", str(store), *words).err == ""
