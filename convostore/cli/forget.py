@@ -127,7 +127,7 @@ async def _forget_user(
 def _what(meant: ForgetReport, verb: str) -> str:
     """Return what is to go, with the numbers: of what *will*, or *would*."""
     rooms = counted(meant.conversations, "conversation")
-    gone = f"{counted(meant.messages, 'message')} {verb} be gone for good, with the answers to them"
+    gone = f"{counted(meant.messages, 'message')} {verb} be gone for good, answers to them included"
     return f"{gone}; {rooms} as a whole"
 
 

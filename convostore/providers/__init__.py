@@ -52,7 +52,11 @@ def __getattr__(name: str) -> Any:
 
 
 def is_known(name: str) -> bool:
-    """Tell whether there is a provider of that name: one of `NAMES`, or of an installed package."""
+    """Tell whether there is a provider of that name: one of `NAMES`, or of an installed package.
+
+    Raises:
+        ProviderError: what a package names cannot be read.
+    """
     if name in _BY_NAME:
         return True
     from convostore.providers import plugins

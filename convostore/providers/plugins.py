@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import distributions, entry_points
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -13,7 +13,7 @@ from convostore.providers.provider import ModelInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import EntryPoint, EntryPoints
 
     from convostore.providers.provider import Provider
 
@@ -23,8 +23,12 @@ _SHOWN_CHARS: Final = 200  # of what a plugin raised
 
 
 def names() -> tuple[str, ...]:
-    """List the providers that installed packages name, in order."""
-    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+    """List the providers that installed packages name, in order.
+
+    Raises:
+        ProviderError: what a package names cannot be read.
+    """
+    return tuple(sorted({point.name for point in _points()}))
 
 
 def make(name: str, options: dict[str, Any]) -> Provider | None:
@@ -36,13 +40,11 @@ def make(name: str, options: dict[str, Any]) -> Provider | None:
 
     Raises:
         ProviderError: two packages name one so, or what is named cannot be loaded or made, or is
-            no provider.
+            no provider, or what a package names cannot be read.
     """
     # A package that is found twice on the path is one package all the same.
     found = sorted(
-        {
-            (point.value, _package(point)): point for point in entry_points(group=GROUP, name=name)
-        }.items()
+        {(point.value, _package(point)): point for point in _points() if point.name == name}.items()
     )
     if not found:
         return None
@@ -82,6 +84,27 @@ async def models_of(provider: Provider) -> list[ModelInfo]:
 
 def _missing(provider: object) -> list[str]:
     return [part for part in _PARTS if not hasattr(provider, part)]
+
+
+def _points() -> EntryPoints:
+    try:
+        return entry_points(group=GROUP)
+    except Exception as raised:
+        raise ProviderError(
+            f"the entry points of the package {_unreadable()} cannot be read: {told(raised)}",
+            provider="",
+            hint="install that package anew, or uninstall it",
+        ) from raised
+
+
+def _unreadable() -> str:
+    """Return the package whose entry points cannot be read: whichever, it keeps all from it."""
+    for package in distributions():
+        try:
+            _ = package.entry_points
+        except Exception:  # noqa: BLE001 - whatever it is, it is the one
+            return package.name
+    return "?"
 
 
 def _guarded(name: str, what: str, hint: str, call: Callable[[], Any]) -> Any:

@@ -177,7 +177,7 @@ def test_all_that_a_person_said_is_forgotten_after_a_question(program: Program) 
     """In every conversation, their own ones as a whole; with the numbers, and --dry-run first."""
     fill(program, "one")
     asyncio.run(say_as(program, "telegram:1"))
-    what = "4 messages {} be gone for good, with the answers to them; 1 conversation as a whole"
+    what = "4 messages {} be gone for good, answers to them included; 1 conversation as a whole"
     tried = program("forget", "--user", "telegram:1", "--dry-run")
     assert (tried.code, tried.err) == (0, f"{what.format('would')}; nothing was changed\n")
     asked = program("forget", "--user", "telegram:1")

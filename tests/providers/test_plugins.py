@@ -81,6 +81,19 @@ def test_two_of_one_name_are_refused(site: Path) -> None:
     assert isinstance(providers.make("echo"), Echo)
 
 
+@pytest.mark.parametrize("written", [b"[convostore.providers]\ngarbage\n", b"\xff"])
+def test_package_whose_entry_points_cannot_be_read_is_named(site: Path, written: bytes) -> None:
+    """It keeps Python from reading any; what is built in is found all the same."""
+    install(site, "parrots", "parrot = parrots:Parrot")
+    install(site, "cuckoos")
+    (site / "cuckoos-1.0.dist-info" / "entry_points.txt").write_bytes(written)
+    for ask in (providers.is_known, providers.make):
+        with pytest.raises(ProviderError, match="of the package cuckoos cannot be read") as caught:
+            ask("parrot")
+        assert caught.value.hint
+    assert isinstance(providers.make("echo"), Echo)
+
+
 def test_a_name_of_nobody_is_told_with_all_names(site: Path) -> None:
     """Those of installed packages too."""
     install(site, "parrots", "parrot = parrots:Parrot")
