@@ -153,6 +153,16 @@ FILE_RANKED: Statement = (
     ("match", "top", "most", "param_1", "wanted",),
     {"param_1": 0},
 )
+FILE_SCORED: Statement = (
+    (
+        "SELECT message_words.rowid, -bm25(message_words, 1.0, 0.0, 0.5) \n"
+        "FROM message_words \n"
+        "WHERE (message_words MATCH ?) AND message_words.rowid <= ? ORDER BY message_words.rowid DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("match", "top", "most", "param_1",),
+    {"param_1": 0},
+)
 FILE_NEWEST: Statement = (
     (
         "SELECT message_words.rowid, ? AS anon_1 \n"

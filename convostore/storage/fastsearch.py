@@ -122,7 +122,9 @@ def _run(store: sqlite3.Connection, wish: Wish) -> Found:
 
 
 def _statements(wish: Wish) -> dict[str, Statement]:
-    if wish.query.has_filters:
+    if wish.ranked and wish.is_bare:
+        window = sql.FILE_SCORED
+    elif wish.query.has_filters:
         window = sql.FILE_RANKED_NARROWED if wish.ranked else sql.FILE_NEWEST_NARROWED
     else:
         window = sql.FILE_RANKED if wish.ranked else sql.FILE_NEWEST

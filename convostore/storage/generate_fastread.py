@@ -36,6 +36,7 @@ STATEMENTS: Final = (
     (reads, "_REMOTE"),
     (search_reads, "STATE"),
     (search_reads, "FILE_RANKED"),
+    (search_reads, "FILE_SCORED"),
     (search_reads, "FILE_NEWEST"),
     (search_reads, "FILE_RANKED_NARROWED"),
     (search_reads, "FILE_NEWEST_NARROWED"),

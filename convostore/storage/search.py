@@ -196,7 +196,9 @@ def _statements(wish: Wish) -> dict[str, Hot]:
     if wish.engine is OnServer:
         window = reads.SERVER_RANKED if wish.ranked else reads.SERVER_NEWEST
         return {**ways, WINDOW: window, DETAILS: reads.SERVER_DETAILS}
-    if wish.query.has_filters:
+    if wish.ranked and wish.is_bare:
+        window = reads.FILE_SCORED
+    elif wish.query.has_filters:
         window = reads.FILE_RANKED_NARROWED if wish.ranked else reads.FILE_NEWEST_NARROWED
     else:
         window = reads.FILE_RANKED if wish.ranked else reads.FILE_NEWEST

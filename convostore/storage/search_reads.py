@@ -140,6 +140,7 @@ def _ranked(statement: Any) -> Hot:
 
 
 FILE_RANKED = _ranked(_window)
+FILE_SCORED = _newest_rows(_window, -BM25)  # the same where nothing but what ranks a row is asked
 FILE_NEWEST = _newest_rows(_window, literal(0))
 FILE_RANKED_NARROWED = _ranked(_narrow)
 FILE_NEWEST_NARROWED = _newest_rows(_narrow, literal(0))

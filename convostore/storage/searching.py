@@ -101,6 +101,11 @@ class Wish:
         self.ranked, self.alone = bool(query.terms) and not newest_first, False
         self.at = at
 
+    @property
+    def is_bare(self) -> bool:
+        """Tell whether the words that rank a row are all that an index is asked for."""
+        return self.alone and not (self.query.without or self.query.has_filters)
+
     def values(self) -> dict[str, Any]:
         """Return the values of the window's statement that do not change from page to page."""
         import json

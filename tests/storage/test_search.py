@@ -328,6 +328,19 @@ async def test_of_any_tree_the_path_to_its_head_is_searched(store: Store) -> Non
 
 
 @pytest.mark.asyncio
+async def test_who_is_alone_in_a_store_finds_the_same_as_beside_others(store: Store) -> None:
+    """With one owner an index is asked in fewer words: the same is found, in the same order."""
+    for number in range(30):
+        await said(store, "okapi " * (1 + number % 5) + "leaf " * (7 * number % 23), "no such")
+    queries = ("okapi", "okapi leaf", "okapi -leaf", "okapi role:user", "oka*", '"okapi leaf"')
+    asked = [(query, newest_first) for query in queries for newest_first in (False, True)]
+    alone = [await found(store, query, newest_first=how) for query, how in asked]
+    assert all(alone)
+    await said(store.for_owner("bob"), "okapi")
+    assert alone == [await found(store, query, newest_first=how) for query, how in asked]
+
+
+@pytest.mark.asyncio
 async def test_removed_branch_leaves_no_word_behind(
     store: Store, provider: ScriptedProvider, path: Where
 ) -> None:
