@@ -269,7 +269,7 @@ def _refusal(detail: ErrorDetail, secret: str) -> ProviderError:
         return ProviderError(
             redacted(message, secret)[:_EXCERPT_CHARS],
             provider=NAME,
-            hint="choose one of: convostore models",
+            hint="choose one of: convostore models, and name it with: -m MODEL",
             status=400,
         )
     where = [".".join(map(str, field.loc or ())) for field in fields]
