@@ -89,7 +89,7 @@ def _longer(last: ForeignMessage, item: dict[str, Any]) -> ForeignMessage:
         last,
         parts=(*before, *more),
         finish_reason=_finish(item),
-        raw=last.raw + b"\n" + _raw(item),
+        raw=b"[%s,%s]" % (last.raw.removeprefix(b"[").removesuffix(b"]"), _raw(item)),
     )
 
 

@@ -15,6 +15,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,6 +150,8 @@ def check(one: ForeignConversation) -> None:
         assert message.model is None or isinstance(message.model, str)
         assert message.author is None or isinstance(message.author, str)
         assert message.created_at_ms is None or abs(message.created_at_ms) < 2**63
+        msgspec.json.decode(message.raw or b"{}")
+    msgspec.json.decode(one.raw or b"{}")
     assert (one.head in seen) if ids else one.head is None
     assert isinstance(one.source_id, str)
     assert one.source_id

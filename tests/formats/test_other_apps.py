@@ -156,6 +156,7 @@ def test_g4f_alternatives_stand_side_by_side(file: Path, expected: dict[str, Any
         assert one.title == counts["title"]
         last = one.messages[-1]
         assert (last.parts, last.finish_reason) == ((TextPart("A kingfisher."),), "stop")
+        assert json.loads(last.raw) == value["items"][-2:]
 
 
 @pytest.mark.parametrize(("file", "expected"), samples("wildchat-lmsys"))
