@@ -18,7 +18,7 @@ from convostore.storage import importing, indexing
 from convostore.storage.newcomer_rows import conversation_row
 from convostore.storage.originals import originals
 from tests.canaries import among, word
-from tests.engines import rows
+from tests.engines import change, rows
 from tests.foreigners import everything, foreign, said, take
 
 if TYPE_CHECKING:
@@ -274,6 +274,30 @@ async def test_what_came_along_is_attached_and_purged_with_it(store: Store, path
     assert rows(path, "SELECT count(*) FROM attachment") == [(1,)]
     await chat.purge(scrub=False)
     assert rows(path, "SELECT count(*) FROM attachment") == [(0,)]
+
+
+async def test_check_finds_what_is_wrong_with_what_is_kept_of_a_file(path: Where) -> None:
+    """What belongs to nothing, or to what was forgotten, at once; what cannot be read, deep."""
+    async with convostore.open(path) as store:
+        await take(store, foreign("c1", 3))
+
+        async def found(*, deep: bool) -> list[str]:
+            problems = (await store.check(deep=deep)).problems
+            return [one.partition(", ")[2] for one in problems if "kept of its file" in one]
+
+        assert await found(deep=True) == []
+        for data in (b"x\x9cnone", b"{", b"[" * 50_000):
+            change(path, "UPDATE source_record SET data = ? WHERE seq = 0", data)
+            assert await found(deep=False) == []
+            assert await found(deep=True) == ["message 0: what is kept of its file cannot be read"]
+        change(path, "UPDATE source_record SET data = ?", b"{}")
+        assert await found(deep=True) == []
+        change(path, "UPDATE source_record SET seq = 9 WHERE seq = 3")
+        change(path, "UPDATE message SET status = 'erased' WHERE seq = 2")
+        assert await found(deep=False) == [
+            "message 2: what is kept of its file is still there, though the message was forgotten",
+            "message 9: what is kept of its file has no message",
+        ]
 
 
 async def test_import_that_is_left_early_keeps_what_it_has_told(store: Store) -> None:
