@@ -263,8 +263,9 @@ class _Rejoining:
         if self._newer:
             self._list(row)
             after["listed_at_ms"] = max(self._job.told_at_ms, self._there["listed_at_ms"] or 0)
-        if self._job.restore:
-            after |= self._job.back(after)
+        back = self._job.back(after) if self._job.restore else {}
+        if any(after[name] != value for name, value in back.items()):
+            after |= back | {"listed_at_ms": self._job.now_ms}  # the same file does not undo it
 
     def _list(self, row: Named) -> None:
         """Take from there how it is listed, and where it stands."""

@@ -133,10 +133,13 @@ def _fitting(tx: Tx, owner_id: str, job: OwnRows, own_key: str | None) -> OwnRow
 
 def _add(tx: Tx, owner_id: str, job: OwnRows) -> Imported:
     row, owned = job.conversation, {"owner_id": owner_id}
-    row = row | job.back(row) if job.restore else row
+    listed_at_ms = job.told_at_ms
+    if job.restore:
+        listed_at_ms = job.now_ms if job.is_over() else listed_at_ms  # the same file does not undo it
+        row = row | job.back(row)
     at = owned | {"conversation_id": row["id"]}
     handle = free_handle(tx, owner_id, row["handle"])
-    here = {"changed_at_ms": job.now_ms, "listed_at_ms": job.told_at_ms}
+    here = {"changed_at_ms": job.now_ms, "listed_at_ms": listed_at_ms}
     tx.run(_ADD, **row | owned | here | {"handle": handle})
     tx.many(ADD_TAG, [at | {"name": name} for name in job.tags])
     add_messages(tx, [one | at for one in job.messages])

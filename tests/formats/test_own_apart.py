@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("temporary_place")
 
 @pytest.mark.asyncio
 async def test_time_to_go_has_come_at_its_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what is new here and of what is here, to the millisecond; and with `restore` it is back."""
+    """Of what is new here and of what is here, to the millisecond; with `restore` it is back, and stays."""
     now = ManualClock()
     monkeypatch.setattr(clock, "now_ms", now.now_ms)
     async with temporary_store() as store:
@@ -37,9 +37,15 @@ async def test_time_to_go_has_come_at_its_very_moment(monkeypatch: pytest.Monkey
         for owner in (bob, store.for_owner("carol")):
             file.seek(0)
             assert [one.outcome for one in await imported(owner, file)] == ["deleted"]
-        file.seek(0)
-        assert [one.outcome async for one in bob.import_(file, restore=True)] == ["updated"]
-        assert (await bob.resume(chat.id)).record.expires_at_ms is None
+        now.set_wall(now.now_ms() + 1)
+        for owner, outcome in ((bob, "updated"), (store.for_owner("carol"), "added")):
+            file.seek(0)
+            assert [one.outcome async for one in owner.import_(file, restore=True)] == [outcome]
+            for restore in (False, True):
+                file.seek(0)
+                again = [one.outcome async for one in owner.import_(file, restore=restore)]
+                assert again == ["unchanged"]
+            assert (await owner.resume(chat.id)).record.expires_at_ms is None
 
 
 @pytest.mark.asyncio
