@@ -135,9 +135,8 @@ def _add(tx: Tx, owner_id: str, job: OwnRows) -> Imported:
     row, owned = job.conversation, {"owner_id": owner_id}
     listed_at_ms = job.told_at_ms
     if job.restore:
-        listed_at_ms = (
-            job.now_ms if job.is_over() else listed_at_ms
-        )  # the same file does not undo it
+        if job.is_over():
+            listed_at_ms = job.now_ms  # the same file does not undo it
         row = row | job.back(row)
     at = owned | {"conversation_id": row["id"]}
     handle = free_handle(tx, owner_id, row["handle"])

@@ -200,6 +200,13 @@ def test_second_file_that_cannot_be_read_is_refused_alone() -> None:
     assert "version 2" in str(found)
 
 
+def test_export_of_ours_is_none_of_another_format() -> None:
+    """Where another one is named, none of its lines is a conversation."""
+    raw = (header() + one(1) + END).encode()
+    with open_export(io.BytesIO(raw), "chatgpt") as export:
+        assert all(isinstance(found, Refused) for found in export)
+
+
 def test_line_that_is_too_long_refuses_its_conversation_alone() -> None:
     """As a message it spoils what it belongs to; as a conversation's own it is that one."""
     long = one(2, title="x" * 3_000)

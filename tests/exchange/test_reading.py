@@ -215,6 +215,14 @@ def test_numbers_and_characters_that_json_does_not_know_are_kept_and_told() -> N
     assert "Hi \ufffd" in str(one.messages[0].parts)
 
 
+def test_what_follows_a_known_conversation_is_refused_in_the_words_of_its_format() -> None:
+    """A record of the same file that lacks something; and of several in one record, which it is."""
+    found = read(b'[%s, {"id": "x"}, {"x": %s, "y": {"mapping": 7}}]' % (A, B))
+    refusals = [(one.where, one.format) for one in found if isinstance(one, Refused)]
+    assert refusals == [("record 2", "chatgpt"), ("record 3, conversation 2 in it", "chatgpt")]
+    assert "mapping is missing" in str(found[1])
+
+
 def test_a_format_that_is_named_reads_every_record() -> None:
     """What is not of it is refused in its words, though it is of another."""
     row = b'{"messages": [{"role": "user", "content": "Hi"}]}'

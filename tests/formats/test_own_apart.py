@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from convostore.events import Finished
 from convostore.exchange.steps import MARGIN_MS
 from convostore.records import Message, Usage
 from convostore.testing import ManualClock, ScriptedProvider, temporary_store
+from tests.exchange.test_trees import chatgpt
 from tests.formats.test_own_again import telling
 from tests.formats.test_own_round_trip import exported, file_from, imported
 
@@ -225,3 +227,81 @@ async def paid(store: Store) -> list[int]:
     """Return the numbers of the messages for which something was paid."""
     lines = [json.loads(line) for line in (await file_from(store)).getvalue().splitlines()]
     return [one["message_seq"] for one in lines if one["type"] == "usage"]
+
+
+@pytest.mark.asyncio
+async def test_what_was_forgotten_here_gets_nothing_back_from_an_export() -> None:
+    """Neither its attachment nor what its origin said, though the file has both."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        value = chatgpt({"1": None, "2": "1"}, {})
+        await alice.import_(BytesIO(json.dumps([value]).encode())).finish()
+        chat = await alice.resume("@")
+        await chat.append(Message.user("see", attachments=[await alice.attach(b"cat")]))
+        await imported(bob, await file_from(alice))
+        there = await bob.resume(chat.id)
+        for one in (await there.messages())[1:]:
+            await there.forget(one.id)
+        await chat.append(Message.user("more"))
+        assert [one.messages for one in await imported(bob, await file_from(alice))] == [1]
+        assert [one.status for one in await there.messages()][1:] == ["erased", "erased", "completed"]  # fmt: skip
+        assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_title_from_there_is_found_and_the_old_one_is_not() -> None:
+    """What was indexed is taken out before the title changes."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="Zebra")
+        await chat.append(Message.user("q"))
+        await imported(bob, await file_from(alice))
+        assert len((await bob.search("zebra")).items) == 1
+        await chat.rename("Lion")
+        await imported(bob, await file_from(alice))
+        assert len((await bob.search("lion")).items) == 1
+        assert (await bob.search("zebra")).items == ()
+
+
+@pytest.mark.asyncio
+async def test_time_to_go_that_was_lifted_here_is_lifted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older export, by which it would be over now, is taken all the same, and hides nothing."""
+    now = ManualClock()
+    monkeypatch.setattr(clock, "now_ms", now.now_ms)
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="One")
+        await chat.append(Message.user("q"))
+        file = await file_from(alice, telling("conversation", expires_at_ms=now.now_ms() + 10))
+        await imported(bob, file)
+        now.set_wall(now.now_ms() + 1)
+        await (await bob.resume(chat.id)).expire(None)
+        now.set_wall(now.now_ms() + 100)
+        file.seek(0)
+        assert [one.outcome for one in await imported(bob, file)] == ["unchanged"]
+        assert (await bob.resume(chat.id)).record.expires_at_ms is None
+
+
+@pytest.mark.asyncio
+async def test_older_exports_lack_hashes_of_what_was_forgotten_and_ids_of_authors() -> None:
+    """A hash is made of what is left; an author is known by the name."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="One")
+        said = [("q", None), ("by Ann", "Ann"), ("by Bob", "Bob")]
+        await chat.append(*(Message.user(text, author=author) for text, author in said))
+        await chat.forget((await chat.messages())[0].id)
+
+        def older(text: str) -> str:
+            lines = [json.loads(line) for line in text.splitlines()]
+            for line in lines:
+                if line.get("status") == "erased":
+                    line["content_hash"] = None
+                line.pop("author_id", None)
+            return "".join(json.dumps(line) + "\n" for line in lines)
+
+        await imported(bob, await file_from(alice, older))
+        assert (await store.check(deep=True)).problems == ()
+        await bob.forget(user="Ann")
+        texts = [one.text for one in await (await bob.resume(chat.id)).messages()]
+        assert texts == ["", "", "by Bob"]
