@@ -151,10 +151,6 @@ class _Known(msgspec.Struct, frozen=True):
     status: str
     content_hash: str | None
 
-    def told(self) -> tuple[str, str | None]:
-        """Return by what one tells whether an end is the same."""
-        return self.status, self.content_hash
-
 
 def rejoin(tx: Tx, owner_id: str, job: OwnRows, there: Named) -> Imported | ConvostoreError:
     """Bring a stored conversation, whose row is *there*, up to what *job* tells of it."""
@@ -240,9 +236,8 @@ class _Rejoining:
         if row["status"] == "erased" and known.status != "erased":
             self._forget.append(known.seq)
             return
-        told = (row["status"], row["content_hash"])
         broken_off = known.status == "interrupted" and not followed
-        if broken_off and told != known.told() and self._says_more(known, row):
+        if broken_off and self._says_more(known, row):
             self._end.append((known.seq, row))
 
     def _says_more(self, known: _Known, row: Named) -> bool:

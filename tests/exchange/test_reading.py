@@ -234,6 +234,20 @@ def test_a_format_that_is_named_reads_every_record() -> None:
     assert "chatgpt" in caught.value.hint
 
 
+def test_what_holds_nothing_known_is_not_read_to_its_end() -> None:
+    """After a thousand records that nobody knows it is left, however long it is."""
+    source = io.BytesIO(b'{"a": 1}\n' * 1_000_000)
+    with open_export(source) as export, pytest.raises(FormatError, match="no conversation of a"):
+        next(export)
+    assert source.tell() < 5_000_000
+
+
+def test_what_is_said_to_be_an_export_of_ours_begins_as_one() -> None:
+    """Another file is refused in so many words."""
+    with pytest.raises(FormatError, match="does not begin as an export of convostore"):
+        read(A, "convostore")
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [

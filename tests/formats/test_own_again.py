@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -93,19 +92,23 @@ async def test_purged_stays_away_and_comes_back_with_restore() -> None:
 
 
 @pytest.mark.asyncio
-async def test_older_export_undoes_nothing_that_was_filed_since() -> None:
+async def test_older_export_undoes_nothing_that_was_filed_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A backup taken back leaves later names, tags, pins and places; a later one brings its own along."""
+    now = ManualClock()
+    monkeypatch.setattr(clock, "now_ms", now.now_ms)
     async with temporary_store() as store:
         alice, bob = store.for_owner("alice"), store.for_owner("bob")
         chat = await alice.create(title="Kyoto")
         await chat.append(Message.user("start"), Message.assistant("end"))
         before = await file_from(alice)
         await imported(bob, before)
-        await asyncio.sleep(0.002)  # what is told in the same millisecond counts as later
+        now.set_wall(now.now_ms() + 2)  # what is told in the same millisecond counts as later
         await alice.update_all([chat.id], tag=["trip"], pin=True)
         await chat.rename("Osaka")
         await chat.switch(1, exactly=True)
-        await asyncio.sleep(0.002)
+        now.set_wall(now.now_ms() + 2)
         after = await file_from(alice)
         before.seek(0)
         assert [one.outcome for one in await imported(alice, before)] == ["unchanged"]
@@ -129,6 +132,8 @@ async def test_step_tells_what_came_here_or_came_back_since(
 ) -> None:
     """Old conversations that were imported, restored or brought back after the cursor are told whole."""
     monkeypatch.setattr(steps, "MARGIN_MS", 0)
+    now = ManualClock()
+    monkeypatch.setattr(clock, "now_ms", now.now_ms)
     async with temporary_store() as store:
         alice, bob = store.for_owner("alice"), store.for_owner("bob")
         ours = await alice.create(title="Ours")
@@ -149,10 +154,11 @@ async def test_step_tells_what_came_here_or_came_back_since(
         )
 
         await bob.create(title="Mine")
-        await asyncio.sleep(0.002)
+        now.set_wall(now.now_ms() + 2)
         cursors = [json.loads((await file_from(bob)).readline())["next_cursor"]]
 
         async def step(*wanted: str) -> None:
+            now.set_wall(now.now_ms() + 2)
             text = await bob.export(since=cursors[-1])
             assert isinstance(text, TextExport)
             lines = [
@@ -160,9 +166,9 @@ async def test_step_tells_what_came_here_or_came_back_since(
             ]
             assert {one["title"] for one in lines if one["type"] == "conversation"} == set(wanted)
             cursors.append(lines[0]["next_cursor"])
-            await asyncio.sleep(0.002)
+            now.set_wall(now.now_ms() + 2)
 
-        await asyncio.sleep(0.002)
+        now.set_wall(now.now_ms() + 2)
         await imported(bob, file)
         await bob.import_([theirs]).finish()
         await step("Ours", "Theirs")

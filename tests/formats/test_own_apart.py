@@ -11,6 +11,7 @@ import pytest
 from convostore import clock
 from convostore.events import Finished
 from convostore.exchange.steps import MARGIN_MS
+from convostore.parts import TextPart
 from convostore.records import Message, Usage
 from convostore.testing import ManualClock, ScriptedProvider, temporary_store
 from tests.exchange.test_trees import chatgpt
@@ -305,3 +306,89 @@ async def test_older_exports_lack_hashes_of_what_was_forgotten_and_ids_of_author
         await bob.forget(user="Ann")
         texts = [one.text for one in await (await bob.resume(chat.id)).messages()]
         assert texts == ["", "", "by Bob"]
+
+
+@pytest.mark.asyncio
+async def test_numbers_given_anew_are_above_all_that_are_here() -> None:
+    """Some keep their own, which is free here and low; the next one's is taken."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="One")
+        await chat.append(Message.user("q"))
+        await imported(bob, await file_from(alice))
+        there = await bob.resume(chat.id)
+        await there.append(Message.user("gone"))
+        await there.delete_branch((await there.messages())[1].id)
+        await there.append(Message.user("kept"))
+        await chat.append(*(Message.user(text) for text in "xyz"))
+        await imported(bob, await file_from(alice))
+        found = {one.text: one.seq for one in await there.messages()}
+        assert found == {"q": 1, "x": 2, "y": 3, "kept": 4, "z": 5}
+        assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_answer_that_ended_there_lets_go_of_what_it_had_attached() -> None:
+    """What it refers to is what it names."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create(title="One")
+        parts = (TextPart("one"), await alice.attach(b"cat"))
+        await chat.append(Message.user("q"), Message("assistant", "one", parts=parts))
+        broken = telling("message", "assistant", status="interrupted")
+        await imported(bob, await file_from(alice, broken))
+        ended = telling("message", "assistant", parts=[{"t": "text", "text": "two"}])
+        assert [one.outcome for one in await imported(bob, await file_from(alice, ended))] == ["updated"]  # fmt: skip
+        assert (await (await bob.resume(chat.id)).messages())[1].text == "two"
+        assert (await store.check(deep=True)).problems == ()
+
+
+@pytest.mark.asyncio
+async def test_title_that_told_what_was_forgotten_there_goes_wherever_somebody_has_gone_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """How it is listed here stays, but for what nobody is to know."""
+    now = ManualClock()
+    monkeypatch.setattr(clock, "now_ms", now.now_ms)
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        chat = await alice.create()
+        await chat.append(Message.user("a secret question"))
+        await imported(bob, await file_from(alice))
+        now.set_wall(now.now_ms() + 1)
+        await (await bob.resume(chat.id)).append(Message.user("said away"))
+        await chat.forget((await chat.messages())[0].id)
+        await imported(bob, await file_from(alice))
+        assert (await bob.resume(chat.id)).title != "a secret question"
+        assert (await bob.search("secret")).items == ()
+
+
+@pytest.mark.asyncio
+async def test_line_of_a_list_alone_makes_no_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step tells what has not changed by its line: without the export before it, it is refused."""
+    now = ManualClock()
+    monkeypatch.setattr(clock, "now_ms", now.now_ms)
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        await (await alice.create(title="One")).append(Message.user("q"))
+        now.set_wall(now.now_ms() + 2 * MARGIN_MS)
+        whole = await file_from(alice)
+        cursor = json.loads(whole.getvalue().splitlines()[0])["next_cursor"]
+        (one,) = await imported(bob, await file_from(alice, since=cursor))
+        assert (one.outcome, "unchanged since an earlier export" in one.reason) == ("refused", True)
+        assert (await bob.list()).items == ()
+
+
+@pytest.mark.asyncio
+async def test_of_two_of_one_origin_the_one_that_is_not_in_the_bin_counts() -> None:
+    """One came from another program's file, the other with an export of ours that had it, too."""
+    async with temporary_store() as store:
+        alice, bob = store.for_owner("alice"), store.for_owner("bob")
+        file = json.dumps([chatgpt({"1": None, "2": "1"}, {})]).encode()
+        for owner in (alice, bob):
+            await owner.import_(BytesIO(file)).finish()
+        await imported(bob, await file_from(alice))
+        for id_ in sorted(one.id for one in (await bob.list()).items):
+            await bob.delete(id_)
+            assert [one.outcome async for one in bob.import_(BytesIO(file))] == ["unchanged"]
+            await bob.undelete(id_)

@@ -13,6 +13,7 @@ from convostore.errors import InvalidTextError
 from convostore.events import Finished
 from convostore.exchange.exporting import TextExport
 from convostore.formats import jsonl
+from convostore.handles import is_handle_like
 from convostore.ids import new_id
 from convostore.records import Message, Usage, UsageRecord
 from convostore.testing import ScriptedProvider, temporary_store
@@ -140,6 +141,26 @@ async def test_what_had_its_time_stays_gone_unless_it_is_wanted_back() -> None:
         assert [one.outcome for one in results if one.outcome != "opaque"] == ["added"]
         assert [one.title for one in (await bob.list()).items] == ["Mine", "One"]
         assert (await bob.resume(chat.id)).record.expires_at_ms is None
+
+
+@pytest.mark.asyncio
+async def test_what_a_hand_has_left_out_of_an_export_is_made_good() -> None:
+    """A last number below the messages', a handle that is none, something paid for no message."""
+    async with temporary_store() as store:
+        chat = await store.create(title="One")
+        await chat.append(Message.user("q"), Message.assistant("a"))
+        paid = UsageRecord(
+            id=new_id(), message_seq=None, provider="p", model="m", created_at_ms=7, usage=Usage()
+        )
+        lines = [json.loads(line) for line in (await file_from(store)).getvalue().splitlines()]
+        lines.insert(-1, json.loads(jsonl.usage(chat.id, paid)))
+        lines[1] |= {"last_seq": 0, "handle": "no handle"}
+        file = "".join(json.dumps(one) + "\n" for one in lines).encode()
+        bob = store.for_owner("bob")
+        assert [one.outcome for one in await imported(bob, BytesIO(file))] == ["added"]
+        record = (await bob.resume(chat.id)).record
+        assert (record.last_seq, is_handle_like(record.handle)) == (2, True)
+        assert (await store.check(deep=True)).problems == ()
 
 
 @pytest.mark.asyncio
