@@ -228,7 +228,9 @@ def test_a_format_that_is_named_reads_every_record() -> None:
     row = b'{"messages": [{"role": "user", "content": "Hi"}]}'
     found = read(b"%s\n%s\n7" % (row, A), "openai")
     assert [type(one).__name__ for one in found] == ["ForeignConversation", "Refused", "Refused"]
-    assert [one.format for one in found if isinstance(one, Refused)] == ["openai", "openai"]
+    refusals = [one for one in found if isinstance(one, Refused)]
+    assert [one.format for one in refusals] == ["openai", "openai"]
+    assert refusals[1].reason == "it is no object"
     with pytest.raises(FormatError, match="no import format 'nothing'") as caught:
         read(row, "nothing")
     assert "chatgpt" in caught.value.hint

@@ -22,6 +22,7 @@ from tests.formats.test_own_round_trip import file_from, imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from convostore.store import Store
 
@@ -211,3 +212,18 @@ async def told(store: Store, app: str) -> list[Any]:
     assert isinstance(text, TextExport)
     found: list[Any] = json.loads("".join([piece async for piece in text]))
     return found
+
+
+@pytest.mark.asyncio
+async def test_other_bytes_beside_an_export_refuse_the_conversation(tmp_path: Path) -> None:
+    """An attachment is what its name, a sha256, says; nothing of it is stored else."""
+    async with temporary_store() as store:
+        chat = await store.create(title="One")
+        await chat.append(Message.user("q", attachments=[await store.attach(b"cat")]))
+        await store.export(to=tmp_path / "all.jsonl", attachments="beside")
+        (file,) = (tmp_path / "all.jsonl.attachments").iterdir()
+        file.write_bytes(b"dog")
+        bob = store.for_owner("bob")
+        (one,) = [one async for one in bob.import_(tmp_path / "all.jsonl")]
+        assert (one.outcome, "are not those that it had" in one.reason) == ("refused", True)
+        assert (await bob.list()).items == ()

@@ -107,6 +107,15 @@ async def test_newer_export_has_its_say_where_somebody_has_gone_on_here(store: S
     assert (await store.resume("@")).record.title == "New"
 
 
+async def test_of_two_exports_of_one_time_the_later_import_has_its_say(store: Store) -> None:
+    """They were exported in the same moment, or the title changed without the time: both happen."""
+    at = {"created_at_ms": 1, "updated_at_ms": 9}
+    await take(store, foreign("c1", 2, title="Old", **at))
+    (one,), _ = await take(store, foreign("c1", 2, title="New", **at))
+    assert one.outcome == "updated"
+    assert (await store.find("@")).title == "New"
+
+
 async def test_without_a_time_of_the_conversation_its_messages_tell_which_export_is_newer(
     store: Store,
 ) -> None:
