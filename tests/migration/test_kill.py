@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from schemas import (  # type: ignore[import-not-found] # pytest puts this folder on the path
     LATER,
     content,
@@ -37,6 +38,7 @@ def _kill_everywhere(folder: Path, *words: str | Path) -> list[Path]:
     return left
 
 
+@pytest.mark.timeout(600)  # many deaths, each with a store to look at
 def test_new_store_killed_in_any_statement_is_made_by_the_next_open(tmp_path: Path) -> None:
     """Wherever the first start dies, nothing half made is left: the next one makes it whole."""
     whole = tmp_path / "whole.db"
@@ -49,6 +51,7 @@ def test_new_store_killed_in_any_statement_is_made_by_the_next_open(tmp_path: Pa
         assert check(path, deep=True).problems == ()
 
 
+@pytest.mark.timeout(600)  # many deaths, each with a store to look at
 def test_upgrade_killed_in_any_statement_leaves_the_old_store_or_the_new(
     filled: Path, tmp_path: Path, later: Path
 ) -> None:
