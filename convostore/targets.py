@@ -91,7 +91,7 @@ class Target:
             if error.errno in _DISK_FULL:
                 raise StoreFullError(
                     f"the disk that holds {path} is full",
-                    hint="Free some space, or name another place; an older file there is untouched.",
+                    hint="free some space, or name another place; an older file there is untouched",
                 ) from error
             raise self._refused(str(path), error.strerror or str(error)) from error
 
@@ -101,7 +101,7 @@ class Target:
             format=self._kind,
             record=None,
             reason=reason,
-            hint="Name another place with -o.",
+            hint="name another place with -o",
         )
 
 

@@ -31,7 +31,7 @@ def limits_from(typed: Iterable[str]) -> Limits:
         if name not in Limits.__struct_fields__:
             raise UsageError(
                 f"there is no limit {name!r}",
-                hint=f"Take one of: {', '.join(Limits.__struct_fields__)}.",
+                hint=f"take one of: {', '.join(Limits.__struct_fields__)}",
             )
         if found is None or not int(found[1]):
             raise UsageError(

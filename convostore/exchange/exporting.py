@@ -107,7 +107,7 @@ def export_text(
             format=kind,
             record=None,
             reason="no file",
-            hint="Name a file with -o, or take --attachments embedded.",
+            hint="name a file with -o, or take --attachments embedded",
         )
     return TextExport(_text(source, wish, kind, count), count)
 
@@ -189,7 +189,7 @@ def _mode(wish: Wish, kind: Format) -> jsonl.Attachments:
             format=kind,
             record=None,
             reason=reason,
-            hint="With jsonl, take one of: embedded, beside, reference.",
+            hint="with jsonl, take one of: embedded, beside, reference",
         )
     return mode
 

@@ -68,7 +68,7 @@ def known_format(name: str) -> Format:
         format=name,
         record=None,
         reason="unknown format",
-        hint=f"Take one of: {', '.join(FORMATS)}.",
+        hint=f"take one of: {', '.join(FORMATS)}",
     )
 
 

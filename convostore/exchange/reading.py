@@ -132,7 +132,7 @@ def open_export(
             format=format,
             record=None,
             reason="unknown format",
-            hint=f"Take one of: {', '.join(FORMATS)}.",
+            hint=f"take one of: {', '.join(FORMATS)}",
         )
     opened, progress, space = ExitStack(), Progress(), Space()
     opened.callback(space.close)
@@ -235,7 +235,7 @@ def _unreadable(name: str, error: OSError) -> FormatError:
         format="import",
         record=None,
         reason=reason,
-        hint="Name a file that you may read.",
+        hint="name a file that you may read",
     )
 
 
@@ -246,5 +246,5 @@ def _unknown(name: str, error: NothingKnownError) -> FormatError:
         format="import",
         record=None,
         reason=reason,
-        hint=f"Known are: {', '.join(FORMATS)}.",
+        hint=f"known are: {', '.join(FORMATS)}",
     )
