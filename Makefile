@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-stages bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-stages bench-large bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-bots   what a message through a bot costs beside its model"
 	@echo "make bench-views  what choosing what a model is sent costs, in a long conversation"
 	@echo "make bench-stages where the time of a turn, an append and a delta goes"
+	@echo "make bench-large  the part of it about a million messages, a quarter of an hour"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
@@ -72,6 +73,10 @@ bench-views: $(BIN)/.dev
 
 bench-stages: $(BIN)/.dev
 	$(BIN)/python -m benchmarks.stages --out benchmarks/results/stages.md
+
+bench-large: $(BIN)/.dev
+	$(BIN)/python -m benchmarks --full --results benchmarks/results/large --only library \
+		--only newest-few --only grow-10
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full
