@@ -56,9 +56,11 @@ class Lists(RuleBasedStateMachine):
     Attributes:
         model: id -> what the conversation's record has to say.
         where: the store, or a place for a new one.
+        clock: the process's, while the test runs.
     """
 
     where: Where | None = None
+    clock: ManualClock
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,8 +68,6 @@ class Lists(RuleBasedStateMachine):
         self.place: Where = self.where or Path(self.folder.name) / "chats.db"
         self.owner = f"owner-{uuid4()}"
         self.runner = asyncio.Runner()
-        self.clock = ManualClock()
-        self.clock.__enter__()
         self.clock.set_wall(1_000)
         self.model: dict[str, dict[str, Any]] = {}
         self.open()
@@ -87,7 +87,6 @@ class Lists(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.close()
         self.runner.close()
-        self.clock.__exit__(None, None, None)
         self.folder.cleanup()
 
     # -- what people do ----------------------------------------------------------------------------
@@ -317,10 +316,13 @@ def test_every_list_is_that_of_the_model(
         monkeypatch.setattr(listing, "FIRST_SPAN", 1)
         monkeypatch.setattr(listing, "LONGEST_SPAN", 3)
 
-    class Here(Lists):
-        where = None if isinstance(path, Path) else path
+    with ManualClock() as manual:
 
-    examples = 25 if isinstance(path, Path) else 8
-    run_state_machine_as_test(
-        Here, settings=settings(max_examples=examples, stateful_step_count=40, deadline=None)
-    )
+        class Here(Lists):
+            where = None if isinstance(path, Path) else path
+            clock = manual
+
+        examples = 25 if isinstance(path, Path) else 8
+        run_state_machine_as_test(
+            Here, settings=settings(max_examples=examples, stateful_step_count=40, deadline=None)
+        )

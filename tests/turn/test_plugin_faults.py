@@ -126,6 +126,23 @@ async def failed(chat: Conversation, plugin: Any) -> errors.ProviderError:
     return caught.value
 
 
+async def after(seconds: float, work: Any, waits: asyncio.Event) -> BaseException | None:
+    """Let so much time pass whenever a provider waits; return how *work* ended.
+
+    No time passes while the store works, which takes as long as it takes on this machine.
+    """
+    with ManualClock() as clock:
+        working: asyncio.Future[Any] = asyncio.ensure_future(work)
+        while True:
+            waiting = asyncio.ensure_future(waits.wait())
+            await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if working.done():
+                return working.exception()
+            waits.clear()
+            await clock.advance(seconds)
+
+
 async def sound(store: Store, chat: Conversation, plugin: Plugin) -> None:
     """Hold the store to be whole, and the conversation to be gone on with."""
     plugin.raised = None
@@ -288,25 +305,23 @@ async def test_a_generator_that_hangs_when_it_is_closed_is_left(
     store: Store, plugin: Plugin
 ) -> None:
     """It is waited for a moment: the reply has ended before."""
+    waits = asyncio.Event()
 
     async def hangs(self: object, request: object) -> Any:
         try:
             while True:
                 yield TextDelta("one")
         finally:
+            waits.set()
             await asyncio.Event().wait()
 
     chat = await store.create()
     wrong = Plugin()
     wrong.stream = types.MethodType(hangs, wrong)  # type: ignore[method-assign]  # on purpose
-    with ManualClock() as clock:
-        turn = chat.stream("Go", provider=wrong)
-        await turn.__aenter__()
-        await anext(turn)
-        leaving = asyncio.ensure_future(turn.__aexit__(None, None, None))
-        while not leaving.done():
-            await clock.advance(1)
-            await asyncio.sleep(0)
+    turn = chat.stream("Go", provider=wrong)
+    await turn.__aenter__()
+    await anext(turn)
+    assert await after(6, turn.__aexit__(None, None, None), waits) is None
     assert (turn.reply.status, turn.reply.text) == ("stopped", "one")
     await sound(store, chat, plugin)
 
@@ -325,21 +340,18 @@ async def test_what_comes_after_the_end_is_not_heard(store: Store, plugin: Plugi
 @pytest.mark.asyncio
 async def test_a_look_at_attachments_that_never_ends_is_left(store: Store, plugin: Plugin) -> None:
     """Whatever it catches: after a silence too long nothing is stored, and the room goes on."""
-    freed = asyncio.Event()
+    freed, waits = asyncio.Event(), asyncio.Event()
 
     class Deaf(Plugin):
         async def check_attachments(self, request: object) -> None:
+            waits.set()
             while not freed.is_set():
                 with suppress(asyncio.CancelledError):
                     await freed.wait()
 
     chat = await store.create()
-    with ManualClock() as clock:
-        asking = asyncio.ensure_future(chat.send("Go", provider=Deaf(), attachments=[b"x"]))
-        while not asking.done():
-            await clock.advance(10)
-            await asyncio.sleep(0)
-    assert isinstance(asking.exception(), errors.ProviderTimeoutError)
+    error = await after(121, chat.send("Go", provider=Deaf(), attachments=[b"x"]), waits)
+    assert isinstance(error, errors.ProviderTimeoutError)
     assert await chat.history() == ()
     freed.set()
     await sound(store, chat, plugin)
@@ -351,10 +363,11 @@ async def test_a_recovery_or_a_closing_that_does_not_hear_is_left(
     path: Where, plugin: Plugin, when: str
 ) -> None:
     """Whatever it catches: the reply has ended, and the store is closed, after a moment."""
-    freed = asyncio.Event()
+    freed, waits = asyncio.Event(), asyncio.Event()
 
     class Deaf(Plugin):
         async def _hangs(self) -> None:
+            waits.set()
             while not freed.is_set():
                 with suppress(asyncio.CancelledError):
                     await freed.wait()
@@ -365,14 +378,6 @@ async def test_a_recovery_or_a_closing_that_does_not_hear_is_left(
         async def aclose(self) -> None:
             await self._hangs()
 
-    async def ended(work: Any) -> Any:
-        doing = asyncio.ensure_future(work)
-        with ManualClock() as clock:
-            while not doing.done():
-                await clock.advance(1)
-                await asyncio.sleep(0)
-        return doing.exception()
-
     deaf = Deaf()
     store = convostore.open(path, provider=deaf if when == "at the close" else None)
     chat = await store.create()
@@ -380,15 +385,15 @@ async def test_a_recovery_or_a_closing_that_does_not_hear_is_left(
     if when != "at the close":
         asked = plugin if when == "before the next turn" else deaf
         asked.events = half
-        error = await ended(chat.send("Go", provider=asked))
+        error = await after(2, chat.send("Go", provider=asked), waits)
         assert isinstance(error, errors.ProviderError)
         assert (await chat.history())[-1].status == "failed"
     if when == "before the next turn":
-        late = await ended(chat.send("And?", provider=deaf))
+        late = await after(11, chat.send("And?", provider=deaf), waits)
         assert isinstance(late, errors.ProviderTimeoutError)
         assert late.hint
         assert len(await chat.history()) == 2
-    assert await ended(store.aclose()) is None
+    assert await after(6, store.aclose(), waits) is None
     freed.set()
 
 
