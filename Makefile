@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c const
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-stages bench-large bench-full bench-peers picture fastread clean
+.PHONY: help venv demo test lint test-long test-compat bench bench-server bench-exports bench-checkpoints bench-bots bench-views bench-stages bench-large bench-huge bench-full bench-peers picture fastread clean
 
 help:
 	@echo "make demo         chat with a real model on this machine, in two processes"
@@ -22,7 +22,8 @@ help:
 	@echo "make bench-bots   what a message through a bot costs beside its model"
 	@echo "make bench-views  what choosing what a model is sent costs, in a long conversation"
 	@echo "make bench-stages where the time of a turn, an append and a delta goes"
-	@echo "make bench-large  the part of it about a million messages, a quarter of an hour"
+	@echo "make bench-large  the part of it about stores of a million messages, half an hour"
+	@echo "make bench-huge   the part of it about ten million messages, an hour, 30 GB of disk"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
@@ -76,7 +77,11 @@ bench-stages: $(BIN)/.dev
 
 bench-large: $(BIN)/.dev
 	$(BIN)/python -m benchmarks --full --results benchmarks/results/large --only library \
-		--only newest-few --only grow-10
+		--only ones --only newest-few --only grow-10
+
+bench-huge: $(BIN)/.dev
+	$(BIN)/python -m benchmarks --full --results benchmarks/results/huge --only huge \
+		--only newest-few
 
 bench-full: bench-peers
 	$(BIN)/python -m benchmarks --full
