@@ -169,7 +169,7 @@ def search(wish: Wish) -> Asking:
                 if hit is None:
                     continue
                 if len(hits) == wish.limit:
-                    return Found(hits, [*top, *(last or ())])
+                    return Found(hits, _end(wish, top, last))
                 hit.score = row[size] if wish.ranked else None
                 hits.append(hit)
                 last = row
@@ -177,9 +177,22 @@ def search(wish: Wish) -> Asking:
             return Found(hits, None)
         if not wish.ranked:
             values["most"] = NEWEST_WINDOW
-        lowest = min(row[:size] for row in rows)
-        top, last = (*lowest[:-1], lowest[-1] - 1), None
+        top, last = _below(min(row[:size] for row in rows)), None
     return Found(hits, [*top])
+
+
+def _end(wish: Wish, top: Place, last: Row | None) -> list[Any]:
+    """Return where the next page goes on: in the same window, behind what was shown last.
+
+    The newest come in the order of their places: there it is right below the last one's.
+    """
+    if last is None or wish.ranked:
+        return [*top, *(last or ())]
+    return [*_below(last[: len(top)])]
+
+
+def _below(place: Place) -> Place:
+    return (*place[:-1], place[-1] - 1)
 
 
 def _start(at: Sequence[Any] | None, newest: Place) -> tuple[Place, Row | None]:

@@ -481,6 +481,28 @@ async def test_pages_give_everything_once(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_page_goes_on_behind_many_that_may_not_be_seen(
+    store: Store, newest_first: bool
+) -> None:
+    """A hit below more rows of another branch than a page first looks at is given once."""
+    chat = await said(store, *["zebra"] * 3)
+    await chat.switch(1, exactly=True)
+    for _ in range(20):
+        await chat.append(Message.user("zebra, aside"))
+    await chat.switch(3)
+    seen: list[int] = []
+    cursor = None
+    for _ in range(5):
+        page = await store.search("zebra", limit=1, newest_first=newest_first, cursor=cursor)
+        seen += [hit.seq for hit in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == [3, 2, 1]
+
+
+@pytest.mark.asyncio
 async def test_page_that_meets_only_what_may_not_be_seen_ends(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
