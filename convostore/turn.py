@@ -40,7 +40,7 @@ from convostore.turning.afterwards import (
     write_end,
 )
 from convostore.turning.journaling import Journaling
-from convostore.turning.listening import start
+from convostore.turning.listening import cancels_of, start
 from convostore.turning.reply import ReplyBuffer, storable, with_final_text
 from convostore.turning.retelling import Retelling
 
@@ -83,6 +83,7 @@ class Turn(Retelling):
         self._events: AsyncIterator[Event] | None = None
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
+        self._cancels = 0  # of the one who pulls, from before: it has gone on
         self._entered = self._begun = self._known = self._stopping = self._ended = False
         self._done = asyncio.Event()
         self._unwritten: ConvostoreError | None = None
@@ -120,7 +121,7 @@ class Turn(Retelling):
             raise TurnStateError("a turn is entered once; call stream() again for another")
         self._entered = True
         self._place.pulse.add(self)
-        self._puller = asyncio.current_task()
+        self._pulls(asyncio.current_task())
         try:
             begun = await self._opening.begin(self._place)  # write 1
         except BaseException as error:
@@ -244,7 +245,7 @@ class Turn(Retelling):
         """Return the next event; None when the turn was stopped meanwhile."""
         if self._puller is not None:
             raise TurnStateError("a turn is read by one task at a time")
-        self._puller = asyncio.current_task()
+        self._pulls(asyncio.current_task())
         try:
             return await self._event()
         except asyncio.CancelledError:
@@ -255,10 +256,13 @@ class Turn(Retelling):
         await self._end("stopped")
         return None
 
+    def _pulls(self, task: asyncio.Task[Any] | None) -> None:
+        self._puller, self._cancels = task, cancels_of(task)
+
     def _was_stopped(self) -> bool:
         """Tell whether `stop` alone has cancelled the task that reads; then it is not cancelled."""
         me = asyncio.current_task()
-        return self._stopping and me is not None and me.uncancel() == 0
+        return self._stopping and me is not None and me.uncancel() == self._cancels
 
     async def _event(self) -> Event:
         """Return the next event, asking once more where the far side forgot the remote thread."""

@@ -77,7 +77,7 @@ class Listener:
             raise too_late(self._provider, self._limits, whole=True)
         self._due_s = min(now_s + self._limits.idle_timeout_s, self._deadline_s)
         self._task, self._late = task, False
-        cancels = _cancels_of(task)
+        cancels = cancels_of(task)
         if self._timer is None:
             self._ring()
         try:
@@ -85,17 +85,18 @@ class Listener:
                 event = await heeded(anext(events), self._is_given_up)
             finally:
                 self._unhand()
-            if _cancels_of(task) > cancels:  # the provider has caught that, and goes on
+            if cancels_of(task) > cancels:  # the provider has caught that, and goes on
                 raise asyncio.CancelledError
             return sound(event)
         except ProviderError:
-            if _cancels_of(task) > cancels:
+            if cancels_of(task) > cancels:
                 raise asyncio.CancelledError from None
             raise
         except StopAsyncIteration:
             raise broke_off(self._provider) from None
         except BaseException as raised:
-            if passes(raised):
+            ours = self._late and cancels_of(task) == cancels  # the timer has cancelled, and nobody else
+            if passes(raised) and not (ours and isinstance(raised, asyncio.CancelledError)):
                 raise
             if not self._late:
                 raise fault(self._provider, raised) from raised
@@ -152,8 +153,8 @@ class Listener:
         self._task = None
 
 
-def _cancels_of(task: asyncio.Task[Any] | None) -> int:
-    """Return how often others have cancelled *task*; a caller may have gone on after some of it."""
+def cancels_of(task: asyncio.Task[Any] | None) -> int:
+    """Return how often *task* was cancelled; a caller may have gone on after some of it."""
     return 0 if task is None else task.cancelling()
 
 

@@ -11,7 +11,7 @@ from watching import cancelled_at  # type: ignore[import-not-found] # pytest put
 
 import convostore
 from convostore import Message
-from convostore.errors import ProviderConnectError
+from convostore.errors import ProviderConnectError, ProviderTimeoutError
 from convostore.events import Finished, TextDelta
 from convostore.testing import Silence
 from tests.turn.talking import BROKEN
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from watching import Watch
 
     from convostore import Conversation, Store
-    from convostore.testing import ScriptedProvider
+    from convostore.testing import ManualClock, ScriptedProvider
     from tests.engines import Where
 
 MOST_STEPS = 400  # far more than any verb has awaits
@@ -253,3 +253,36 @@ async def test_a_caller_that_has_caught_a_cancellation_may_go_on_reading(
     assert await cancelled_meanwhile() == "Hello"
     with pytest.raises(ProviderConnectError):
         await cancelled_meanwhile()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["stop", "limit"])
+async def test_who_has_caught_a_cancellation_is_not_cancelled_by_what_ends_the_reply(
+    chat: Conversation, provider: ScriptedProvider, manual: ManualClock, how: str
+) -> None:
+    """A stop still ends the reading without an error, and a limit that passes is still a failure."""
+    gate, entered = provider.gate("half"), asyncio.Event()
+    provider.script("Hel", gate, Silence())
+    turn = chat.stream("Hi")
+
+    async def ask() -> str:
+        async with turn:
+            with suppress(asyncio.CancelledError):
+                entered.set()
+                await asyncio.Event().wait()
+            return (await turn.drain()).text
+
+    task = asyncio.create_task(ask())
+    await entered.wait()
+    task.cancel()
+    await gate.arrive()
+    gate.open()
+    await asyncio.sleep(0)
+    if how == "stop":
+        assert (await turn.stop()).status == "stopped"
+        assert await task == "Hel"
+    else:
+        await manual.advance(turn.limits.idle_timeout_s + 1)
+        with pytest.raises(ProviderTimeoutError):
+            await task
+        assert turn.reply.status == "failed"
