@@ -95,7 +95,9 @@ class Listener:
         except StopAsyncIteration:
             raise broke_off(self._provider) from None
         except BaseException as raised:
-            ours = self._late and cancels_of(task) == cancels  # the timer has cancelled, and nobody else
+            ours = (
+                self._late and cancels_of(task) == cancels
+            )  # the timer has cancelled, and nobody else
             if passes(raised) and not (ours and isinstance(raised, asyncio.CancelledError)):
                 raise
             if not self._late:
