@@ -210,20 +210,25 @@ def _rank(one: ForeignMessage) -> tuple[int, str]:
 
 
 def _told_apart(
-    messages: Iterable[ForeignMessage], remarks: list[str]
+    messages: Sequence[ForeignMessage], remarks: list[str]
 ) -> dict[str, ForeignMessage]:
     """Return *messages*, of which some have the same id, each by an id that no other one has."""
     by_id: dict[str, ForeignMessage] = {}
-    again = renamed = 0
+    taken, seen = {one.source_id for one in messages}, set[tuple[str, bytes]]()
+    numbers, renamed = dict[str, int](), 0
     for one in sorted(messages, key=lambda one: (*_rank(one), one.raw)):
-        id_, number = one.source_id, 1
-        while id_ in by_id and by_id[id_].raw != one.raw:
-            number += 1
-            id_ = f"{one.source_id}~{number}"
-        again += id_ in by_id
-        renamed += id_ not in by_id and number > 1
-        by_id.setdefault(id_, msgspec.structs.replace(one, source_id=id_))
-    if again:
+        if (one.source_id, one.raw) in seen:
+            continue
+        seen.add((one.source_id, one.raw))
+        id_ = one.source_id
+        if id_ in by_id:
+            while id_ in taken:
+                number = numbers[one.source_id] = numbers.get(one.source_id, 1) + 1
+                id_ = f"{one.source_id}~{number}"
+            taken.add(id_)
+            renamed += 1
+        by_id[id_] = msgspec.structs.replace(one, source_id=id_)
+    if again := len(messages) - len(by_id):
         remarks.append(f"messages that stand there again, and were left out: {again}")
     if renamed:
         remarks.append(f"messages of an id that another one has, and were told apart: {renamed}")

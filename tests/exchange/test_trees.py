@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -190,6 +191,25 @@ def test_messages_of_one_id_are_told_apart(
     assert "messages of an id that another one has, and were told apart: 2" in one.remarks
     value[name].reverse()
     assert read(value).messages == one.messages
+
+
+def test_a_message_keeps_its_id_beside_one_that_is_told_apart() -> None:
+    """What stands below it stays there, though another one might have been called so."""
+    one = read(claude({"a": None, "b": "a", "b~2": "a", "c": "b~2"}, {}))
+    value = claude({"a": None, "b": "a", "b_": "a", "b~2": "a", "c": "b~2"}, {"b_": "other"})
+    value["chat_messages"][2]["uuid"] = "b"
+    again = read(value)
+    assert tree_of(again) == tree_of(one) | {"b~3": "a"}
+
+
+def test_ten_thousand_messages_of_one_id_are_soon_told_apart() -> None:
+    """They take as long as others do, and not as long as their number squared: that was 14 s."""
+    value = claude({"a": None}, {})
+    (first,) = value["chat_messages"]
+    value["chat_messages"] = [first | {"number": number} for number in range(10_000)]
+    start = time.process_time()
+    assert len(read(value).messages) == 10_000
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("write", FORMATS)
