@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, null, select, update
+from sqlalchemy import and_, bindparam, func, insert, null, select, update
 
 from convostore import clock
 from convostore.errors import DuplicateKeyError
 from convostore.storage.appends import Append, append_messages
+from convostore.storage.canonical import to_json
 from convostore.storage.checkpoint_tables import checkpoint
 from convostore.storage.conversations import BY_KEY, claim_key, free_handle, moved_from
 from convostore.storage.deleting import MoveBin, move_bins
@@ -23,7 +24,7 @@ from convostore.storage.kept import KEPT
 from convostore.storage.retold import is_made
 from convostore.storage.search_marks import mark_title
 from convostore.storage.standing import no_conversation
-from convostore.storage.statements import Hot
+from convostore.storage.statements import Hot, one_of
 from convostore.storage.tables import conversation, message, tag
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ _HAS_STATES = Hot(
     )
     .limit(1)
 )
+# So that nothing is said in them before it is decided which gives way.
+_HELD = Hot(
+    select(conversation.c.key, conversation.c.id, and_(*KEPT))
+    .where(_OWNED, one_of(conversation.c.key, "keys"))
+    .order_by(conversation.c.id)
+    .with_for_update(key_share=True)
+)
 KEYS_BELOW = Hot(
     select(conversation.c.key).where(
         _OWNED,
@@ -123,13 +131,15 @@ def rename_keys(tx: Tx, owner_id: str, jobs: Sequence[RenameKey]) -> list[bool |
 
 
 def _rename(tx: Tx, owner_id: str, job: RenameKey) -> bool | ConvostoreError:
-    found = tx.rows(BY_KEY, owner_id=owner_id, key=job.old)
-    if not found or not found[0][1]:  # none that is kept: renamed before, or never there
-        new = tx.rows(BY_KEY, owner_id=owner_id, key=job.new)
-        return bool(new and new[0][1])
+    held = tx.rows(_HELD, owner_id=owner_id, keys=to_json([job.old, job.new]))
+    kept = {key: id_ for key, id_, is_kept in held if is_kept}
+    if job.old not in kept:  # renamed before, or never there
+        return job.new in kept
     if job.old != job.new:
-        old_id, now_ms = found[0][0], clock.now_ms()
+        old_id, now_ms = kept[job.old], clock.now_ms()
         new_id = claim_key(tx, owner_id, job.new)
+        if new_id != kept.get(job.new):  # made, or gone, since
+            return _rename(tx, owner_id, job)
         if new_id is not None and not _is_untouched(tx, owner_id, new_id):
             if not _is_untouched(tx, owner_id, old_id):
                 return DuplicateKeyError(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy.util import await_only
 
 import convostore
 from convostore import Message
 from convostore.errors import ConversationNotFoundError, DuplicateKeyError
 from convostore.events import Finished
+from convostore.storage import rooms as storage_rooms
 from convostore.turning import lines, opening, rooms
 from tests.engines import change
 from tests.turn.talking import asked, said
 
 if TYPE_CHECKING:
     from convostore import Store
+    from convostore.storage.statements import Tx
     from convostore.testing import ScriptedProvider
     from convostore.turning.lines import Ticket
     from tests.engines import Where
@@ -192,3 +195,26 @@ async def test_first_message_of_a_new_room_that_gives_way_meanwhile_is_not_lost(
     await (fresh.send("fig") if verb == "send" else fresh.append(Message.user("fig")))
     assert fresh.id == old.id
     assert (await said(fresh))[:3] == ["plum", "answer", "fig"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.only("postgres")  # on a file only one process writes at a time
+async def test_what_another_process_says_in_a_room_just_when_it_gives_way_is_said_in_the_renamed_one(
+    path: Where, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits until it is decided which room that is, and does not go to the bin with the empty one."""
+    await (await store.get_or_create(OLD)).append(Message.user("plum"))
+    look, saying = storage_rooms._is_untouched, list[asyncio.Task[Any]]()
+
+    def slow(tx: Tx, owner_id: str, id_: str) -> bool:
+        untouched = look(tx, owner_id, id_)
+        saying.append(asyncio.ensure_future(fresh.append(Message.user("fig"))))
+        await_only(asyncio.wait(saying, timeout=0.5))
+        return untouched
+
+    async with convostore.open(path) as elsewhere:
+        fresh = await elsewhere.get_or_create(NEW)
+        monkeypatch.setattr(storage_rooms, "_is_untouched", slow)
+        assert await store.rename_key(OLD, NEW)
+        await asyncio.gather(*saying)
+    assert await said(await store.get_or_create(NEW)) == ["plum", "fig"]
