@@ -317,7 +317,8 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
         place = self._place
         if limit is not None and limit > 0 and (last := await self._last(limit)) is not None:
             return last
-        path = await reads.path(place.database, place.owner_id, self.id, place.head_seq)
+        at = (place.database, place.owner_id, place.record.id)  # it may have gone elsewhere by now
+        path = await reads.path(*at, place.head_seq)
         return path if limit is None else path[max(0, len(path) - limit) :]
 
     async def _last(self, limit: int) -> tuple[Message, ...] | None:
@@ -386,8 +387,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
 
     async def _refresh(self) -> None:
         place = self._place
-        place.record = await lookup.conversation_by_id(place.database, place.owner_id, self.id)
+        at = (place.database, place.owner_id, place.record.id)
+        place.record, far = await lookup.standing_of_id(*at)
         place.head_seq = place.record.head_seq
-        place.remote, place.home_url, place.compacted = await reads.far_side(
-            place.database, place.owner_id, self.id, place.head_seq
-        )
+        place.remote, place.home_url, place.compacted = far

@@ -23,8 +23,9 @@ class Renewing(Placed):
 
         The old one stays in lists and search, without its key. A reply that is running, and
         questions that wait for it, go on there; whoever asks for the key from now on gets the new
-        one, and other objects of the room move there with their next question or append. It has the old one's system text, model, settings, metadata, tags, folder and a title
-        that somebody chose. A repeat of a question from before is answered as it was then.
+        one, and other objects of the room move there with their next question or append. It has
+        the old one's system text, model, settings, metadata, tags, folder and a title that somebody
+        chose. A repeat of a question from before is answered as it was then.
 
         Said by two at once, it is done once. Where nothing was said yet, nothing changes.
 

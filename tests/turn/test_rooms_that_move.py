@@ -12,6 +12,7 @@ import convostore
 from convostore import Message
 from convostore.errors import ConversationNotFoundError, DuplicateKeyError
 from convostore.events import Finished
+from convostore.storage import reads
 from convostore.storage import rooms as storage_rooms
 from convostore.turning import lines, opening, rooms
 from tests.engines import change
@@ -218,3 +219,25 @@ async def test_what_another_process_says_in_a_room_just_when_it_gives_way_is_sai
         assert await store.rename_key(OLD, NEW)
         await asyncio.gather(*saying)
     assert await said(await store.get_or_create(NEW)) == ["plum", "fig"]
+
+
+@pytest.mark.asyncio
+async def test_history_that_is_being_read_while_its_room_begins_anew_is_of_one_conversation(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read in two steps where a branch is among its last messages; both are of the old one."""
+    chat = await store.get_or_create(OLD)
+    await chat.append(Message.user("plum"))
+    await chat.append(Message.user("fig"))
+    await chat.switch(1, exactly=True)
+    await chat.append(Message.user("pear"))
+    read = reads.messages_between
+
+    async def slow(*at: Any, **between: Any) -> tuple[Message, ...]:
+        found = await read(*at, **between)
+        await chat.reset()
+        return found
+
+    monkeypatch.setattr(reads, "messages_between", slow)
+    assert [one.text for one in await chat.history(2)] == ["plum", "pear"]
+    assert await chat.history() == ()
