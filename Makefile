@@ -37,7 +37,7 @@ demo: $(BIN)/.demo
 
 test: lint
 	$(BIN)/python -m convostore.providers.local_model > /dev/null
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q --tb=short -n $(WORKERS)
 
 lint: $(BIN)/.dev
 	$(BIN)/ruff check .
