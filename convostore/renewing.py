@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from convostore import clock
 from convostore.ids import new_id
-from convostore.storage import lookup, reads
+from convostore.storage import lookup
 from convostore.storage.rooms import Reset, reset_conversations
-from convostore.turning.place import Place, Placed
+from convostore.turning.place import Placed
 
 if TYPE_CHECKING:
     from convostore.records import ConversationRecord
@@ -46,10 +46,6 @@ class Renewing(Placed):
         at = (place.database, place.owner_id)
         id_: str = await place.database.write(reset_conversations, place.owner_id, job)
         old = await lookup.conversation_by_id(*at, place.record.id)
-        record = await lookup.conversation_by_id(*at, id_)
-        remote, home_url, _ = await reads.far_side(*at, id_, record.head_seq)
         # A turn that runs keeps the old place, and ends in the old conversation.
-        new = Place(place.opened, place.owner_id, record, remote, home_url, fleeting=place.fleeting)
-        new.window = place.window
-        place.successor = new
+        place.goes_on(*await lookup.standing_of_id(*at, id_))
         return old

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from convostore.storage.database import Database
     from convostore.storage.exchanges import Change
     from convostore.storage.memory import MemoryDatabase
+    from convostore.storage.reads import FarSide
     from convostore.turning.pulse import Pulse
     from convostore.views.tokens import CountTokens
 
@@ -274,6 +275,21 @@ class Place:
         self.database, self.pulse = opened.database, opened.pulse
         self.owner_id, self.fleeting = owner_id, None
         self.record = msgspec.structs.replace(self.record, handle=handle)
+
+    def goes_on(self, record: ConversationRecord, far: FarSide) -> Place:
+        """Let the room go on in another conversation, and return where."""
+        remote, home_url, compacted = far
+        new = Place(
+            self.opened,
+            self.owner_id,
+            record,
+            remote,
+            home_url,
+            compacted=compacted,
+            fleeting=self.fleeting,
+        )
+        new.window, self.successor = self.window, new
+        return new
 
     def ended(self, running_seq: int, message: Message, remote: RemoteThread | None) -> None:
         """Stand at the reply *message*, which was just stored, if the caller still stands there.

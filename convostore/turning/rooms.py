@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from convostore.errors import ConversationNotFoundError
 from convostore.storage import lookup
 from convostore.turning.lines import in_turn, until
-from convostore.turning.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from convostore.turning.lines import Ticket
+    from convostore.turning.place import Place
 
 
 async def lined_up(place: Place, *, follows: bool) -> tuple[Place, Ticket | None]:
@@ -81,18 +81,7 @@ async def whereabouts(place: Place) -> Place:
     found = None if key is None else await lookup.standing_of_key(*at, key)
     if found is None or found[0].id == place.record.id or not await _is_over(place):
         return place
-    record, (remote, home_url, compacted) = found
-    place.successor = Place(
-        place.opened,
-        place.owner_id,
-        record,
-        remote,
-        home_url,
-        compacted=compacted,
-        fleeting=place.fleeting,
-    )
-    place.successor.window = place.window
-    return place.successor
+    return place.goes_on(*found)
 
 
 async def _is_over(place: Place) -> bool:

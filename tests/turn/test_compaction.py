@@ -492,3 +492,19 @@ async def test_model_that_goes_on_from_a_tool_is_told_its_call(
         await turn.drain()
     assert [one.role for one in provider.requests[-1].messages] == ["user", "assistant", "tool"]
     assert told(provider) == ["look", "", "a cat"]
+
+
+@pytest.mark.asyncio
+async def test_who_begins_a_room_anew_that_others_have_begun_anew_knows_what_they_have_summed_up(
+    store: Store, provider: ScriptedProvider
+) -> None:
+    """It stands in their conversation then, and tells the summary."""
+    late, first = await store.get_or_create("room"), await store.get_or_create("room")
+    await talk(late, 1)
+    await first.reset()
+    await talk(first, 3)
+    provider.answer("<think>hm</think> They talked.")
+    await first.compact(keep_turns=1)
+    await late.reset()
+    assert late.id == first.id
+    assert (await late.view()).summary is not None
