@@ -15,7 +15,6 @@ from sqlalchemy import and_, bindparam, func, insert, null, select, update
 from convostore import clock
 from convostore.errors import DuplicateKeyError
 from convostore.storage.appends import Append, append_messages
-from convostore.storage.canonical import to_json
 from convostore.storage.checkpoint_tables import checkpoint
 from convostore.storage.conversations import BY_KEY, claim_key, free_handle, moved_from
 from convostore.storage.deleting import MoveBin, move_bins
@@ -24,7 +23,7 @@ from convostore.storage.kept import KEPT
 from convostore.storage.retold import is_made
 from convostore.storage.search_marks import mark_title
 from convostore.storage.standing import no_conversation
-from convostore.storage.statements import Hot, one_of
+from convostore.storage.statements import Hot
 from convostore.storage.tables import conversation, message, tag
 
 if TYPE_CHECKING:
@@ -95,8 +94,8 @@ _HAS_STATES = Hot(
 # So that nothing is said in them before it is decided which gives way.
 _HELD = Hot(
     select(conversation.c.key, conversation.c.id, and_(*KEPT))
-    .where(_OWNED, one_of(conversation.c.key, "keys"))
-    .order_by(conversation.c.id)
+    .where(_OWNED, conversation.c.key.in_([bindparam("old"), bindparam("new")]))
+    .order_by(conversation.c.key)
     .with_for_update(key_share=True)
 )
 KEYS_BELOW = Hot(
@@ -131,7 +130,7 @@ def rename_keys(tx: Tx, owner_id: str, jobs: Sequence[RenameKey]) -> list[bool |
 
 
 def _rename(tx: Tx, owner_id: str, job: RenameKey) -> bool | ConvostoreError:
-    held = tx.rows(_HELD, owner_id=owner_id, keys=to_json([job.old, job.new]))
+    held = tx.rows(_HELD, owner_id=owner_id, old=job.old, new=job.new)
     kept = {key: id_ for key, id_, is_kept in held if is_kept}
     if job.old not in kept:  # renamed before, or never there
         return job.new in kept
