@@ -108,20 +108,21 @@ class Deletion(RuleBasedStateMachine):
     @precondition(lambda self: self.model)
     @rule(who=WHO, pick=PICK)
     def say(self, who: int, pick: int) -> None:
-        """Append by an object that may have been opened long ago."""
+        """Append by an object that may have been opened long ago, and goes on where its room does."""
         id_, one = self.picked(pick)
         chat = self.held[who].get(id_)
         if chat is None:
             if not self.seen(one):
                 return
             chat = self.held[who][id_] = self.run(self.stores[who].resume(id_))
-        word = self.word()
-        if not self.seen(one):
+        word, at = self.word(), self.goes_on(chat)
+        if at is None:
             with pytest.raises(ConversationNotFoundError):
                 self.run(chat.append(Message.user(f"all {word}.")))
             return
         (stored,) = self.run(chat.append(Message.user(f"all {word}.")))
-        one["messages"][stored.seq] = word
+        assert chat.id == at
+        self.model[at]["messages"][stored.seq] = word
 
     @precondition(lambda self: self.model)
     @rule(who=WHO, pick=PICK, nth=PICK)
@@ -257,6 +258,19 @@ class Deletion(RuleBasedStateMachine):
 
     # -- the model ---------------------------------------------------------------------------------
 
+    def goes_on(self, chat: Any) -> str | None:
+        """Tell where an object goes on: where its room is, if its own conversation is over."""
+        own = self.model.get(chat.id)
+        own = own if own is not None and self.seen(own) else None
+        if chat.record.key is None or (own is not None and own["key"] is not None):
+            return None if own is None else str(chat.id)
+        room = [
+            id_
+            for id_, one in self.model.items()
+            if self.seen(one) and one["key"] == chat.record.key
+        ]
+        return room[0] if room else None if own is None else str(chat.id)
+
     def word(self) -> str:
         self.words += 1
         return f"w{self.words}xqz"
@@ -273,7 +287,7 @@ class Deletion(RuleBasedStateMachine):
         }
 
     def picked(self, pick: int) -> tuple[str, dict[str, Any]]:
-        id_ = sorted(self.model)[pick % len(self.model)]
+        id_ = list(self.model)[pick % len(self.model)]
         return id_, self.model[id_]
 
     def expired(self, one: dict[str, Any]) -> bool:

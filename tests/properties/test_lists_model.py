@@ -242,7 +242,7 @@ class Lists(RuleBasedStateMachine):
         self.model[chat.id] = {name: getattr(record, name) for name in names} | {"tags": set()}
 
     def chat(self, who: int, pick: int) -> tuple[Any, dict[str, Any]]:
-        stands = self.model[sorted(self.model)[pick % len(self.model)]]
+        stands = self.model[list(self.model)[pick % len(self.model)]]
         return self.run(self.stores[who].resume(stands["id"])), stands
 
     def archived(self, stands: dict[str, Any], archive: bool) -> None:
