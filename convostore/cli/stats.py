@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from convostore.tally import By, Tally, UsageReport
 
 _BY = ("day", "model", "provider", "conversation")
+_NUMBERS = ("calls", "input", "output", "unknown")
+_GAP = 3  # columns of the terminal between two columns of the table
 _LEAST_BAR = 10  # columns of the terminal; a shorter bar says nothing
+_LEAST_NAME = 12  # columns of a name: a day or a handle whole, and the longest heading
 
 
 @click.command(
@@ -132,30 +135,43 @@ def _unknown(row: Tally) -> int:
 
 
 def _print_table(report: UsageReport, rows: tuple[Tally, ...]) -> None:
+    """Print a row a line with a bar of its tokens; names are cut, then bars left out, no number."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from convostore.cli.table import terminal_width
+    from convostore.cli.table import cut, terminal_width, width
 
-    console = Console(file=sys.stdout, width=terminal_width(), highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    table.add_column(report.by, overflow="ellipsis", no_wrap=True, min_width=8)
-    for name in ("calls", "input", "output", "unknown"):
-        table.add_column(name, justify="right", no_wrap=True)
+    everything = (*rows, report.total)
+    names = [*map(_name, rows), "together"]
+    cells = [_cells(row) for row in everything]
+    widths = [max(map(width, column)) for column in zip(_NUMBERS, *cells, strict=True)]
+    numbers = sum(widths) + _GAP * len(widths)
+    columns = max(terminal_width(), _LEAST_NAME + numbers)
+    console = Console(file=sys.stdout, width=columns, highlight=False)
     chart = not console.options.ascii_only
+    chart = chart and columns >= _LEAST_NAME + numbers + _GAP + _LEAST_BAR
+    room = columns - numbers - (_GAP + _LEAST_BAR) * chart
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    table.add_column(report.by, no_wrap=True, min_width=8)
+    for head, least in zip(_NUMBERS, widths, strict=True):
+        table.add_column(head, justify="right", no_wrap=True, min_width=least)
     if chart:
         table.add_column("tokens", ratio=1, min_width=_LEAST_BAR)
         table.expand = True
     most = max((row.tokens or 0 for row in rows), default=0)
-    for row in (*rows, report.total):
+    for row, name, numbered in zip(everything, names, cells, strict=True):
         is_total = row is report.total
-        cells = (*map(_number, (row.calls, row.usage.input_tokens, row.usage.output_tokens)),)
-        unknown = _number(_unknown(row)) if _unknown(row) else ""
-        name = "together" if is_total else _name(row)
         bar = [_bar(row, most) if not is_total else Text("")] * chart
-        table.add_row(Text(name), *cells, unknown, *bar, style="bold" if is_total else None)
+        style = "bold" if is_total else None
+        table.add_row(Text(cut(name, room)), *numbered, *bar, style=style)
     _show(console, table)
+
+
+def _cells(row: Tally) -> tuple[str, ...]:
+    unknown = _unknown(row)
+    known = map(_number, (row.calls, row.usage.input_tokens, row.usage.output_tokens))
+    return (*known, _number(unknown) if unknown else "")
 
 
 def _show(console: Console, table: Any) -> None:

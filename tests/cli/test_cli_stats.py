@@ -77,6 +77,30 @@ def test_chart_on_a_terminal_is_as_long_as_the_tokens(program: Program) -> None:
     assert together.split() == ["together", "3", "1,820", "40", "2"]
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+def test_long_title_takes_no_number_away(program: Program, columns: int) -> None:
+    """It is cut; where there is little room the chart goes as well, and every number stays whole."""
+
+    async def ask_one() -> None:
+        provider = ScriptedProvider()
+        async with convostore.open(program.store, provider=provider) as store:
+            chat = await store.create(title="Plan three days in Kyoto " * 8)
+            usage = Usage(input_tokens=1_234_567, output_tokens=89_012)
+            provider.script("a", Finished(usage=usage))
+            await chat.send("question")
+
+    asyncio.run(ask_one())
+    program.extra["COLUMNS"] = str(columns)
+    with Screen(program, "stats", "--by", "conversation") as screen:
+        assert screen.end() == 0
+        head, row, together = screen.text.splitlines()
+    assert head.split()[:5] == ["conversation", "calls", "input", "output", "unknown"]
+    for line in (row, together):
+        assert "1   1,234,567   89,012" in line
+    assert all(len(line) <= max(columns, 60) for line in (head, row, together))
+    assert ("█" in row) is (columns > 60)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
