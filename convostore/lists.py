@@ -14,6 +14,7 @@ from convostore.records import ConversationRecord, Filter, Page
 from convostore.storage import listing, lookup
 from convostore.storage.ordering import arrange_conversations
 from convostore.text import gate_expiry
+from convostore.turning.recovery import close_dead_replies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -75,13 +76,15 @@ class Lists:
         Raises:
             FormatError: the cursor is none of ours, or of another list.
             InvalidTextError: a text of the filter can be in no store.
-            StoreError: the store cannot be opened or read.
+            StoreError: the store cannot be opened or read; where `interrupted` is asked for and a
+                writer died, it cannot be written.
             StoreClosedError: the store is closed.
         """
         wanted = meant(filter, words)
         at = await self._owned.for_reading()
         if at is None:
             return Page(())
+        await _settle(*at, wanted)
         return await listing.list_page(*at, wanted, limit=limit, cursor=cursor)
 
     async def find(self, ref: str) -> ConversationRecord:
@@ -118,12 +121,16 @@ class Lists:
 
         Raises:
             InvalidTextError: a text of the filter can be in no store.
-            StoreError: the store cannot be opened or read.
+            StoreError: the store cannot be opened or read; where `interrupted` is asked for and a
+                writer died, it cannot be written.
             StoreClosedError: the store is closed.
         """
         wanted = meant(filter, words)
         at = await self._owned.for_reading()
-        return () if at is None else await listing.matching(*at, wanted)
+        if at is None:
+            return ()
+        await _settle(*at, wanted)
+        return await listing.matching(*at, wanted)
 
     async def records(
         self, ids: Iterable[str], *, deleted: bool = False
@@ -186,6 +193,16 @@ class Lists:
         ids = await self.matching(which) if isinstance(which, Filter) else tuple(which)
         jobs = [msgspec.structs.replace(wish, conversation_id=id_) for id_ in ids]
         return await in_parts(await self._owned.for_reading(), arrange_conversations, jobs)
+
+
+async def _settle(database: Database, owner_id: str, wanted: Filter) -> None:
+    """Close replies whose writer died, where a filter asks for them: till then none is counted.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    if wanted.interrupted is not None:
+        await close_dead_replies(database, owner_id)
 
 
 def _names(one_or_more: str | Iterable[str]) -> tuple[str, ...]:

@@ -55,6 +55,29 @@ def test_filters_find_by_key_time_and_what_was_interrupted(program: Program) -> 
     assert titles(program("list", "--interrupted")) == ["two"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list"], ""),
+        (["tag", "again", "-y"], "1 conversation tagged again\n"),
+        (["delete", "--dry-run"], "1 conversation would be moved to the bin; nothing was changed\n"),
+    ],
+)
+def test_answer_of_a_killed_writer_is_interrupted_for_who_asks_first(
+    program: Program, words: list[str], said: str
+) -> None:
+    """Nobody has closed it yet: the first one who wants those finds it, as `show` shows it."""
+    fill(program, "one", "two")
+    killed = "UPDATE message SET status = 'streaming', lease = 'token|boot|namespace|1|1|0'"
+    two = "(SELECT id FROM conversation WHERE title = 'two')"
+    change(program.store, f"{killed} WHERE role = 'assistant' AND conversation_id = {two}")
+    assert "[interrupted" in program("show", "@").text
+    run = program(*words, "--interrupted")
+    assert (run.code, run.err) == (0, said)
+    if words == ["list"]:
+        assert titles(run) == ["two"]
+
+
 def test_many_are_changed_only_once_their_number_was_agreed_to(program: Program) -> None:
     """Without anybody to ask nothing changes; --dry-run shows which; --yes does it."""
     fill(program, "trip 1", "trip 2", "else")
