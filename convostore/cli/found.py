@@ -22,7 +22,13 @@ _INDENT = "  "
 
 
 def print_page(
-    page: Page, *, as_json: bool, count: int, all_branches: bool, command: Callable[..., str]
+    page: Page,
+    *,
+    as_json: bool,
+    count: int,
+    most: int,
+    all_branches: bool,
+    command: Callable[..., str],
 ) -> None:
     """Print a page of hits; what else there is to say goes to stderr.
 
@@ -30,6 +36,7 @@ def print_page(
         page: of at most *count* hits.
         as_json: one JSON document.
         count: how many were asked for.
+        most: how many may be.
         all_branches: it was looked everywhere.
         command: makes the command line that runs words on the same store.
     """
@@ -57,7 +64,8 @@ def print_page(
             elsewhere = "" if all_branches else "; --all-branches looks in other branches, too"
             say(f"nothing found{elsewhere}")
         if page.next_cursor is not None:
-            say(f"there is more: add -n {count * 2}")
+            wider = f"-n {min(count * 2, most)}"
+            say(f"there is more: add {wider if count < most else f'--cursor {page.next_cursor}'}")
 
 
 def document(page: Page) -> dict[str, Any]:

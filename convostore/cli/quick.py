@@ -180,6 +180,7 @@ def _run_search(db: str | None, owner: str | None, typed: str, options: dict[str
         found,
         as_json="--json" in options,
         count=count,
+        most=MOST_HITS,
         all_branches=wish["all_branches"],
         command=lambda *words: again.command(db, owner, *words),
     )

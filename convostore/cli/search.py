@@ -97,6 +97,7 @@ def search(  # click hands over its options by name
         page,
         as_json=as_json,
         count=count,
+        most=MOST_HITS,
         all_branches=all_branches,
         command=invocation.command,
     )

@@ -165,6 +165,24 @@ def test_person_sees_marks_in_colour(filled: Program) -> None:
         screen.expect("nothing found\n")
 
 
+def test_what_a_full_page_says_to_add_is_taken(filled: Program) -> None:
+    """Twice as many, up to the most that may be asked for; from there on, the page after it."""
+
+    async def fill_more() -> None:
+        async with convostore.open(filled.store) as store:
+            chat = await store.create(title="much")
+            await chat.append(*(Message.user(f"zebra {number}") for number in range(203)))
+
+    asyncio.run(fill_more())
+    with Screen(filled, "search", "zebra", "-n", "120") as screen:
+        screen.expect("there is more: add -n 200\n")
+    with Screen(filled, "search", "zebra", "-n", "200") as screen:
+        screen.expect("there is more: add --cursor ")
+        assert screen.end() == 0
+        cursor = screen.text.split("--cursor ")[1].strip()
+    assert len(lines(filled("search", "zebra", "-n", "200", "--cursor", cursor))) == 3
+
+
 def test_query_that_begins_like_an_option_is_told_how_to_be_typed(filled: Program) -> None:
     """A word that may not be there stands first; a mistyped option is one all the same."""
     refused = filled("search", "-bus rail")
