@@ -13,7 +13,8 @@ from convostore.cli.terminal import one_line
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-OFFERED = 200  # conversations that are looked through: what is older is not typed from memory
+OFFERED = 200  # conversations that are looked through: older ones are found by how they begin
+_SHELVES = {"restore": "bin", "purge": "bin", "unarchive": "archive"}  # what a command is about
 VARIABLE = "_CONVOSTORE_COMPLETE"
 
 # As click's own, but with the titles beside the handles; none where what is shown is put in.
@@ -75,19 +76,18 @@ def conversations(
 ) -> list[CompletionItem]:
     """Offer the handles that begin as typed, the newest activity first, with their titles.
 
-    A store that only the full way can read offers nothing: the shell waits for the answer.
+    Of the bin or the archive, where the command brings back from there. A store that only the full way can read offers nothing: the shell waits for the answer.
     """
     from click.shell_completion import CompletionItem
 
     from convostore.handles import fold_handle
 
     invocation = ctx.ensure_object(Invocation)
+    shelf = _SHELVES.get(ctx.command.name or "", "list")
     typed = fold_handle(incomplete)
-    found = quick.newest(invocation.db, invocation.owner, OFFERED) or []
     return [
         CompletionItem(record.handle, help=one_line(record.title or ""), titled=True)
-        for record in found
-        if record.handle.startswith(typed)
+        for record in quick.offered(invocation.db, invocation.owner, shelf, typed, OFFERED)
     ]
 
 

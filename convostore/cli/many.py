@@ -65,7 +65,14 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return named(filter_options(asking(trying(chosen))))
 
 
-def check(verb: str, wish: Which, invocation: Invocation, *, deleted: bool = False) -> None:
+def check(
+    verb: str,
+    wish: Which,
+    invocation: Invocation,
+    *,
+    deleted: bool = False,
+    archived: bool = False,
+) -> None:
     """Refuse what names no conversations, or names them twice; on a terminal one may be picked.
 
     Args:
@@ -73,6 +80,7 @@ def check(verb: str, wish: Which, invocation: Invocation, *, deleted: bool = Fal
         wish: what was typed after it; gets what is picked.
         invocation: from which store.
         deleted: those of the bin are meant.
+        archived: those of the archive are.
 
     Raises:
         UsageError: none is named, or they are named twice.
@@ -84,12 +92,14 @@ def check(verb: str, wish: Which, invocation: Invocation, *, deleted: bool = Fal
             f"{verb} takes conversations or a filter, not both", hint="leave one of them out"
         )
     if not wish.refs and not wish.words and picker.can_pick():
-        picked = run(picker.pick(invocation, deleted=deleted))
+        picked = run(picker.pick(invocation, deleted=deleted, archived=archived))
         wish.refs = () if picked is None else (picked,)
     if not wish.refs and not wish.words:
+        first, shown = ("what went there last", "list --bin") if deleted else ("the newest", "list")
+        shown = "list --archived" if archived else shown
         raise UsageError(
-            f"{verb} needs conversations: handles, ids, keys, @ for the newest, or a filter",
-            hint=f"convostore {verb} --help has the filters; convostore list shows conversations",
+            f"{verb} needs conversations: handles, ids, keys, @ for {first}, or a filter",
+            hint=f"convostore {verb} --help has the filters; convostore {shown} shows conversations",
         )
     if not all(wish.refs):
         raise UsageError("a conversation's name is empty", hint="convostore list shows them")

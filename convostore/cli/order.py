@@ -46,7 +46,7 @@ def _plain_verb(name: str) -> click.Command:
     def verb(invocation: Invocation, wish: many.Which) -> None:
         if name == "unarchive" and wish.words:
             wish.words.setdefault("archived", True)
-        many.check(name, wish, invocation)
+        many.check(name, wish, invocation, archived=name == "unarchive")
         run(many.change(invocation, what, wish, **changes))
 
     return verb

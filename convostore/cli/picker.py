@@ -34,19 +34,22 @@ def can_pick() -> bool:
     return seen and os.environ.get("TERM") != "dumb" and find_spec("prompt_toolkit") is not None
 
 
-async def pick(invocation: Invocation, *, deleted: bool = False) -> str | None:
+async def pick(
+    invocation: Invocation, *, deleted: bool = False, archived: bool = False
+) -> str | None:
     """Let a person pick a conversation, and return its handle; None where there is none.
 
     Args:
         invocation: from which store.
         deleted: from the bin, of which no messages are shown.
+        archived: from the archive.
 
     Raises:
         EndedError: the person left.
         StoreError: the store cannot be opened or read.
     """
     async with invocation.open() as store:
-        records = await _newest(store, deleted=deleted)
+        records = await _newest(store, deleted=deleted, archived=archived)
         if not records:
             return None
         chosen = await _Picker(store, records).run()
@@ -55,11 +58,11 @@ async def pick(invocation: Invocation, *, deleted: bool = False) -> str | None:
     return chosen.handle
 
 
-async def _newest(store: Store, *, deleted: bool) -> list[ConversationRecord]:
+async def _newest(store: Store, *, deleted: bool, archived: bool) -> list[ConversationRecord]:
     found: list[ConversationRecord] = []
     cursor: str | None = None
     while len(found) < OFFERED:
-        page = await store.list(limit=_PAGE, cursor=cursor, deleted=deleted)
+        page = await store.list(limit=_PAGE, cursor=cursor, deleted=deleted, archived=archived)
         found += page.items
         if (cursor := page.next_cursor) is None:
             break

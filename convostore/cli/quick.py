@@ -60,6 +60,26 @@ def newest(db: str | None, owner: str | None, count: int) -> list[Conversation] 
     return fastread.newest(*place, count)
 
 
+def offered(
+    db: str | None, owner: str | None, shelf: str, beginning: str, count: int
+) -> list[Conversation]:
+    """Return conversations whose handles begin so; none where only the full way can look.
+
+    Args:
+        db: the store, as typed; None is the configured one.
+        owner: as typed; None is the configured one.
+        shelf: "list", "archive" or "bin".
+        beginning: of the handle; empty is any.
+        count: how many of the newest are looked through; of the list, some others are, too.
+    """
+    place = _place(db, owner)
+    if place is None:
+        return []
+    from convostore.storage import fastread
+
+    return fastread.newest(*place, count, shelf=shelf, beginning=beginning) or []
+
+
 def path(
     db: str | None, owner: str | None, ref: str
 ) -> tuple[Conversation, list[Message], str | None] | None:

@@ -117,19 +117,25 @@ _TEXTS = {
     "opaque": ("kind",),
     "attachment": ("sha256",),
 }
+_SHELVES = {"list": sql.PAGE, "archive": sql.ARCHIVE, "bin": sql.BIN}
 # What can go wrong here is either a doubt of ours or the full way's to tell.
 _DOUBTS = (DoubtError, sqlite3.Error, OSError, ValueError, LookupError, TypeError, RecursionError)
 
 
-def newest(file: str, owner: str | None, count: int) -> list[Conversation] | None:
+def newest(
+    file: str, owner: str | None, count: int, *, shelf: str = "list", beginning: str = ""
+) -> list[Conversation] | None:
     """Return the *count* first conversations of the list; None where the full way has to look.
 
     Args:
         file: the store.
         owner: by name; None is the store's personal owner.
         count: 1 or more.
+        shelf: "list"; or "archive", or "bin", instead.
+        beginning: of the handle: only those; some that come later in the list, or are in the
+            archive, too.
     """
-    return in_one_state(file, lambda store: _newest(store, owner, count))
+    return in_one_state(file, lambda store: _newest(store, owner, count, shelf, beginning))
 
 
 def path(
@@ -195,13 +201,20 @@ def owner_of(store: sqlite3.Connection, name: str | None) -> str | None:
     return str(rows[0][0]) if rows else None
 
 
-def _newest(store: sqlite3.Connection, owner: str | None, count: int) -> list[Conversation]:
+def _newest(
+    store: sqlite3.Connection, owner: str | None, count: int, shelf: str, beginning: str
+) -> list[Conversation]:
     owner_id = owner_of(store, owner)
     if owner_id is None:
         return []
     if count > MOST:
         raise DoubtError
-    return [_conversation(row) for row in rows_of(store, sql.PAGE, owner_id=owner_id, most=count)]
+    rows = rows_of(store, _SHELVES[shelf], owner_id=owner_id, most=count)
+    found = {one.id: one for one in map(_conversation, rows) if one.handle.startswith(beginning)}
+    if beginning and shelf == "list":
+        others = map(_conversation, _by_handle(store, owner_id, beginning))
+        found |= {one.id: one for one in others}
+    return list(found.values())
 
 
 def _path(

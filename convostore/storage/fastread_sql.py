@@ -45,6 +45,30 @@ PAGE: Statement = (
     ("owner_id", "seen_at_ms", "most", "param_1",),
     {"param_1": 0},
 )
+ARCHIVE: Statement = (
+    (
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, conversation.scope, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? AND conversation.archived_at_ms IS NOT NULL ORDER BY conversation.updated_at_ms DESC, conversation.id DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("owner_id", "seen_at_ms", "most", "param_1",),
+    {"param_1": 0},
+)
+BIN: Statement = (
+    (
+        "SELECT conversation.id, conversation.handle, conversation.\"key\", conversation.title, conversation.title_source, conversation.provider, conversation.model, conversation.anonymous_user_id, conversation.settings, conversation.metadata, conversation.head_seq, conversation.last_seq, conversation.message_count, conversation.interrupted_count, conversation.folder, conversation.pinned, conversation.archived_at_ms, conversation.deleted_at_ms, conversation.expires_at_ms, conversation.created_at_ms, conversation.updated_at_ms, conversation.source, conversation.source_id, conversation.scope, (SELECT json_group_array(json_array(tag.name)) AS anon_2 \n"
+        "FROM tag \n"
+        "WHERE tag.owner_id = conversation.owner_id AND tag.conversation_id = conversation.id) AS anon_1 \n"
+        "FROM conversation \n"
+        "WHERE conversation.owner_id = ? AND conversation.deleted_at_ms IS NOT NULL AND coalesce(conversation.expires_at_ms, 9223372036854775807) > ? ORDER BY conversation.deleted_at_ms DESC, conversation.id DESC\n"
+        " LIMIT ? OFFSET ?"
+    ),
+    ("owner_id", "seen_at_ms", "most", "param_1",),
+    {"param_1": 0},
+)
 NTH: Statement = (
     (
         "SELECT anon_1.id \n"

@@ -28,6 +28,8 @@ STATEMENTS: Final = (
     (conversations, "PERSONAL_OWNER"),
     (conversations, "OWNER_BY_NAME"),
     (listing, "_PAGE"),
+    (listing, "_ARCHIVE"),
+    (listing, "_BIN"),
     (lookup, "_NTH"),
     (lookup, "_BY_ID"),
     (lookup, "_BY_KEY"),

@@ -88,6 +88,19 @@ _NEWEST_FIRST = tuple(column.desc() for column in _ORDER)
 _PAGE = Hot(
     select(*RECORD_COLUMNS).where(*_LISTED).order_by(*_NEWEST_FIRST).limit(bindparam("most"))
 )
+# What a shell is offered to be brought back; read by `fastread.newest` alone.
+_ARCHIVE = Hot(
+    select(*RECORD_COLUMNS)
+    .where(_OWNED, *KEPT, _c.archived_at_ms.is_not(None))
+    .order_by(_c.updated_at_ms.desc(), _c.id.desc())
+    .limit(bindparam("most"))
+)
+_BIN = Hot(
+    select(*RECORD_COLUMNS)
+    .where(_OWNED, *BINNED)
+    .order_by(_c.deleted_at_ms.desc(), _c.id.desc())
+    .limit(bindparam("most"))
+)
 _NEXT_PAGE = Hot(
     select(*RECORD_COLUMNS)
     .where(

@@ -86,6 +86,31 @@ def test_bash_offers_handles_with_titles_and_puts_in_handles_alone(program: Prog
 
 
 @needs["bash"]
+def test_each_command_is_offered_what_it_is_about(program: Program) -> None:
+    """Of the bin what can be brought back from there or purged, of the archive what can be taken back."""
+    listed, archived, gone, last = fill(program, "listed", "archived", "gone", "gone last")
+    assert program("archive", archived).code == 0
+    for handle in (gone, last):
+        assert program("delete", handle).code == 0
+    binned = [f"{last}  (gone last)", f"{gone}  (gone)"]
+    assert ask_bash(program, 'convostore restore ""', 9) == binned
+    assert ask_bash(program, 'convostore purge --yes ""', 9) == binned
+    assert ask_bash(program, f"convostore restore {gone[:7]}", 9) == [gone]
+    assert ask_bash(program, 'convostore unarchive ""', 9) == [archived]
+    assert ask_bash(program, 'convostore delete ""', 9) == [listed]
+    assert ask_bash(program, f"convostore restore {listed[:7]}", 9) == []
+
+
+@needs["bash"]
+def test_beginning_of_any_handle_is_completed(program: Program) -> None:
+    """Also where there are many newer ones, and of one in the archive."""
+    old, archived, *_ = fill(program, *(f"number {number}" for number in range(203)))
+    assert program("archive", archived).code == 0
+    for handle in (old, archived):
+        assert ask_bash(program, f"convostore show {handle[:7]}", 9) == [handle]
+
+
+@needs["bash"]
 def test_tab_in_a_real_bash_completes_the_line(program: Program) -> None:
     """Pressed in a terminal: the command, then the one conversation there is."""
     (handle,) = fill(program, "Kyoto")

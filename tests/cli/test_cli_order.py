@@ -60,7 +60,10 @@ def test_filters_find_by_key_time_and_what_was_interrupted(program: Program) -> 
     [
         (["list"], ""),
         (["tag", "again", "-y"], "1 conversation tagged again\n"),
-        (["delete", "--dry-run"], "1 conversation would be moved to the bin; nothing was changed\n"),
+        (
+            ["delete", "--dry-run"],
+            "1 conversation would be moved to the bin; nothing was changed\n",
+        ),
     ],
 )
 def test_answer_of_a_killed_writer_is_interrupted_for_who_asks_first(

@@ -62,6 +62,36 @@ def test_arrows_move_and_the_newest_stands_first(program: Program, handles: list
         assert f"{handles[1]}  " in screen.text
 
 
+def test_what_is_taken_back_is_picked_from_the_archive(
+    program: Program, handles: list[str]
+) -> None:
+    """There alone it can be; an archive in which nothing is says where to look."""
+    assert program("archive", handles[0]).code == 0
+    with Screen(program, "unarchive") as screen:
+        screen.expect("about Three days in Kyoto")
+        assert "Rail pass" not in screen.text
+        screen.type(ENTER)
+        screen.expect("1 conversation taken back\n")
+        assert screen.end() == 0
+    with Screen(program, "unarchive") as screen:
+        screen.expect("convostore list --archived shows conversations")
+        assert screen.end() == 2
+
+
+def test_bin_in_which_nothing_is_says_where_to_look(program: Program, handles: list[str]) -> None:
+    """On a terminal, and where nobody can pick: what is in the list cannot be brought back."""
+    assert handles
+    for words in ("restore", "purge"):
+        run = program(words)
+        assert (run.code, run.out) == (2, b"")
+        said, hint = run.err.splitlines()
+        assert said.endswith("handles, ids, keys, @ for what went there last, or a filter")
+        assert hint.endswith("; convostore list --bin shows conversations")
+    with Screen(program, "restore") as screen:
+        screen.expect("convostore list --bin shows conversations")
+        assert screen.end() == 2
+
+
 @pytest.mark.parametrize("key", [ESCAPE, CTRL_C])
 def test_leaving_ends_with_130_and_shows_nothing(
     program: Program, handles: list[str], key: str

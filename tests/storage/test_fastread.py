@@ -16,6 +16,7 @@ import varied_store  # type: ignore[import-not-found] # pytest puts this folder 
 
 import convostore
 from convostore.errors import StoreError
+from convostore.records import Filter
 from convostore.storage import fastread, generate_fastread, mounts
 
 if TYPE_CHECKING:
@@ -86,6 +87,38 @@ def test_list_has_the_rows_of_the_full_way(varied: Path, owner: str | None, coun
     assert [one.id for one in quick] == [one.id for one in full]
     for one, other in zip(quick, full, strict=True):
         _same_conversation(one, other)
+
+
+async def _shelved(path: Path, which: Filter) -> list[ConversationRecord]:
+    async with convostore.open(path) as store:
+        for title in ("gone", "put away"):
+            for number in range(3):
+                chat = await store.create(title=f"{title} {number}")
+                await (chat.delete() if title == "gone" else chat.archive())
+        return [*(await store.list(limit=200, filter=which)).items]
+
+
+@pytest.mark.parametrize(
+    ("shelf", "which"), [("archive", Filter(archived=True)), ("bin", Filter(deleted=True))]
+)
+def test_shelf_has_the_rows_of_the_full_way(
+    varied: Path, tmp_path: Path, shelf: str, which: Filter
+) -> None:
+    """The archive and the bin, each in its own order, and of either what begins as was typed."""
+    copy = tmp_path / "copy.db"
+    shutil.copy(varied, copy)
+    full = asyncio.run(_shelved(copy, which))
+    quick = fastread.newest(str(copy), None, 200, shelf=shelf)
+    assert quick is not None
+    assert [one.id for one in quick] == [one.id for one in full]
+    assert len(full) > 3
+    for one, other in zip(quick, full, strict=True):
+        _same_conversation(one, other)
+        (only,) = fastread.newest(str(copy), None, 200, shelf=shelf, beginning=one.handle) or []
+        assert only.id == one.id
+    assert [one.id for one in fastread.newest(str(copy), None, 2, shelf=shelf) or []] == [
+        one.id for one in full[:2]
+    ]
 
 
 async def _all_paths(

@@ -153,6 +153,8 @@ SERVED: dict[str, tuple[Any, str]] = {
     "the list": (listing._PAGE, "conversation_list"),
     "the next page": (listing._NEXT_PAGE, "conversation_list"),
     "the archive's page": (listing._within(2, (), titled=False), "conversation_archive"),
+    "what the archive offers": (listing._ARCHIVE, "conversation_archive"),
+    "what the bin offers": (listing._BIN, "conversation_bin"),
     "the end of a span": (listing._END[1], "conversation_list"),
     "the bin's page": (listing._within(3, (), titled=False), "conversation_bin"),
     "what went to the bin last": (lookup._NTH_BINNED, "conversation_bin"),
