@@ -148,6 +148,8 @@ def parse(typed: str, now_ms: int) -> Query:
             query.remarks.append(f"only the first {MOST_TERMS} words were looked for")
             break
         (query.without if without else query.terms).append(term)
+    if query.is_empty and typed.strip():
+        query.remarks.append("there is no word in it to look for")
     return query
 
 

@@ -53,5 +53,5 @@ def expire(invocation: Invocation, when: str | None, wish: many.Which) -> None:
         )
     at_ms = None if when == "never" else time_ahead(when, "WHEN")
     many.check("expire", wish, invocation)
-    what = "kept until somebody deletes them" if at_ms is None else f"set to go for good ({when})"
+    what = "kept until deleted" if at_ms is None else f"set to go for good ({when})"
     run(many.change(invocation, what, wish, expires_at_ms=at_ms))

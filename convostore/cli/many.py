@@ -160,7 +160,7 @@ def _told(report: UpdateReport, what: str) -> str:
     """Return what is said of a change that was made."""
     there = report.found - report.gone
     already = there - report.changed
-    so = f" ({already} were so)" if already else ""
+    so = f" ({already} {'was' if already == 1 else 'were'} so before)" if already else ""
     gone = f"; {report.gone} deleted meanwhile" if report.gone else ""
     return f"{counted(there, 'conversation')} {what}{so}{gone}"
 

@@ -45,8 +45,16 @@ _CUT = "cut off: it reached the length limit"
 _CUT_REASONS = frozenset({"length", "max_tokens"})  # as the providers call it
 
 
-def print_list(found: Sequence[Record], *, as_json: bool) -> None:
-    """Print what `list` shows: a JSON document, a table for people, or a line each."""
+def print_list(found: Sequence[Record], *, as_json: bool, count: int | None = None) -> None:
+    """Print what `list` shows: a JSON document, a table for people, or a line each.
+
+    Args:
+        found: the conversations; one more than *count*, where there are more.
+        as_json: as a JSON document.
+        count: how many of them are shown; None is all.
+    """
+    more = 0 if count is None else len(found[count:])
+    found = found[:count]
     if as_json:
         from convostore.cli import shapes
 
@@ -55,6 +63,9 @@ def print_list(found: Sequence[Record], *, as_json: bool) -> None:
         print_table(found)
     else:
         sys.stdout.writelines(f"{tab_line(record)}\n" for record in found)
+    if more and not as_json and is_terminal(sys.stdout):
+        sys.stdout.flush()
+        say(f"there is more: add -n {2 * len(found)}")
 
 
 def print_shown(

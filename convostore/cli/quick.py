@@ -167,9 +167,10 @@ def run(words: Sequence[str]) -> bool:
 
     as_json = "--json" in options
     if command == "list":
-        found = newest(db, owner, int(options.get("-n", DEFAULT_COUNT)))
+        count = int(options.get("-n", DEFAULT_COUNT))
+        found = newest(db, owner, count + 1)
         if found:
-            page.print_list(found, as_json=as_json)
+            page.print_list(found, as_json=as_json, count=count)
         return bool(found)
     shown = path(db, owner, refs[0])
     if shown is None:

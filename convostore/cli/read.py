@@ -74,11 +74,11 @@ def list_command(
     if deleted:
         words["deleted"] = True
     if not words:
-        found = quick.newest(invocation.db, invocation.owner, count)
+        found = quick.newest(invocation.db, invocation.owner, count + 1)
     if found is None:
-        found = run(_newest(invocation, count, words))
+        found = run(_newest(invocation, count + 1, words))
     if found or as_json or not is_terminal(sys.stdout):
-        page.print_list(found, as_json=as_json)
+        page.print_list(found, as_json=as_json, count=count)
     elif words:
         say("the bin is empty" if set(words) == {"deleted"} else "no conversation fits")
     else:

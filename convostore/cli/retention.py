@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +14,10 @@ from convostore.cli.terminal import counted, say
 from convostore.errors import ConversationBusyError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from convostore.retention import Retention, RetentionReport
+    from convostore.store import Store
 
 
 @click.command(
@@ -89,8 +93,8 @@ async def _retain(
     async with invocation.open() as store:
         meant = await store.retain(rule, dry_run=True)
         if dry_run:
-            await many.show(store, meant.to_bin, deleted=False)
-            await many.show(store, meant.to_purge, deleted=True)
+            await _show(store, meant.to_bin, "to the bin", deleted=False)
+            await _show(store, meant.to_purge, "gone for good, from the bin", deleted=True)
             say(f"{_what(meant, 'would')}; nothing was changed")
             return
         if (meant.to_bin or meant.to_purge) and not yes:
@@ -104,6 +108,14 @@ async def _retain(
                 f"{counted(busy, 'conversation')} stayed: a reply is still being written",
                 hint="wait until it has ended, or stop it; then try again",
             )
+
+
+async def _show(store: Store, ids: Sequence[str], what: str, *, deleted: bool) -> None:
+    """List conversations, after a line that says what would become of them."""
+    if ids:
+        say(f"{what}:")
+        await many.show(store, ids, deleted=deleted)
+        sys.stdout.flush()
 
 
 def _what(meant: RetentionReport, verb: str) -> str:

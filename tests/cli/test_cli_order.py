@@ -21,7 +21,9 @@ def test_named_conversations_are_put_in_order_at_once(program: Program) -> None:
     old, _, new = fill(program, "old", "middle", "new")
     assert program("pin", old, "@").err == "2 conversations pinned\n"
     assert program("unpin", new).err == "1 conversation unpinned\n"
-    assert program("pin", old, old).err == "1 conversation pinned (1 were so)\n"
+    assert program("pin", old, old).err == "1 conversation pinned (1 was so before)\n"
+    unpinned = program("unpin", "--not-pinned", "-y").err
+    assert unpinned == "2 conversations unpinned (2 were so before)\n"
     assert titles(program("list")) == ["old", "new", "middle"]
     assert program("tag", "Travel", old, new).code == 0
     assert program("move", old, "--to", "work").code == 0

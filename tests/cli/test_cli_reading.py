@@ -102,6 +102,21 @@ def test_list_shows_at_most_as_many_as_asked(program: Program) -> None:
     assert len(program("list", "-n", "1000").text.splitlines()) == 25
 
 
+@pytest.mark.parametrize("words", [["list"], ["list", "--not-pinned"]])
+def test_person_is_told_that_there_is_more(program: Program, words: list[str]) -> None:
+    """Under the table, and how to see it; programs asked for so many, and get no word more."""
+    fill(program, *((f"t{number}", ["a"]) for number in range(25)))
+    with Screen(program, *words) as screen:
+        screen.expect("there is more: add -n 40\n")
+    with Screen(program, *words, "-n", "25") as screen:
+        assert screen.end() == 0
+        assert "more" not in screen.text
+        assert len(screen.text.splitlines()) == 25 + 2
+    run = program(*words)
+    assert (len(run.text.splitlines()), run.err) == (20, "")
+    assert len(program(*words, "--json").json) == 20
+
+
 @pytest.mark.only("sqlite", reason="a database is there before the program is")
 def test_list_without_a_store_says_how_to_begin(program: Program) -> None:
     """Reading where nothing is makes no store, and names the command that would."""

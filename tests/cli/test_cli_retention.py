@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.filling import fill, titles
+from tests.cli.screen import Screen
 from tests.engines import change
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ def test_rule_is_tried_agreed_to_and_applied(program: Program) -> None:
     tried = program(*rule, "--dry-run")
     assert titles(tried) == ["old", "binned"]
     would = "1 conversation would be moved to the bin; 1 would be gone for good"
-    assert tried.err == f"{would}; nothing was changed\n"
+    assert tried.err.splitlines() == [
+        "to the bin:",
+        "gone for good, from the bin:",
+        f"{would}; nothing was changed",
+    ]
+    with Screen(program, *rule, "--dry-run") as screen:
+        for line in ("to the bin:\n", "  old  ", "gone for good, from the bin:\n", "  binned  "):
+            screen.expect(line)
     asked = program(*rule)
     assert asked.code == 2
     assert asked.err.startswith(

@@ -109,8 +109,10 @@ def test_what_only_looks_like_a_filter_is_words_and_said(typed: str) -> None:
 
 @pytest.mark.parametrize("typed", ["", "   ", "*", '"', '""', "- -- -*", "?!", '"…"'])
 def test_query_without_a_word_is_empty(typed: str) -> None:
-    """Signs alone ask for nothing."""
-    assert understood(typed).is_empty
+    """Signs alone ask for nothing, and whoever typed them is told why nothing is found."""
+    query = understood(typed)
+    assert query.is_empty
+    assert query.remarks == ["there is no word in it to look for"] * bool(typed.strip())
 
 
 @pytest.mark.parametrize(
