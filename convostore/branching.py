@@ -80,6 +80,7 @@ class Branching(Placed):
             window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
+            ProviderError: what the provider says of its name or its limits is none.
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(
@@ -130,6 +131,7 @@ class Branching(Placed):
             window: as in `regenerate`.
 
         Raises:
+            ProviderError: what the provider says of its name or its limits is none.
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(

@@ -132,7 +132,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
-            ProviderError: what the provider says of its own limits is none.
+            ProviderError: what the provider says of its name or its limits is none.
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(
@@ -226,6 +226,7 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             window: how much of the conversation the model is sent; by default as `window` says.
 
         Raises:
+            ProviderError: what the provider says of its name or its limits is none.
             TurnStateError: neither the store nor the call has a provider.
         """
         ask = Ask(text="", model=model, settings=settings, wait_s=wait_s, window=window)
