@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from convostore.records import ConversationRecord, Message
     from convostore.storage.exchanges import NewMessage, OnMoved
     from convostore.turn import Turn
+    from convostore.turning.place import Place
     from convostore.views.window import Window
 
 ANYWHERE: Final = ""  # no message has an empty id
@@ -272,36 +273,13 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
                 if place.owner_id not in place.opened.swept:
                     await close_dead_replies(place.database, place.owner_id)
                     place.opened.swept.add(place.owner_id)
-                write = partial(self._append, messages, new, expected_head)
+                write = partial(_append, place, messages, new, expected_head)
                 return await when_free(write, deadline_s)
         except ConversationNotFoundError:
             place = self._place
             if not follows or await whereabouts(place) is place:
                 raise
         return await self.append(*messages, wait_s=wait_s)  # its room goes on elsewhere
-
-    async def _append(
-        self,
-        messages: tuple[Message, ...],
-        new: tuple[NewMessage, ...],
-        expected_head: str | None,
-    ) -> tuple[Message, ...]:
-        place = self._place
-        first_user = next((one.text for one in new if one.role == "user"), "")
-        job = Append(
-            conversation_id=self.id,
-            messages=new,
-            now_ms=clock.now_ms(),
-            head_seq=await self._expected(expected_head),
-            title=fallback_title(first_user),
-        )
-        done: Appended = await place.database.write(append_messages, place.owner_id, job)
-        if done.change is not None:
-            place.changed(done.change)
-            return tuple(stored(messages, job, done))
-        await self._refresh()  # an earlier try had stored them, and more may have come since
-        found = await self._between(done) if done.seqs else ()
-        return tuple(one for one in found if one.seq in set(done.seqs))
 
     async def history(self, limit: int | None = None) -> tuple[Message, ...]:
         """Read the messages from the root to the head, oldest first.
@@ -347,10 +325,12 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             StoreError: the store cannot be read.
             StoreClosedError: the store is closed.
         """
-        if wait_s != 0:
-            async with in_line(self._place, wait_s):
-                await self._refresh()
-        return await message_of(self._place, message)
+        place = self._place
+        if wait_s == 0:
+            return await message_of(place, message)
+        async with in_line(place, wait_s):
+            await _refresh(place)
+            return await message_of(place, message)
 
     async def messages(self) -> tuple[Message, ...]:
         """Read the whole tree, in order of storing.
@@ -369,26 +349,50 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             most=reads.MOST_SEQ,
         )
 
-    async def _between(self, done: Appended) -> tuple[Message, ...]:
-        """Read from the first to the last of what was appended before."""
-        at = (self._place.database, self._place.owner_id, done.conversation_id or self.id)
-        after, last = done.seqs[0] - 1, done.seqs[-1]
-        return await reads.messages_between(*at, after=after, last=last, most=last - after)
 
-    async def _expected(self, message_id: str | None) -> int | None:
-        if message_id == ANYWHERE:
-            return ANY_HEAD
-        if message_id is None:
-            return None
-        place = self._place
-        seq = await reads.seq_of(place.database, place.owner_id, self.id, message_id)
-        if seq is None:
-            raise MessageNotFoundError(f"this conversation has no message {message_id}")
-        return seq
+async def _append(
+    place: Place,
+    messages: tuple[Message, ...],
+    new: tuple[NewMessage, ...],
+    expected_head: str | None,
+) -> tuple[Message, ...]:
+    first_user = next((one.text for one in new if one.role == "user"), "")
+    job = Append(
+        conversation_id=place.record.id,
+        messages=new,
+        now_ms=clock.now_ms(),
+        head_seq=await _expected(place, expected_head),
+        title=fallback_title(first_user),
+    )
+    done: Appended = await place.database.write(append_messages, place.owner_id, job)
+    if done.change is not None:
+        place.changed(done.change)
+        return tuple(stored(messages, job, done))
+    await _refresh(place)  # an earlier try had stored them, and more may have come since
+    found = await _between(place, done) if done.seqs else ()
+    return tuple(one for one in found if one.seq in set(done.seqs))
 
-    async def _refresh(self) -> None:
-        place = self._place
-        at = (place.database, place.owner_id, place.record.id)
-        place.record, far = await lookup.standing_of_id(*at)
-        place.head_seq = place.record.head_seq
-        place.remote, place.home_url, place.compacted = far
+
+async def _expected(place: Place, message_id: str | None) -> int | None:
+    if message_id == ANYWHERE:
+        return ANY_HEAD
+    if message_id is None:
+        return None
+    seq = await reads.seq_of(place.database, place.owner_id, place.record.id, message_id)
+    if seq is None:
+        raise MessageNotFoundError(f"this conversation has no message {message_id}")
+    return seq
+
+
+async def _between(place: Place, done: Appended) -> tuple[Message, ...]:
+    """Read from the first to the last of what was appended before."""
+    at = (place.database, place.owner_id, done.conversation_id or place.record.id)
+    after, last = done.seqs[0] - 1, done.seqs[-1]
+    return await reads.messages_between(*at, after=after, last=last, most=last - after)
+
+
+async def _refresh(place: Place) -> None:
+    at = (place.database, place.owner_id, place.record.id)
+    place.record, far = await lookup.standing_of_id(*at)
+    place.head_seq = place.record.head_seq
+    place.remote, place.home_url, place.compacted = far

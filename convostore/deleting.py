@@ -19,6 +19,7 @@ from convostore.turning.place import Placed
 
 if TYPE_CHECKING:
     from convostore.records import ConversationRecord
+    from convostore.turning.place import Place
 
 
 class Deleting(Placed):
@@ -103,25 +104,8 @@ class Deleting(Placed):
         place = self._place
         async with in_line(place, wait_s) as deadline_s:
             await place.settled()
-            changed = await when_free(partial(self._forget, message), deadline_s)
+            changed = await when_free(partial(_forget, place, message), deadline_s)
         await scrub_soon(place.database, scrub)
-        return changed
-
-    async def _forget(self, message: str | int) -> bool:
-        """Forget all that a message was told as; those that are forgotten already stay so."""
-        place = self._place
-        found, changed = await named(place, message), False
-        id_ = found.conversation_id
-        for seq in found.seqs:
-            job = Forget(conversation_id=id_, message_seq=seq, now_ms=clock.now_ms())
-            forgotten: Forgotten = await place.database.write(forget_messages, place.owner_id, job)
-            changed = changed or forgotten.changed
-        if id_ == place.record.id:
-            stood = place.head_seq
-            place.changed(forgotten.change)
-            place.head_seq, place.said = stood, None
-            at = (place.database, place.owner_id, id_)
-            place.remote, place.home_url, place.compacted = await reads.far_side(*at, stood)
         return changed
 
     async def _bin(self, deleted_at_ms: int | None) -> ConversationRecord:
@@ -132,3 +116,20 @@ class Deleting(Placed):
             place.record, deleted_at_ms=binned.deleted_at_ms, key=binned.key
         )
         return place.record
+
+
+async def _forget(place: Place, message: str | int) -> bool:
+    """Forget all that a message was told as; those that are forgotten already stay so."""
+    found, changed = await named(place, message), False
+    id_ = found.conversation_id
+    for seq in found.seqs:
+        job = Forget(conversation_id=id_, message_seq=seq, now_ms=clock.now_ms())
+        forgotten: Forgotten = await place.database.write(forget_messages, place.owner_id, job)
+        changed = changed or forgotten.changed
+    if id_ == place.record.id:
+        stood = place.head_seq
+        place.changed(forgotten.change)
+        place.head_seq, place.said = stood, None
+        at = (place.database, place.owner_id, id_)
+        place.remote, place.home_url, place.compacted = await reads.far_side(*at, stood)
+    return changed

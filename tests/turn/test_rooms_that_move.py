@@ -241,3 +241,40 @@ async def test_history_that_is_being_read_while_its_room_begins_anew_is_of_one_c
     monkeypatch.setattr(reads, "messages_between", slow)
     assert [one.text for one in await chat.history(2)] == ["plum", "pear"]
     assert await chat.history() == ()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("named", ["number", "id"])
+async def test_what_waits_in_line_is_done_where_it_was_meant_though_the_room_begins_anew(
+    store: Store, provider: ScriptedProvider, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """It waits for an answer that runs; meanwhile the room has another first message."""
+    gate, waits = provider.gate("said"), asyncio.Event()
+
+    async def in_turn(ticket: Ticket, deadline_s: float) -> None:
+        waits.set()
+        await lines.in_turn(ticket, deadline_s)
+
+    monkeypatch.setattr(rooms, "in_turn", in_turn)
+    provider.script("answer", gate, Finished())
+    chat = await store.get_or_create(OLD)
+    asking = asyncio.create_task(chat.send("plum"))
+    await gate.arrive()
+    at = 1 if named == "number" else (await chat.history())[0].id
+    reading = asyncio.create_task(chat.message(at, wait_s=60))
+    appending = asyncio.create_task(chat.append(Message.user("pear")))
+    forgetting = asyncio.create_task(chat.forget(at))
+    await waits.wait()
+    old = await chat.reset()
+    await chat.append(Message.user("fig"))
+    gate.open()
+    await asyncio.gather(asking, appending)
+    assert (await reading).text == "plum"
+    assert await forgetting
+    assert await said(chat) == ["fig"]
+    left = await (await store.resume(old.id)).history()
+    assert [(one.status, one.text) for one in left] == [
+        ("erased", ""),
+        ("completed", "answer"),
+        ("completed", "pear"),
+    ]
