@@ -115,6 +115,7 @@ class Deleting(Placed):
         place.record = msgspec.structs.replace(
             place.record, deleted_at_ms=binned.deleted_at_ms, key=binned.key
         )
+        place.room = binned.key
         return place.record
 
 

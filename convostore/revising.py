@@ -40,6 +40,9 @@ class Editing(Opening):
         self._by_key = False
         self._again: int | None = None  # after which other words the same are asked once more
 
+    def _stays(self) -> bool:
+        return isinstance(self._at, int)
+
     def _once_key(self, place: Place) -> str | None:
         if not self._by_key:
             return super()._once_key(place)
@@ -88,6 +91,9 @@ class Regenerating(Opening):
     def __init__(self, ask: Ask, provider: Provider, at: str | int | None) -> None:
         super().__init__(ask, provider)
         self._at = at
+
+    def _stays(self) -> bool:
+        return isinstance(self._at, int)
 
     def _check(self) -> None:
         self._ask.check_options()
@@ -144,6 +150,9 @@ class Proceeding(Opening):
     def __init__(self, ask: Ask, provider: Provider, below: str | int | None) -> None:
         super().__init__(ask, provider)
         self._below = below
+
+    def _stays(self) -> bool:
+        return isinstance(self._below, int)
 
     def _check(self) -> None:
         self._ask.check_options()

@@ -87,7 +87,7 @@ class Opening:
         """
         self._check()
         deadline_s = until(place, self._ask.wait_s)
-        follows = self._ask.on_moved in {None, "follow"}
+        follows = self._ask.on_moved in {None, "follow"} and not self._stays()
         if self._ticket is None:  # at once: those who come first are asked first
             place, self._ticket = await lined_up(place, follows=follows)
         self.place = place
@@ -119,6 +119,10 @@ class Opening:
     def _check(self) -> None:
         """Refuse what cannot be asked, before anything happens."""
         self._ask.check()
+
+    def _stays(self) -> bool:
+        """Tell whether it is about this very conversation, wherever its room goes on: by a number of it."""
+        return False
 
     def leave(self) -> None:
         """Let the next turn of this conversation begin."""

@@ -199,6 +199,7 @@ class Place:
         said: what was said up to the head, where that is known and not too long to be kept.
         told: how often its past came to be told otherwise, by a summary that was made or taken away.
         fleeting: of an ephemeral conversation, until it is kept; None of any other.
+        room: the key by which the caller has it, also where that has gone to another one; None is none.
         successor: where its room goes on, once that is another conversation; turns that run end here.
         keeping: keeps it, as long as that takes.
     """
@@ -226,6 +227,7 @@ class Place:
         self.told = 0
         self.said: Said | None = Said(Past(()), 0) if record.last_seq == 0 else None
         self.fleeting = fleeting
+        self.room = record.key
         self.successor: Place | None = None
         self.keeping: asyncio.Task[None] | None = None
         self._forsaken: asyncio.Future[None] | None = None

@@ -28,7 +28,7 @@ async def lined_up(place: Place, *, follows: bool) -> tuple[Place, Ticket | None
     Raises:
         StoreError: the store cannot be read.
     """
-    if place.record.key is None:
+    if place.record.key is None and place.room is None:
         return place, None
     ticket = place.pulse.line_up(place.owner_id, place.record.id)
     try:
@@ -76,7 +76,7 @@ async def whereabouts(place: Place) -> Place:
     """
     while place.successor is not None:
         place = place.successor
-    key = place.record.key
+    key = place.record.key or place.room
     at = (place.database, place.owner_id)
     found = None if key is None else await lookup.standing_of_key(*at, key)
     if found is None or found[0].id == place.record.id or not await _is_over(place):

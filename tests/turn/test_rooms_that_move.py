@@ -278,3 +278,54 @@ async def test_what_waits_in_line_is_done_where_it_was_meant_though_the_room_beg
         ("completed", "answer"),
         ("completed", "pear"),
     ]
+
+
+@pytest.mark.asyncio
+async def test_object_that_has_looked_at_what_was_set_aside_still_goes_where_its_room_does(
+    path: Where, store: Store, provider: ScriptedProvider
+) -> None:
+    """It knows by then that its conversation has no key any more; brought back from the bin it stays."""
+    provider.otherwise = ("answer", Finished())
+    chat = await store.get_or_create(OLD)
+    await chat.send("plum", idempotency_key="1")
+    async with convostore.open(path, provider=provider) as elsewhere:
+        await (await elsewhere.get_or_create(OLD)).reset()
+        await (await elsewhere.get_or_create(OLD)).append(Message.user("fig"))
+        assert (await chat.message("1", wait_s=60)).text == "plum"
+        assert chat.key is None
+        await chat.append(Message.user("date"))
+        assert await said(chat) == ["fig", "date"]
+        await chat.delete()
+        await elsewhere.get_or_create(OLD)
+    await chat.undelete()
+    await chat.append(Message.user("kiwi"))
+    assert await said(chat) == ["fig", "date", "kiwi"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", ["edit", "regenerate", "proceed"])
+async def test_message_that_is_named_by_its_number_is_that_of_the_conversation_at_hand(
+    path: Where, store: Store, provider: ScriptedProvider, how: str
+) -> None:
+    """Another process has begun the room anew since: its message of that number is another one."""
+    provider.otherwise = ("answer", Finished())
+    chat = await store.get_or_create(OLD)
+    await chat.send("plum")
+    async with convostore.open(path, provider=provider) as elsewhere:
+        other = await elsewhere.get_or_create(OLD)
+        await other.reset()
+        await other.send("fig")
+        await other.send("date")
+    turns = {
+        "edit": lambda: chat.edit(1, "pear"),
+        "regenerate": lambda: chat.regenerate(1),
+        "proceed": lambda: chat.proceed(below=1),
+    }
+    async with turns[how]() as turn:
+        await turn.drain()
+    assert turn.user.text == ("pear" if how == "edit" else "plum")
+    assert await said(chat) == [turn.user.text, "answer"]
+    room = await store.get_or_create(OLD)
+    assert await said(room) == ["fig", "answer", "date", "answer"]
+    await chat.send("kiwi")  # a new question goes where the room does
+    assert chat.id == room.id
