@@ -11,7 +11,6 @@ import html
 import json
 import re
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -41,8 +40,8 @@ _BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>&#~|$])")
 # Source: CommonMark 0.31.2, 4.5 "Fenced code blocks", 4.6 "HTML blocks", 4.3 "Setext headings".
 _FENCE: Final = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})(.*)")
-_HTML_BLOCK: Final = re.compile(r"[\s>*+\-\d.)]*<(?!\w+:|\S+@)[A-Za-z/!?]")  # in lists, quotes too
-_HTML_TAG: Final = re.compile(r"<(?!\w+:|[^\s<>]+@)[A-Za-z/!?][^<>]*>")
+_HTML_BEGUN: Final = re.compile(r"<(?![\w+.\-]+[:@])[A-Za-z/!?]")  # no address in `<>`: 6.5
+_HTML_BLOCK: Final = re.compile(r"[\s>*+\-\d.)]*" + _HTML_BEGUN.pattern)  # in lists, quotes too
 _CODE_SPAN: Final = re.compile(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)")
 _CODE_SPAN_LIMIT_CHARS: Final = 10_000  # looking for spans in a hostile line takes n * sqrt(n)
 _OUR_HEADING: Final = re.compile(
@@ -188,10 +187,9 @@ def _fenced(text: str) -> str:
 def _keeps_to_itself(text: str) -> bool:
     """Tell whether nothing of *text* can be taken for our structure, or swallow what follows."""
     lines = _LINE_END.split(text) if "\r" in text else text.split("\n")
-    for above, line in pairwise(lines):
-        if _UNDERLINE.fullmatch(line) and _ROLE.match(above):
-            return False
-    fence, indent = "", 0
+    if _underlines_role(lines):
+        return False
+    fence, indent, prose = "", 0, list[str]()
     for line in lines:
         mark = _FENCE.match(line)
         outdented = len(line) - len(line.lstrip(" ")) < indent
@@ -201,17 +199,46 @@ def _keeps_to_itself(text: str) -> bool:
             fence, indent = "", 0
         elif fence and not indent:
             continue
-        elif _OUR_HEADING.match(line) or _holds_html(line) or (outdented and line.strip()):
+        elif _OUR_HEADING.match(line) or (outdented and line.strip()):
             return False  # outdented: a list item may end here, and the fence with it
-    return not fence
+        else:
+            prose.append(line)
+    return not fence and not _holds_html(prose)
 
 
-def _holds_html(line: str) -> bool:
-    if "<" not in line:
+def _underlines_role(lines: list[str]) -> bool:
+    """Tell whether a paragraph that may begin with a role is underlined: that is a heading."""
+    role = False
+    for line in lines:
+        if role and _UNDERLINE.fullmatch(line):
+            return True
+        role = bool(line.strip()) and (role or _ROLE.match(line) is not None)
+    return False
+
+
+def _holds_html(lines: list[str]) -> bool:
+    """Tell whether a tag or a comment may begin and end in a paragraph; both may span lines."""
+    if not any("<" in line for line in lines):
         return False
-    plain = len(line) <= _CODE_SPAN_LIMIT_CHARS and "\\`" not in line  # else no span for sure
-    shown = _CODE_SPAN.sub("", line) if plain else line
-    return bool(_HTML_BLOCK.match(line) or _HTML_TAG.search(shown))
+    shown = [_without_code(line) for line in lines]
+    if any("`" in line for line in shown):  # which of them belong together only a parser knows
+        shown = lines
+    if any(map(_HTML_BLOCK.match, lines)):
+        return True
+    hidden, begin = "\n".join(shown), 0
+    for paragraph in "\n".join(lines).split("\n\n"):
+        end = begin + max(0, paragraph.rfind(">"))  # also in code: what began before it goes first
+        if _HTML_BEGUN.search(hidden, begin, end):
+            return True
+        begin += len(paragraph) + 2
+    return False
+
+
+def _without_code(line: str) -> str:
+    """Blot out what is code for sure; nothing moves."""
+    if len(line) > _CODE_SPAN_LIMIT_CHARS or "\\`" in line:
+        return line
+    return _CODE_SPAN.sub(lambda span: "x" * len(span[0]), line)
 
 
 def time_text(ms: int) -> str:

@@ -54,6 +54,13 @@ def outline(text: str) -> list[tuple[str, str]]:
 
 @given(bodies=st.lists(PARTS, min_size=1, max_size=3))
 @example(bodies=[[TextPart("\\```<details>```")]])  # an escaped backtick begins no code
+@example(bodies=[[TextPart("`<!--\n-->")]])  # a comment of two lines
+@example(bodies=[[TextPart('x <a title="<">')]])
+@example(bodies=[[TextPart("x <!-- < -->")]])
+@example(bodies=[[TextPart("Assistant\n=== x\n---\n")]])  # a heading of two lines
+@example(bodies=[[TextPart("a `\n` <i> `")]])  # the code ends on the second line
+@example(bodies=[[TextPart("a <!X ` <https://x.test> `")]])  # it began before the code
+@example(bodies=[[TextPart("# `\na `\n` <i> ` b")]])
 def test_no_text_passes_itself_off_as_a_message(bodies: list[list[Part]]) -> None:
     """A CommonMark reader sees our role headings and our details, whatever the texts hold."""
     messages = [Message(role="user", text="", parts=tuple(parts)) for parts in bodies]
