@@ -180,8 +180,13 @@ async def write_out(exported: ExportReport | TextExport) -> ExportReport:
         return pieces.report
 
 
-def tell(report: ExportReport) -> None:
-    """Say on stderr what was exported, what the format could not hold, and how to go on."""
+def tell(report: ExportReport, *, goes_on: bool = True) -> None:
+    """Say on stderr what was exported, what the format could not hold, and how to go on.
+
+    Args:
+        report: of the export.
+        goes_on: the command takes `--since` with the cursor that it told.
+    """
     if report.files:
         unchanged = f", and {report.unchanged} unchanged" if report.unchanged else ""
         say(
@@ -194,5 +199,5 @@ def tell(report: ExportReport) -> None:
         say("this format has no place for all of it; left out, or told in other words:")
         for what, number in report.losses.items():
             say(f"  {number:,} x {what}")
-    if report.next_cursor is not None and report.files:
+    if goes_on and report.next_cursor is not None and report.files:
         say(f"for what changes from now on: --since {report.next_cursor}")

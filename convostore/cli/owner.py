@@ -113,7 +113,7 @@ async def _export(invocation: Invocation, name: str | None, to: str | None) -> N
     async with invocation.open(owner=name, personal=name is None) as store:
         await _found(invocation, store, name)
         exported = await store.export(to=None if is_stdout(to) else to, deleted=True)
-        tell(await write_out(exported))
+        tell(await write_out(exported), goes_on=False)
 
 
 @owner.command(

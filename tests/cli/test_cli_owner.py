@@ -32,7 +32,8 @@ def test_owners_are_listed_exported_and_erased(shared: Program, tmp_path: Path) 
     listed = json.loads(shared("owner", "list", "--json").text)
     assert [one["name"] for one in listed] == [None, "alice"]
     file = tmp_path / "alice.jsonl"
-    assert shared("owner", "export", "alice", "-o", str(file)).code == 0
+    exported = shared("owner", "export", "alice", "-o", str(file))
+    assert (exported.code, exported.err) == (0, f"1 conversation with 2 messages in {file}\n")
     assert "hers" in file.read_text()
     assert "mine" not in file.read_text()
     asked = shared("owner", "erase", "alice")
