@@ -101,7 +101,7 @@ def path(
 def search(
     db: str | None, owner: str | None, typed: str, count: int, wish: dict[str, bool]
 ) -> Page | None:
-    """Return the first page of what fits; None where the full way has to look.
+    """Return the first page of what fits; None where the full way has to look, or look further.
 
     Args:
         db: the store, as typed; None is the configured one.
@@ -117,7 +117,7 @@ def search(
     from convostore.storage import fastsearch
 
     file, owner = place
-    return fastsearch.find_page(
+    page = fastsearch.find_page(
         file,
         owner,
         typed,
@@ -127,6 +127,8 @@ def search(
         all_branches=wish["all_branches"],
         reasoning=wish["reasoning"],
     )
+    whole = page is None or page.next_cursor is None or len(page.items) == count
+    return page if whole else None
 
 
 def _place(db: str | None, owner: str | None) -> tuple[str, str | None] | None:

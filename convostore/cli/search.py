@@ -106,5 +106,12 @@ def search(  # click hands over its options by name
 async def _search(
     invocation: Invocation, typed: str, count: int, cursor: str | None, wish: dict[str, bool]
 ) -> SearchPage:
+    """Read as many as are wanted: a page may have less, where much of a branch is left out."""
+    from msgspec.structs import replace
+
     async with invocation.open() as store:
-        return await store.search(typed, limit=count, cursor=cursor, **wish)
+        page = await store.search(typed, limit=count, cursor=cursor, **wish)
+        while page.next_cursor is not None and (missing := count - len(page.items)) > 0:
+            more = await store.search(typed, limit=missing, cursor=page.next_cursor, **wish)
+            page = replace(more, items=page.items + more.items)
+        return page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,6 +182,26 @@ def test_what_a_full_page_says_to_add_is_taken(filled: Program) -> None:
         assert screen.end() == 0
         cursor = screen.text.split("--cursor ")[1].strip()
     assert len(lines(filled("search", "zebra", "-n", "200", "--cursor", cursor))) == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--newest"]])
+def test_what_stands_behind_thousands_of_other_branches_is_found(
+    program: Program, tmp_path: Path, options: list[str]
+) -> None:
+    """A search looks on until it has as many as are wanted, or has seen everything."""
+    first = {"id": "q", "parentId": None, "role": "user", "content": "zebra?"}
+    messages = {"q": first}
+    for number in range(2200):
+        answer = {"parentId": "q", "role": "assistant", "content": f"zebra {number}"}
+        messages[f"a{number}"] = {"id": f"a{number}", **answer}
+    history = {"messages": messages, "currentId": "a0"}
+    chat = {"id": "c", "title": "Animals", "chat": {"title": "Animals", "history": history}}
+    file = tmp_path / "chats.json"
+    file.write_text(json.dumps([chat]), "utf-8")
+    assert program("import", str(file)).code == 0
+    assert {line[1] for line in lines(program("search", "zebra", *options))} == {"1", "2"}
+    assert len(program("search", "zebra", *options, "--json").json["hits"]) == 2
+    assert len(lines(program("search", "zebra", *options, "-n", "1"))) == 1
 
 
 def test_query_that_begins_like_an_option_is_told_how_to_be_typed(filled: Program) -> None:
