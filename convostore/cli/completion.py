@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from convostore.cli import quick
-from convostore.cli.invocation import Invocation, examples
+from convostore.cli.invocation import Invocation, examples, run
 from convostore.cli.terminal import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from click.shell_completion import CompletionItem
 
+    from convostore.cli.page import Record
+    from convostore.records import ConversationRecord
+
 OFFERED = 200  # conversations that are looked through: older ones are found by how they begin
+_PATIENCE_S = 3.0  # with a store on a server: mostly it takes a second to ask one
 _SHELVES = {"restore": "bin", "purge": "bin", "unarchive": "archive"}  # what a command is about
 VARIABLE = "_CONVOSTORE_COMPLETE"
 
@@ -76,7 +82,8 @@ def conversations(
 ) -> list[CompletionItem]:
     """Offer the handles that begin as typed, the newest activity first, with their titles.
 
-    Of the bin or the archive, where the command brings back from there. A store that only the full way can read offers nothing: the shell waits for the answer.
+    Of the bin or the archive, where the command brings back from there. A store on a server is
+    asked for a moment at most: the shell waits for the answer.
     """
     from click.shell_completion import CompletionItem
 
@@ -85,10 +92,42 @@ def conversations(
     invocation = ctx.ensure_object(Invocation)
     shelf = _SHELVES.get(ctx.command.name or "", "list")
     typed = fold_handle(incomplete)
+    found: Sequence[Record] | None = quick.offered(
+        invocation.db, invocation.owner, shelf, typed, OFFERED
+    )
+    if found is None:
+        found = _asked_for(invocation, shelf, typed)
     return [
         CompletionItem(record.handle, help=one_line(record.title or ""), titled=True)
-        for record in quick.offered(invocation.db, invocation.owner, shelf, typed, OFFERED)
+        for record in found
     ]
+
+
+def _asked_for(invocation: Invocation, shelf: str, typed: str) -> Sequence[ConversationRecord]:
+    """Return what the full way finds; nothing where it takes long, or the store cannot be read."""
+    from convostore.errors import ConvostoreError
+
+    try:
+        return run(_read(invocation, shelf, typed))
+    except (ConvostoreError, TimeoutError):
+        return ()
+
+
+async def _read(invocation: Invocation, shelf: str, typed: str) -> list[ConversationRecord]:
+    import asyncio
+    from contextlib import suppress
+
+    from convostore.errors import ConflictError, NotFoundError
+    from convostore.records import Filter
+
+    which = Filter(archived=shelf == "archive", deleted=shelf == "bin")
+    async with asyncio.timeout(_PATIENCE_S), invocation.open(migrate=False) as store:
+        page = await store.list(limit=OFFERED, filter=which)
+        found = [one for one in page.items if one.handle.startswith(typed)]
+        if typed and not found and shelf == "list":  # an older one, or one in the archive
+            with suppress(NotFoundError, ConflictError):
+                found = [await store.find(typed)]
+        return found
 
 
 def register() -> None:

@@ -62,8 +62,8 @@ def newest(db: str | None, owner: str | None, count: int) -> list[Conversation] 
 
 def offered(
     db: str | None, owner: str | None, shelf: str, beginning: str, count: int
-) -> list[Conversation]:
-    """Return conversations whose handles begin so; none where only the full way can look.
+) -> list[Conversation] | None:
+    """Return conversations whose handles begin so; None where only the full way can look.
 
     Args:
         db: the store, as typed; None is the configured one.
@@ -74,10 +74,10 @@ def offered(
     """
     place = _place(db, owner)
     if place is None:
-        return []
+        return None
     from convostore.storage import fastread
 
-    return fastread.newest(*place, count, shelf=shelf, beginning=beginning) or []
+    return fastread.newest(*place, count, shelf=shelf, beginning=beginning)
 
 
 def path(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from convostore.cli import completion
 from tests.cli.filling import fill
 from tests.cli.program import LIMIT_S, Program
 from tests.cli.screen import Screen
@@ -18,7 +21,7 @@ from tests.cli.screen import Screen
 if TYPE_CHECKING:
     from typing import Any
 
-pytestmark = pytest.mark.only("sqlite", reason="a shell waits for no server: it is offered nothing")
+ONCE = pytest.mark.only("sqlite", reason="the shell's part of it is the same on both")
 needs = {
     name: pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed here")
     for name in ("bash", "zsh", "fish")
@@ -111,6 +114,23 @@ def test_beginning_of_any_handle_is_completed(program: Program) -> None:
 
 
 @needs["bash"]
+@pytest.mark.only("postgres", reason="a file answers at once")
+def test_server_that_does_not_answer_is_not_waited_for(program: Program) -> None:
+    """Nothing is offered, and nothing is said: not where it is away, and not where it is silent."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        program.extra["CONVOSTORE_DB"] = f"postgresql://nobody@127.0.0.1:{port}/none"
+        began = time.monotonic()
+        assert ask_bash(program, 'convostore show ""', 9) == []
+        assert time.monotonic() - began < 2 * completion._PATIENCE_S + 2
+    program.extra["CONVOSTORE_DB"] = "postgresql://nobody@/none?host=/nowhere"
+    assert ask_bash(program, 'convostore show ""', 9) == []
+
+
+@ONCE
+@needs["bash"]
 def test_tab_in_a_real_bash_completes_the_line(program: Program) -> None:
     """Pressed in a terminal: the command, then the one conversation there is."""
     (handle,) = fill(program, "Kyoto")
@@ -128,6 +148,7 @@ def test_tab_in_a_real_bash_completes_the_line(program: Program) -> None:
         assert screen.end() == 0
 
 
+@ONCE
 @needs["zsh"]
 def test_tab_in_a_real_zsh_completes_the_line(program: Program) -> None:
     """Pressed in a terminal: the command; of two conversations their titles; then the one meant.
@@ -148,6 +169,7 @@ def test_tab_in_a_real_zsh_completes_the_line(program: Program) -> None:
         assert screen.end() == 1
 
 
+@ONCE
 @needs["fish"]
 def test_real_fish_is_offered_commands_options_and_conversations(program: Program) -> None:
     """By its own engine: what the Tab key would show, a description after each."""
@@ -173,6 +195,7 @@ def test_real_fish_is_offered_commands_options_and_conversations(program: Progra
     assert not (program.home / "x").exists()
 
 
+@ONCE
 @pytest.mark.parametrize("shell", SHELLS)
 def test_script_is_one_that_the_shell_takes(program: Program, shell: str) -> None:
     """It is read without a word of complaint."""
@@ -184,6 +207,7 @@ def test_script_is_one_that_the_shell_takes(program: Program, shell: str) -> Non
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@ONCE
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_script_calls_the_program_by_its_variable(program: Program, shell: str) -> None:
     """Whatever shells are here: the script asks the program in the way that it answers."""
