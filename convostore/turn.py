@@ -83,7 +83,8 @@ class Turn(Retelling):
         self._events: AsyncIterator[Event] | None = None
         self._remote: RemoteThread | None = None
         self._puller: asyncio.Task[Any] | None = None
-        self._cancels = 0  # of the one who pulls, from before: it has gone on
+        self._reader: asyncio.Task[Any] | None = None
+        self._cancels = 0  # of the one who reads, from before: it has gone on
         self._entered = self._begun = self._known = self._stopping = self._ended = False
         self._done = asyncio.Event()
         self._unwritten: ConvostoreError | None = None
@@ -185,6 +186,8 @@ class Turn(Retelling):
             StoreError: the end could not be written yet; it is tried again while the store is open.
             StoreClosedError: the store is closed.
         """
+        if error is None:
+            self._reads(asyncio.current_task())
         try:
             if self._known:
                 self._opening.leave()
@@ -257,7 +260,11 @@ class Turn(Retelling):
         return None
 
     def _pulls(self, task: asyncio.Task[Any] | None) -> None:
-        self._puller, self._cancels = task, cancels_of(task)
+        self._puller = task
+        self._reads(task)
+
+    def _reads(self, task: asyncio.Task[Any] | None) -> None:
+        self._reader, self._cancels = task, cancels_of(task)
 
     def _was_stopped(self) -> bool:
         """Tell whether `stop` alone has cancelled the task that reads; then it is not cancelled."""
@@ -338,7 +345,8 @@ class Turn(Retelling):
                 write = asyncio.ensure_future(self._write_end(job, error))
                 self._place.pulse.see_through(write)
                 late = self._place.pulse.waits_no_more
-                await in_spite_of_cancel(write, LAST_WRITE_S, late=late)
+                cancels = self._cancels if asyncio.current_task() is self._reader else 0
+                await in_spite_of_cancel(write, LAST_WRITE_S, late=late, cancels=cancels)
             finally:
                 self._listener.close()
                 self._place.pulse.remove(self)

@@ -219,10 +219,12 @@ async def in_spite_of_cancel(
     bound_s: float,
     *,
     late: Callable[[asyncio.Future[None]], None] | None = None,
+    cancels: int = 0,
 ) -> None:
     """Wait for *work* even while being cancelled, but then for *bound_s* at most.
 
-    Work that takes longer goes on by itself; *late* is told of it.
+    Work that takes longer goes on by itself; *late* is told of it. So often as *cancels* says the
+    caller was cancelled before, and has gone on: that is no reason to hurry.
 
     Raises:
         CancelledError: the caller was cancelled, once or more; after the wait.
@@ -231,13 +233,13 @@ async def in_spite_of_cancel(
     task = asyncio.ensure_future(work)
     me = asyncio.current_task()
     cancelled: asyncio.CancelledError | None = None
-    if me is not None and not me.cancelling():
+    if me is not None and me.cancelling() <= cancels:
         try:
             await asyncio.shield(task)  # as nearly always: nobody cancels
         except asyncio.CancelledError as error:
             cancelled = error
     while not task.done():
-        hurried = cancelled is not None or (me is not None and me.cancelling() > 0)
+        hurried = cancelled is not None or (me is not None and me.cancelling() > cancels)
         try:
             async with clock.timeout(bound_s if hurried else None):
                 await asyncio.wait({task})

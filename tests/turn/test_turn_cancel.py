@@ -11,9 +11,11 @@ from watching import cancelled_at  # type: ignore[import-not-found] # pytest put
 
 import convostore
 from convostore import Message
+from convostore import turn as turn_module
 from convostore.errors import ProviderConnectError, ProviderTimeoutError
 from convostore.events import Finished, TextDelta
 from convostore.testing import Silence
+from tests.engines import held
 from tests.turn.talking import BROKEN
 
 if TYPE_CHECKING:
@@ -286,3 +288,33 @@ async def test_who_has_caught_a_cancellation_is_not_cancelled_by_what_ends_the_r
         with pytest.raises(ProviderTimeoutError):
             await task
         assert turn.reply.status == "failed"
+
+
+@pytest.mark.asyncio
+async def test_who_has_caught_a_cancellation_gets_the_answer_once_it_is_stored(
+    path: Where, provider: ScriptedProvider, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound of the last write is for those who are being cancelled: others wait for it."""
+    monkeypatch.setattr(turn_module, "LAST_WRITE_S", 0.05)
+    gate, entered = provider.gate("half"), asyncio.Event()
+    provider.script("Hel", gate, "lo", Finished())
+    async with convostore.open(path, provider=provider, busy_timeout_s=3600) as store:
+        chat = await store.create()
+
+        async def ask() -> str:
+            async with chat.stream("Hi") as turn:
+                with suppress(asyncio.CancelledError):
+                    entered.set()
+                    await asyncio.Event().wait()
+                return (await turn.drain()).text
+
+        task = asyncio.create_task(ask())
+        await entered.wait()
+        task.cancel()
+        await gate.arrive()
+        with held(path):
+            gate.open()
+            done, _ = await asyncio.wait({task}, timeout=0.3)
+        assert not done
+        assert await task == "Hello"
+        assert watch.messages()[1][3:] == ("completed", "Hello")
