@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
-from convostore.cli.terminal import BOLD, DIM, FOUND, is_terminal, one_line, say, styled
+from convostore.cli.terminal import BOLD, DIM, FOUND, counted, is_terminal, one_line, say, styled
 
 TYPE_CHECKING = False  # `typing` takes as long to load as all the rest of `convostore list`
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def print_page(
         say(f"note: {remark}")
     if page.unindexed:
         say(
-            f"note: {page.unindexed} turns are not indexed yet, and may be missing here;"
-            f" index everything now: {command('db', 'reindex')}"
+            f"note: {counted(page.unindexed, 'turn')} may be missing here: what is still being"
+            " written is indexed when it has ended, everything else now by:"
+            f" {command('db', 'reindex')}"
         )
     if not as_json and is_terminal(sys.stdout):
         if not page.items:

@@ -13,9 +13,10 @@ import pytest
 from screen import Screen  # type: ignore[import-not-found] # pytest puts this folder on the path
 
 import convostore
-from convostore import Message
+from convostore import Message, clock
 from convostore.cli import found, quick, terminal
 from convostore.storage import fastsearch
+from convostore.storage.leases import new_lease
 from convostore.storage.searching import Hit
 from tests.engines import change
 
@@ -225,6 +226,25 @@ def test_store_that_is_not_indexed_is_searched_the_full_way(filled: Program) -> 
     )
     assert len(lines(filled("db", "reindex"))) == 1
     assert len(lines(filled("search", "rail"))) == 2
+
+
+def test_answer_that_is_being_written_is_said_to_be_missing(filled: Program) -> None:
+    """Until it has ended; what else is missing a command puts in at once."""
+    lease = new_lease("token", clock.now_ms())  # this process lives
+    at = "(SELECT id FROM conversation WHERE title = 'Kyoto')"
+    running = f"UPDATE message SET status = 'streaming', lease = ? WHERE conversation_id = {at}"
+    change(filled.store, f"{running} AND seq = 2", lease)
+    change(
+        filled.store,
+        "INSERT INTO search_pending SELECT owner_id, conversation_id, seq FROM message"
+        " WHERE status = 'streaming'",
+    )
+    run = filled("search", "rail")
+    assert run.code == 0
+    assert run.err == (
+        "note: 1 turn may be missing here: what is still being written is indexed when it has"
+        " ended, everything else now by: convostore db reindex\n"
+    )
 
 
 def test_check_and_reindex_know_the_index(filled: Program) -> None:
