@@ -160,6 +160,7 @@ class Branching(Placed):
 
         Raises:
             MessageNotFoundError: the conversation has no such message.
+            ConversationNotFoundError: the conversation is gone, or in the bin.
             StoreError: the store cannot be read or written.
             StoreClosedError: the store is closed.
         """
@@ -249,6 +250,7 @@ class Branching(Placed):
 
         Raises:
             MessageNotFoundError: the conversation has no such message.
+            ConversationNotFoundError: the conversation was purged.
             StoreError: the store cannot be read.
             StoreClosedError: the store is closed.
         """
@@ -275,6 +277,7 @@ class Branching(Placed):
 
         Raises:
             MessageNotFoundError: the conversation has no such message, or is empty.
+            ConversationNotFoundError: the conversation is gone, or in the bin.
             ConversationBusyError: the message is a reply that is still running.
             InvalidTextError: the title is blank, longer than 200 characters, or cannot be stored.
             StoreError: the store cannot be read or written.
@@ -315,6 +318,7 @@ class Branching(Placed):
 
         Raises:
             MessageNotFoundError: the conversation has no such message.
+            ConversationNotFoundError: the conversation is gone, or in the bin.
             ConversationBusyError: a reply of that branch is still running.
             StoreBusyError: from scrubbing: the branch is gone, but others kept traces of it in the
                 file.

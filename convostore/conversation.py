@@ -290,6 +290,8 @@ class Conversation(Branching, Ordering, Deleting, Keeping, Renewing, Remembering
             limit: only the last so many.
 
         Raises:
+            MessageNotFoundError: the message at which this object stands was removed.
+            ConversationNotFoundError: the conversation was purged.
             StoreError: the store cannot be read.
             StoreClosedError: the store is closed.
         """

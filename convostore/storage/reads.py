@@ -12,6 +12,7 @@ from sqlalchemy import and_, bindparam, case, func, select
 from convostore import clock
 from convostore.errors import MessageNotFoundError, StoreCorruptError
 from convostore.storage.canonical import to_json
+from convostore.storage.missing import or_all_of_it
 from convostore.storage.rows import MESSAGE_COLUMNS, REMOTE_COLUMNS, messages_from, remote_from
 from convostore.storage.statements import Hot, json_rows, one_of
 from convostore.storage.tables import (
@@ -158,18 +159,18 @@ async def path(
 
     Raises:
         MessageNotFoundError: *head_seq* itself is not there.
+        ConversationNotFoundError: nothing is there any more.
         StoreCorruptError: a parent is missing.
     """
     if head_seq is None:
         return ()
-    now_ms = clock.now_ms()
-    return await database.read_as(
-        lambda rows: walk(messages_from(rows, now_ms), head_seq),
-        _UP_TO,
-        owner_id=owner_id,
-        conversation_id=conversation_id,
-        last=head_seq,
-    )
+    now_ms, at = clock.now_ms(), {"owner_id": owner_id, "conversation_id": conversation_id}
+    try:
+        return await database.read_as(
+            lambda rows: walk(messages_from(rows, now_ms), head_seq), _UP_TO, **at, last=head_seq
+        )
+    except MessageNotFoundError as error:
+        raise await or_all_of_it(error, database, **at) from None
 
 
 def walk(messages: list[Message], head_seq: int) -> tuple[Message, ...]:
@@ -324,6 +325,7 @@ async def number_of(database: Database, owner_id: str, conversation_id: str, at:
 
     Raises:
         MessageNotFoundError: the conversation has no such message.
+        ConversationNotFoundError: nothing of it is there any more.
     """
     found: int | None = None
     if isinstance(at, str):
@@ -334,9 +336,10 @@ async def number_of(database: Database, owner_id: str, conversation_id: str, at:
         )
         found = int(rows[0][0]) if rows else None
     if found is None:
-        raise MessageNotFoundError(
+        missing = MessageNotFoundError(
             f"this conversation has no message {at}", hint="convostore tree REF shows them all"
         )
+        raise await or_all_of_it(missing, database, owner_id, conversation_id)
     return found
 
 

@@ -62,6 +62,39 @@ async def test_purged_conversation_leaves_no_row_but_what_was_paid(
 
 
 @pytest.mark.asyncio
+async def test_every_verb_of_a_live_object_says_that_the_conversation_is_gone(
+    store: Store, chat: Conversation, provider: ScriptedProvider
+) -> None:
+    """Not that a branch of it was removed, and not that it never had such a message."""
+    (first,) = await chat.append(Message.user("Hi"))
+    await chat.append(Message.assistant("Hello"))
+    other = await store.resume(chat.id)
+    await other.purge()
+    for work in (
+        chat.send("more"),
+        chat.append(Message.user("more")),
+        chat.history(),
+        chat.history(1),
+        chat.siblings(),
+        chat.siblings(1),
+        chat.message(1),
+        chat.switch(1),
+        chat.switch(first.id),
+        chat.fork(),
+        chat.fork(1),
+        chat.delete_branch(1),
+        chat.forget(1),
+        chat.view(),
+        chat.rename("new"),
+        chat.regenerate().__aenter__(),
+        chat.edit(1, "Hey").__aenter__(),
+    ):
+        with pytest.raises(ConversationNotFoundError, match="there is no conversation"):
+            await work
+    assert provider.calls == []
+
+
+@pytest.mark.asyncio
 async def test_only_what_is_in_the_bin_is_purged_by_name(store: Store) -> None:
     """A name outside the bin is an error; what was brought back meanwhile is left, and counted."""
     kept, gone = await store.create(title="kept"), await store.create(title="gone")
