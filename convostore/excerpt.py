@@ -147,8 +147,11 @@ def _scanned(text: str, terms: Sequence[Term]) -> list[tuple[int, int, int]]:
 
 def _ends_here(term: Term, last: deque[Piece]) -> int:
     """Return how many of the *last* pieces are what *term* asks for; 0 when they are not."""
-    piece = last[-1]
-    if term.whole is not None and term.whole in piece.forms:
+    piece, whole = last[-1], term.whole
+    if whole is not None and any(
+        form == whole or (term.beginning is not None and form.startswith(whole))
+        for form in piece.forms
+    ):
         return 1
     count = len(term.stems)
     if count > len(last):

@@ -44,6 +44,11 @@ class OnFile:
         return {"match": f"({fitting}) NOT {columns} : ({unwanted})", "wanted": wanted}
 
     @staticmethod
+    def is_sure(term: Term) -> bool:  # noqa: ARG004 - the other engine's
+        """Tell whether the index knows of a row that fits that it has the term."""
+        return True
+
+    @staticmethod
     def top(place: Place) -> dict[str, Any]:
         """Return the values that name the place at which a window begins."""
         return {"top": place[0]}
@@ -69,9 +74,22 @@ class OnServer:
     ) -> dict[str, str]:
         """Return the texts of two tsqueries: the owner's rows that fit, and what ranks them."""
         wanted = [f"({_on_server(term, reasoning=reasoning)})" for term in query.terms]
-        unwanted = [f"!({_on_server(term, reasoning=reasoning)})" for term in query.without]
+        unwanted = [
+            f"!({_on_server(term, reasoning=reasoning)})"
+            for term in query.without
+            if OnServer.is_sure(term)
+        ]
         parts = [f"'{OWNED}{owner_id}'", *wanted, *unwanted]
         return {"match": " & ".join(parts), "wanted": " & ".join(wanted)}
+
+    @staticmethod
+    def is_sure(term: Term) -> bool:
+        """Tell whether the index knows of a row that fits that it has the term.
+
+        A beginning that a word without a place has as well, such as another form of the same word,
+        is to a server nowhere in a row of words. So it is asked for anywhere.
+        """
+        return term.beginning is None or len(term.stems) == 1
 
     @staticmethod
     def top(place: Place) -> dict[str, Any]:
@@ -104,7 +122,8 @@ def _on_server(term: Term, *, reasoning: bool) -> str:
         in_a_row = [f"'{mark}{word}'" for word in term.stems]
         if term.beginning is not None:
             begun = f"'{mark}{term.beginning}':*"
-            ways.append(" <-> ".join((*in_a_row[:-1], begun)))
+            before = " <-> ".join(in_a_row[:-1])
+            ways.append(f"({before}) & {begun}" if before else begun)
         if term.beginning is None or len(in_a_row) > 1:
             ways.append(" <-> ".join(in_a_row))
         if term.whole is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator, Sequence
     from typing import Any, TypeAlias
 
-    from convostore.query import Query
+    from convostore.query import Query, Term
     from convostore.storage.matching import OnFile, OnServer, Place
 
     Row: TypeAlias = tuple[Any, ...]
@@ -230,8 +230,25 @@ def _shown(wish: Wish, rows: Sequence[Row], size: int) -> Generator[Ask, list[Ro
     return {
         place: _hit(row, wish)
         for place, row in details.items()
-        if wish.all_branches or not row[0] or row[0] in paths.get(row[1], ())
+        if (wish.all_branches or not row[0] or row[0] in paths.get(row[1], ())) and _fits(row, wish)
     }
+
+
+def _fits(row: Row, wish: Wish) -> bool:
+    """Tell whether a text has the terms of which its index is not sure, and none that it may not."""
+    query, is_sure = wish.query, wish.engine.is_sure
+    if all(is_sure(term) for term in (*query.terms, *query.without)):
+        return True
+    seq, _, _, title, *_, text, shape = row
+    texts = [(text if seq else title) or ""]
+    if wish.reasoning and shape:
+        texts.append(_reasoning(shape))
+
+    def has(term: Term) -> bool:
+        return any(excerpt(one, (term,))[2] for one in texts)
+
+    wanted = all(has(term) for term in query.terms if not is_sure(term))
+    return wanted and not any(has(term) for term in query.without if not is_sure(term))
 
 
 def _paths(

@@ -256,6 +256,32 @@ async def test_answer_of_a_dead_writer_is_found(store: Store, path: Where) -> No
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("typed", "numbers"),
+    [
+        ("get_user_na*", [2, 4]),
+        ('"rail pas"*', [1]),
+        ('"the rail pas"*', [1]),
+        ("getuserNa*", [4]),
+        ('role:user -"rail pas"*', [3]),
+        ('rail -"rail pas"*', [3]),
+    ],
+)
+async def test_last_of_several_words_in_a_row_may_be_a_beginning(
+    store: Store, typed: str, numbers: list[int]
+) -> None:
+    """Also of a word that is kept in two forms; and what stands apart in a text is no row."""
+    chat = await store.create()
+    await chat.append(
+        Message.user("Both of the rail passes were sold"),
+        Message.assistant("call get_user_names(them)"),
+        Message.user("the passengers of the rail line"),
+        Message.assistant("or getUserNames, and the names that a user may get"),
+    )
+    assert sorted(hit.seq for hit in (await store.search(typed)).items) == numbers
+
+
+@pytest.mark.asyncio
 async def test_titles_are_found_and_a_new_one_replaces_the_old(store: Store) -> None:
     """A title that somebody chose is a hit of its own; after a rename only the new one is."""
     chat = await said(store, "hello", title="Autumn in Kyoto")
