@@ -148,6 +148,7 @@ class Opening:
         """
         on_moved = await self._look(place)
         said = place.recalled(self._ask.window_in(place))
+        last_seq = place.record.last_seq if said is None else said.last_seq  # as it is read
         past = await self._path(place) if said is None else said.past
         self._asks(place, past, place.remote)
         await checked_request(self.provider, self.request, place.opened.patience)
@@ -156,7 +157,7 @@ class Opening:
         if isinstance(outcome, KnownKey):
             return await self._known(place, outcome)
         try:
-            past = await self._path_again(place, past, outcome.begun)
+            past = await self._path_again(place, past, outcome.begun, last_seq)
         except BaseException:
             place.forsake(forsaken(place, outcome.begun, self.token, outcome.reply.id))
             raise
@@ -222,14 +223,14 @@ class Opening:
     def _parts(self) -> tuple[Part, ...]:
         return (*self._ask.parts, TextPart(self._ask.text))
 
-    async def _path_again(self, place: Place, past: Past, begun: Begun) -> Past:
-        """Read the path once more, where anybody wrote between the reading and write 1.
+    async def _path_again(self, place: Place, past: Past, begun: Begun, last_seq: int) -> Past:
+        """Read the path once more, where anybody wrote between the reading, at *last_seq*, and write 1.
 
         It may have moved or ended, or something of it was forgotten.
         """
         last = past.path[-1] if past.path else None
         if (
-            begun.user_seq == place.record.last_seq + 1  # nobody else has written meanwhile
+            begun.user_seq == last_seq + 1  # nobody else has written meanwhile
             and begun.parent_seq == (last.seq if last else None)
             and (last is None or last.status != "streaming")
         ):

@@ -141,12 +141,15 @@ async def test_running_reply_is_not_forgotten_and_a_dead_one_is(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("way", ["send", "regenerate", "edit", "repeat"])
+@pytest.mark.parametrize("by", ["another object", "the same object"])
 async def test_what_is_forgotten_while_a_turn_begins_goes_to_no_model(
     store: Store,
     chat: Conversation,
     provider: ScriptedProvider,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     way: str,
+    by: str,
 ) -> None:
     """Between the reading and the first write: it is noticed, and what is sent is read again."""
     long = "plum" + " and more" * 4_000  # than an open conversation keeps
@@ -156,7 +159,7 @@ async def test_what_is_forgotten_while_a_turn_begins_goes_to_no_model(
     await chat.send(long)
     with pytest.raises(ProviderConnectError):
         await chat.send("and now?", idempotency_key="once")
-    other = await store.resume(chat.id)
+    other = chat if by == "the same object" else await store.resume(chat.id)
     check, left = handing.checked_request, [way == "repeat"]  # that one is known at the second look
 
     async def forgetting(*request: Any) -> None:
