@@ -162,8 +162,9 @@ def _ends_here(term: Term, last: deque[Piece]) -> int:
     if piece.stem == term.stems[-1] or (count == 1 and term.stems[0] in piece.forms):
         return count
     beginning = term.beginning
+    forms = piece.forms if count == 1 else ()  # in a row stand stems alone
     begins = beginning is not None and any(
-        form.startswith(beginning) for form in (piece.stem, *piece.forms)
+        form.startswith(beginning) for form in (piece.stem, *forms)
     )
     return count if begins else 0
 

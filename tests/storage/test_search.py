@@ -263,6 +263,7 @@ async def test_answer_of_a_dead_writer_is_found(store: Store, path: Where) -> No
         ('"rail pas"*', [1]),
         ('"the rail pas"*', [1]),
         ("getuserNa*", [4]),
+        ('"user getuse"*', []),
         ('role:user -"rail pas"*', [3]),
         ('rail -"rail pas"*', [3]),
     ],
