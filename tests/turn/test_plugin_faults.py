@@ -426,7 +426,7 @@ async def test_a_generator_that_does_not_hear_is_left(
     store: Store, plugin: Plugin, where: str, cancelled: bool
 ) -> None:
     """Whatever it catches: the reply ends with what came, its caller and the room go on."""
-    freed = asyncio.Event()
+    freed, waits = asyncio.Event(), asyncio.Event()
 
     async def deaf(self: object, request: object) -> Any:
         yield TextDelta("one")
@@ -434,6 +434,7 @@ async def test_a_generator_that_does_not_hear_is_left(
             if where == "end":
                 yield Finished()
         finally:
+            waits.set()
             while not freed.is_set():
                 with suppress(asyncio.CancelledError):
                     await freed.wait()
@@ -457,8 +458,7 @@ async def test_a_generator_that_does_not_hear_is_left(
         await begun.wait()
         if cancelled:
             asking.cancel()
-        while where == "end" and await status() != "completed":
-            await asyncio.sleep(0)
+        await waits.wait()
         for seconds in (6,) if where == "end" or cancelled else (119, 2, 6):
             await status()  # what is being written has its time
             await clock.advance(seconds)
