@@ -23,7 +23,7 @@ help:
 	@echo "make bench-views  what choosing what a model is sent costs, in a long conversation"
 	@echo "make bench-stages where the time of a turn, an append and a delta goes"
 	@echo "make bench-large  the part of it about stores of a million messages, half an hour"
-	@echo "make bench-huge   the part of it about ten million messages, an hour, 30 GB of disk"
+	@echo "make bench-huge   the part of it about ten million messages, two hours, 35 GB of disk"
 	@echo "make bench-full   the same with more of everything, hours"
 	@echo "make bench-peers  install the peers, each in an environment of its own"
 	@echo "make picture      docs/terminal.svg and docs/history.svg, from real runs"
